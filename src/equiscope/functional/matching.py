@@ -1,0 +1,58 @@
+"""From the products of every channel with every channel: invariance, equivariance and partners."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+NEGATIVES = ("clip", "keep", "abs")
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What each channel scores against its own and against its best match."""
+
+    invariance: Float[Tensor, "sample channel"]
+    equivariance: Float[Tensor, "sample channel"]
+    partner: Int[Tensor, "sample channel"]  # -1 where equivariance is NaN
+
+
+def matches(
+    product: Float[Tensor, "sample channel channel"],
+    turned_norm: Float[Tensor, "sample channel"],
+    expected_norm: Float[Tensor, "sample channel"],
+    negative: str = "clip",
+) -> Matches:
+    """Invariance (Eq. 4) and equivariance (Eq. 7) of each channel, from inner products of centred maps.
+
+    `product[s, c, c']` is the inner product of `f(T_g X)_c` with `T'_g f(X)_c'`; it is overwritten. A norm that is
+    NaN marks a channel without a similarity: its own scores are NaN, and it is nobody's partner. Ties go to the
+    lowest channel; the partner is chosen before negative values are clipped, and after `abs`.
+
+    >>> swap = torch.tensor([[[0.0, 6.0], [2.0, 1.0]]])
+    >>> found = matches(swap, torch.tensor([[3.0, 1.0]]), torch.tensor([[2.0, 2.0]]))
+    >>> found.invariance.tolist(), found.equivariance.tolist(), found.partner.tolist()
+    ([[0.0, 0.5]], [[1.0, 1.0]], [[1, 0]])
+    """
+    scaled = product.div_(expected_norm.unsqueeze(-2))
+    if negative == "abs":
+        scaled = scaled.abs_()
+    own = scaled.diagonal(dim1=-2, dim2=-1) / turned_norm
+    undefined = expected_norm.isnan()
+    if undefined.any():
+        scaled.masked_fill_(undefined.unsqueeze(-2), -torch.inf)
+    best, partner = scaled.max(-1)
+    best = (best / turned_norm).masked_fill(best == -torch.inf, torch.nan)
+    return Matches(
+        invariance=bounded(own, negative),
+        equivariance=bounded(best, negative),
+        partner=partner.masked_fill(best.isnan(), -1),
+    )
+
+
+def bounded(similarity: Float[Tensor, "*sample"], negative: str) -> Float[Tensor, "*sample"]:
+    """Similarities as scores: negative ones count as 0 ("clip"), keep their sign, or lose it ("abs")."""
+    if negative == "abs":
+        similarity = similarity.abs()
+    return similarity.clamp(-1 if negative == "keep" else 0, 1)

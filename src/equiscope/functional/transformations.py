@@ -1,0 +1,215 @@
+"""`T_g` on pixels and `T'_g` on cells: rotations, flips and shifts that lose nothing but a border."""
+
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil, floor
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+Images = Float[Tensor, "image channel height width"]
+Maps = Float[Tensor, "image channel row column"]
+Valid = Bool[Tensor, "row column"]
+Stride = tuple[int, int]
+
+FILLS = ("zero", "reflect", "wrap")
+SUBCELLS = ("linear", "exact", "round")
+
+
+@dataclass(frozen=True)
+class Transformation:
+    """One transformation `g`: its name, what it does to pixels, and what it should then do to cells.
+
+    `on_pixels` takes images and gives images of the same shape. `on_cells` takes maps and the layer's stride
+    (pixels from cell to cell: down, right; None where it is not known) and gives the moved maps with the valid
+    cells, a boolean `[height, width]` on the CPU, or None where every cell is valid. It gives None altogether where
+    the transformation is left out on a layer of this stride.
+
+    Write your own as `Transformation("negative", on_pixels=torch.neg, on_cells=lambda maps, stride: (maps, None))`.
+    """
+
+    name: str
+    on_pixels: Callable[[Tensor], Tensor]
+    on_cells: Callable[[Tensor, Stride | None], "tuple[Tensor, Tensor | None] | None"]
+    offset: tuple[int, int] | None = None  # pixels down and right, where the transformation is a shift
+    swaps_axes: bool = False  # so that it needs square images
+
+
+@dataclass(frozen=True)
+class Family:
+    """Transformations whose mean score has a row of its own, under the family's name."""
+
+    name: str
+    transformations: tuple[Transformation, ...]
+
+
+def _on_grid(name: str, move: Callable[[Tensor], Tensor], swaps_axes: bool = False) -> Transformation:
+    return Transformation(name, move, lambda maps, stride: (move(maps), None), swaps_axes=swaps_axes)
+
+
+_IDENTITY = _on_grid("identity", lambda x: x)
+_ROTATIONS = (
+    _on_grid("rot90", lambda x: torch.rot90(x, 1, (-2, -1)), swaps_axes=True),
+    _on_grid("rot180", lambda x: torch.rot90(x, 2, (-2, -1))),
+    _on_grid("rot270", lambda x: torch.rot90(x, 3, (-2, -1)), swaps_axes=True),
+)
+_FLIPS = (
+    _on_grid("hflip", lambda x: x.flip(-1)),
+    _on_grid("vflip", lambda x: x.flip(-2)),
+)
+_TRANSPOSES = (
+    _on_grid("transpose", lambda x: x.mT, swaps_axes=True),
+    _on_grid("antitranspose", lambda x: torch.rot90(x.mT, 2, (-2, -1)), swaps_axes=True),
+)
+
+
+def identity() -> Family:
+    """The transformation that moves nothing; every defined channel scores 1."""
+    return Family("identity", (_IDENTITY,))
+
+
+def rotations() -> Family:
+    """Counter-clockwise turns by 90, 180 and 270 degrees."""
+    return Family("rotations", _ROTATIONS)
+
+
+def flips() -> Family:
+    """Mirror images: left to right, and top to bottom."""
+    return Family("flips", _FLIPS)
+
+
+def d4() -> Family:
+    """All seven symmetries of the square but the identity: rotations, flips, and the two transposes."""
+    return Family("d4", _ROTATIONS + _FLIPS + _TRANSPOSES)
+
+
+def shifts(offsets: Iterable[int | Sequence[int]]) -> Family:
+    """Shifts of the content by whole pixels: `d` for the diagonal `(d, d)`, or `(down, right)`; negative allowed.
+
+    >>> [t.name for t in shifts([4, (3, 0), -2]).transformations]
+    ['shift(4,4)', 'shift(3,0)', 'shift(-2,-2)']
+    """
+    given = [offsets] if isinstance(offsets, int) else list(offsets)
+    if not given:
+        raise ValueError("shifts() needs at least one shift, such as shifts([1, 2, 4, 8]).")
+    members = tuple(shift(*_offset(value)) for value in given)
+    names = [member.name for member in members]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is given {names.count(name)} times; give every shift once.")
+    return Family("shifts", members)
+
+
+def _offset(value: int | Sequence[int]) -> tuple[int, int]:
+    try:
+        down, right = (value, value) if not isinstance(value, Sequence) else value
+        if isinstance(down, bool) or isinstance(right, bool):
+            raise TypeError
+        return operator.index(down), operator.index(right)
+    except (TypeError, ValueError):
+        message = f"A shift is a whole number of pixels or a pair (down, right) of them; {value!r} is neither."
+        raise ValueError(message) from None
+
+
+def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear") -> Transformation:
+    """A shift by whole pixels; `(T X)[y, x] = X[y - down, x - right]`.
+
+    `fill` is what enters at the border; `subcell` is what a layer does with a shift by part of a cell.
+    """
+    return Transformation(
+        name=f"shift({down},{right})",
+        on_pixels=partial(shifted, down=down, right=right, fill=known("fill", fill, FILLS)),
+        on_cells=partial(_shift_on_cells, down=down, right=right, subcell=known("subcell", subcell, SUBCELLS)),
+        offset=(down, right),
+    )
+
+
+def known(option: str, value: str, values: Iterable[str]) -> str:
+    """`value`, if it is one of `values`; else a ValueError that lists them."""
+    if value not in values:
+        raise ValueError(f"{option}={value!r} is not known; it is one of {', '.join(values)}.")
+    return value
+
+
+def shifted(images: Images, down: int, right: int, fill: str = "zero") -> Images:
+    """Images whose content is moved by whole pixels.
+
+    >>> shifted(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 0, 1).tolist()
+    [[[[0.0, 1.0, 2.0]]]]
+    >>> shifted(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 0, 1, fill="reflect").tolist()
+    [[[[2.0, 1.0, 2.0]]]]
+    """
+    for axis, distance in ((-2, down), (-1, right)):
+        images = _shifted_along(images, axis, distance, fill)
+    return images
+
+
+def _shifted_along(images: Tensor, axis: int, distance: int, fill: str) -> Tensor:
+    size = images.shape[axis]
+    source = torch.arange(size, device=images.device) - distance
+    if fill == "wrap":
+        return images.index_select(axis, source % size)
+    if fill == "reflect":
+        folded = source.abs()
+        return images.index_select(axis, torch.minimum(folded, 2 * (size - 1) - folded))
+    moved = torch.zeros_like(images)
+    kept = max(size - abs(distance), 0)
+    target = moved.narrow(axis, max(distance, 0), kept)
+    target.copy_(images.narrow(axis, max(-distance, 0), kept))
+    return moved
+
+
+def _shift_on_cells(
+    maps: Tensor, stride: Stride | None, *, down: int, right: int, subcell: str
+) -> tuple[Tensor, Tensor | None] | None:
+    if stride is None:
+        raise ValueError("A shift needs the layer's stride.")
+    steps = (down / stride[0], right / stride[1])
+    if subcell == "round":
+        steps = (_rounded(steps[0]), _rounded(steps[1]))
+    elif subcell == "exact" and not all(step.is_integer() for step in steps):
+        return None
+    return moved(maps, *steps)
+
+
+def _rounded(step: float) -> float:
+    """The nearest whole number; halves away from zero."""
+    return float(floor(abs(step) + 0.5)) * (1 if step >= 0 else -1)
+
+
+def moved(maps: Maps, down: float, right: float) -> tuple[Maps, Valid | None]:
+    """Maps moved by any number of cells, bilinearly, and the cells whose source lies inside the map.
+
+    >>> values, valid = moved(torch.tensor([[[[0.0, 2.0, 4.0]]]]), 0, 0.5)
+    >>> values.tolist(), valid.tolist()
+    ([[[[0.0, 1.0, 3.0]]]], [[False, True, True]])
+    """
+    height, width = maps.shape[-2:]
+    if down == 0 and right == 0:
+        return maps, None
+    rows, columns = _valid_range(height, down), _valid_range(width, right)
+    valid = torch.zeros(height, width, dtype=torch.bool)
+    valid[rows, columns] = True
+    values = torch.zeros_like(maps)
+    if rows.start < rows.stop and columns.start < columns.stop:
+        values[..., rows, columns] = _sources(_sources(maps, -2, rows, down), -1, columns, right)
+    return values, valid
+
+
+def _valid_range(size: int, step: float) -> slice:
+    start, stop = max(0, ceil(step)), min(size - 1, floor(size - 1 + step)) + 1
+    return slice(start, max(start, stop))
+
+
+def _sources(maps: Tensor, axis: int, cells: slice, step: float) -> Tensor:
+    """The values at `cells - step` along one axis: between two cells, their mean weighted by nearness."""
+    whole = ceil(step)
+    upper_weight = whole - step
+    count = cells.stop - cells.start
+    lower = maps.narrow(axis, cells.start - whole, count)
+    if upper_weight == 0:
+        return lower
+    return torch.lerp(lower, maps.narrow(axis, cells.start - whole + 1, count), upper_weight)

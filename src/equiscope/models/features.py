@@ -1,0 +1,127 @@
+"""The features of a network's layers, read during a forward pass; the network is left as it was found."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where in a forward pass a layer's features are: which call of which module, and which tensor of it."""
+
+    module: str
+    call: int = 0  # the first call of the module is 0
+    side: str = "output"  # or "input": what the module is given
+    path: str = ""  # of the tensor within a tuple or dict: "[0]", "['logits']"
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside `torch.compile`, DataParallel and DistributedDataParallel."""
+    while True:
+        inner = getattr(model, "_orig_mod", None)
+        if inner is None and isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a module's output, with its path: "" alone, "[0]" in a tuple, "['name']" in a mapping."""
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from tensors_in(item, f"{path}[{key!r}]")
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for index, item in enumerate(value):
+            yield from tensors_in(item, f"{path}[{index}]")
+
+
+@contextmanager
+def left_as_found(model: nn.Module) -> Iterator[None]:
+    """Evaluate the model without gradients; put its modes, buffers and all random state back afterwards."""
+    modes = {module: module.training for module in model.modules()}
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in modes
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    accelerators = {tensor.device for tensor in [*model.parameters(), *model.buffers()] if tensor.is_cuda}
+    with torch.random.fork_rng(devices=[device.index for device in accelerators]):
+        try:
+            model.eval()
+            with torch.no_grad():
+                yield
+        finally:
+            for module, training in modes.items():
+                module.training = training
+            with torch.no_grad():
+                for module, name, buffer, before in buffers:
+                    module._buffers[name] = buffer
+                    if not torch.equal(buffer, before):
+                        buffer.copy_(before)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)
+
+
+@contextmanager
+def reading(model: nn.Module, sources: Mapping[str, Source], receive: Callable[[str, Tensor], None]) -> Iterator[None]:
+    """While open, every forward pass hands each layer's features to `receive(layer, features)`.
+
+    It does so at once, before a later operation can change them in place: `receive` must not keep them.
+    """
+    modules = dict(model.named_modules())
+    calls: dict[str, int] = {}
+    by_module: dict[str, list[tuple[str, Source]]] = {}
+    for layer, source in sources.items():
+        by_module.setdefault(source.module, []).append((layer, source))
+
+    def hand_over(name: str, side: str, value: Any) -> None:
+        for layer, source in by_module[name]:
+            if source.side == side and source.call == calls[name]:
+                found = [tensor for path, tensor in tensors_in(value) if path == source.path]
+                if not found:
+                    raise ValueError(f"Layer {layer} gave no tensor at {source.path!r} in this forward pass.")
+                receive(layer, found[0])
+
+    def before(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, arguments: Any, named: Any) -> None:
+            calls[name] = calls.get(name, -1) + 1
+            hand_over(name, "input", _inputs(arguments, named))
+
+        return hook
+
+    def after(name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
+            hand_over(name, "output", output)
+
+        return hook
+
+    def start(module: nn.Module, arguments: Any) -> None:
+        calls.clear()
+
+    handles = [model.register_forward_pre_hook(start)]
+    try:
+        for name in by_module:
+            handles.append(modules[name].register_forward_pre_hook(before(name), with_kwargs=True))
+            handles.append(modules[name].register_forward_hook(after(name)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _inputs(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    """What a module is given, as one value: the only argument itself, or all of them."""
+    if len(arguments) == 1 and not named:
+        return arguments[0]
+    return [*arguments, *named.values()]

@@ -1,0 +1,361 @@
+"""`Scores`: what a measurement found, as tables, and how it was found, as a manifest."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from equiscope.functional.matching import Matches
+from equiscope.functional.statistics import (
+    LEAST_IMAGES,
+    Array,
+    corrected,
+    jackknife_half_width,
+    mean_of_defined,
+    percentile_interval,
+    resample_counts,
+    resampled_means,
+)
+from equiscope.functional.transformations import Family
+from equiscope.models.layers import PARTS
+from equiscope.recording import LayerRecord
+from equiscope.streaming import PairMemory
+
+MEASURES = ("invariance", "equivariance")
+SCOPES = ("dataset", "image")
+KEYS = ("transformation", "measure", "scope", "alignment")
+_TABLE_COLUMNS = ("score", "low", "high", "chance", "corrected")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Every score of a measurement, each with its chance level and its interval.
+
+    The tables are those of the output folder: `scores` (a row per layer, transformation, measure and scope),
+    `parts` (the same per part), `channels` (per channel), `layers`, and `replicates` (what the intervals are made
+    of). Undefined scores are NaN. `manifest` says how they were made.
+    """
+
+    scores: pd.DataFrame
+    parts: pd.DataFrame
+    channels: pd.DataFrame
+    layers: pd.DataFrame
+    replicates: pd.DataFrame
+    manifest: dict[str, Any]
+
+    @property
+    def families(self) -> list[str]:
+        """The rows that sum the measurement up: its families, or single transformations outside any."""
+        return list(self.manifest["options"]["transformations"])
+
+    def table(self, by: str = "layer", scope: str = "dataset", transformation: str | None = None) -> pd.DataFrame:
+        """A row a layer (or `by="part"`) and family, with both measures side by side.
+
+        Columns: `layer`, `part`, `transformation`, then for each measure its score under the measure's own name,
+        and `_low`, `_high`, `_chance`, `_corrected` behind it. `transformation` picks one, or one family.
+        """
+        if by not in ("layer", "part"):
+            raise ValueError(f"by={by!r} is not known; it is one of layer, part.")
+        if scope not in SCOPES:
+            raise ValueError(f"scope={scope!r} is not known; it is one of {', '.join(SCOPES)}.")
+        known = list(dict.fromkeys(self.scores["transformation"]))
+        if transformation is not None and transformation not in known:
+            raise ValueError(f"transformation={transformation!r} was not measured; there are {', '.join(known)}.")
+        source = self.scores if by == "layer" else self.parts
+        wanted = [transformation] if transformation else self.families
+        rows = source[(source["scope"] == scope) & source["transformation"].isin(wanted)]
+        names = ["layer", "part", "transformation"] if by == "layer" else ["part", "layers", "transformation"]
+        index = names if by == "layer" else ["part", "transformation"]
+        wide = rows[index].drop_duplicates().reset_index(drop=True)
+        if by == "part":
+            wide["layers"] = rows.groupby(index, sort=False, observed=True)["layers"].max().to_numpy()
+            wide = wide[names]
+        for measure in MEASURES:
+            of_measure = rows[rows["measure"] == measure].reset_index(drop=True)
+            for column in _TABLE_COLUMNS:
+                wide[measure if column == "score" else f"{measure}_{column}"] = of_measure[column]
+        return wide
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write the output folder: tables, manifest, figure and page.
+
+        FileExistsError where it exists and is not empty, unless `force`. What is there is complete or absent,
+        whenever the writing is interrupted.
+        """
+        from equiscope.folder import write  # it draws, and drawing is not needed to measure
+
+        write(self, Path(folder), force=force)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One score before it becomes a row: its value, its chance, and what its interval is made of."""
+
+    score: float
+    chance: float
+    images: int
+    undefined: int
+    transformations: int
+    replicates: Array  # one score an image, or one a group left out; empty where there is no interval
+    chance_replicates: Array = field(default_factory=lambda: np.empty(0))  # one score a pair of images
+
+
+def _mean_row(rows: Sequence[_Row], scope: str) -> _Row:
+    """A family's row: the mean over its transformations, within each image first."""
+    replicates = mean_of_defined(np.stack([row.replicates for row in rows]))
+    chances = mean_of_defined(np.stack([row.chance_replicates for row in rows]))
+    if scope == "image":
+        score, chance = mean_of_defined(replicates), mean_of_defined(chances)
+    else:
+        score = mean_of_defined(np.array([row.score for row in rows]))
+        chance = mean_of_defined(np.array([row.chance for row in rows]))
+    images = int((~np.isnan(replicates)).sum()) if scope == "image" else max(row.images for row in rows)
+    return _Row(
+        score=float(score),
+        chance=float(chance),
+        images=images,
+        undefined=sum(row.undefined for row in rows),
+        transformations=sum(row.transformations for row in rows),
+        replicates=replicates,
+        chance_replicates=chances,
+    )
+
+
+def scored(
+    records: Sequence[LayerRecord],
+    families: Sequence[Family],
+    images: int,
+    *,
+    negative: str,
+    intervals: bool,
+    seed: int,
+    manifest: dict[str, Any],
+) -> Scores:
+    """The scores that the records of all layers add up to."""
+    rows: dict[tuple[str, str, str, str], _Row] = {}  # layer, transformation, measure, scope
+    channels: list[pd.DataFrame] = []
+    for record in records:
+        layer = record.layer.name
+        for name, memory in record.matched.items():
+            found, of_channels = _transformation_rows(
+                memory, record.mismatched.get(name), images, negative, intervals and images >= LEAST_IMAGES
+            )
+            rows.update({(layer, name, *key): row for key, row in found.items()})
+            channels.extend(
+                pd.DataFrame({"layer": layer, "transformation": name, "channel": np.arange(record.layer.channels)})
+                .assign(scope=scope, **columns)
+                for scope, columns in of_channels.items()
+            )  # fmt: skip
+        for family in _with_rows_of_their_own(families):
+            for measure in MEASURES:
+                for scope in SCOPES:
+                    members = [rows[layer, member.name, measure, scope] for member in family.transformations]
+                    rows[layer, family.name, measure, scope] = _mean_row(members, scope)
+    parts = {record.layer.name: record.layer.part for record in records}
+    counts = resample_counts(images, seed) if intervals else None
+    resampled = _resampled(rows, counts)
+    return Scores(
+        scores=_score_table(rows, parts, resampled, negative),
+        parts=_part_table(rows, parts, resampled, negative),
+        channels=pd.concat(channels, ignore_index=True),
+        layers=_layer_table(records),
+        replicates=_replicate_table(rows),
+        manifest=manifest,
+    )
+
+
+def _with_rows_of_their_own(families: Iterable[Family]) -> list[Family]:
+    return [family for family in families if [t.name for t in family.transformations] != [family.name]]
+
+
+def _transformation_rows(
+    memory: PairMemory, mismatched: PairMemory | None, images: int, negative: str, jackknife: bool
+) -> tuple[dict[tuple[str, str], _Row], dict[str, dict[str, Any]]]:
+    """Both measures' rows in both scopes, and the columns of the channel table in both scopes."""
+    whole = _over_all_images(memory, None, negative)
+    left_out = [_over_all_images(memory, group, negative) for group in range(memory.groups)] if jackknife else []
+    other = _over_all_images(mismatched, None, negative) if mismatched else None
+    within, within_other = memory.within.scores(), mismatched.within.scores() if mismatched else None
+    rows: dict[tuple[str, str], _Row] = {}
+    nothing = np.full(len(whole["equivariance"]), np.nan)
+    for measure in MEASURES:
+        score = float(mean_of_defined(whole[measure]))
+        rows[measure, "dataset"] = _Row(
+            score=score,
+            chance=float(mean_of_defined(other[measure])) if other else np.nan,
+            images=0 if np.isnan(score) else images,
+            undefined=int(np.isnan(whole[measure]).sum()),
+            transformations=int(not np.isnan(score)),
+            replicates=np.array([mean_of_defined(group[measure]) for group in left_out], dtype=np.float64),
+        )
+        scores = getattr(within, measure)
+        chances = getattr(within_other, measure) if within_other else np.empty(0)
+        rows[measure, "image"] = _Row(
+            score=float(mean_of_defined(scores)),
+            chance=float(mean_of_defined(chances)),
+            images=int((~np.isnan(scores)).sum()),
+            undefined=getattr(within, f"undefined_{measure}"),
+            transformations=int(not np.isnan(scores).all()),
+            replicates=scores,
+            chance_replicates=chances,
+        )
+    channels = {
+        "dataset": {
+            "invariance": whole["invariance"],
+            "equivariance": whole["equivariance"],
+            "partner": _nullable(whole["partner"]),
+            "chance_invariance": other["invariance"] if other else nothing,
+            "chance_equivariance": other["equivariance"] if other else nothing,
+            "defined": (~np.isnan(whole["equivariance"])).astype(np.int64),
+        },
+        "image": {
+            "invariance": within.channel_invariance,
+            "equivariance": within.channel_equivariance,
+            "partner": _nullable(within.channel_partner),
+            "chance_invariance": within_other.channel_invariance if within_other else nothing,
+            "chance_equivariance": within_other.channel_equivariance if within_other else nothing,
+            "defined": within.channel_images,
+        },
+    }
+    return rows, channels
+
+
+def _over_all_images(memory: PairMemory, group: int | None, negative: str) -> dict[str, Array]:
+    """Each channel's scores and partner over all images, or over all but one group's."""
+    found: Matches = memory.sums.moments().left_out(group).matches(negative)
+    invariance = found.invariance
+    if memory.own_sums is not None:
+        invariance = memory.own_sums.moments().left_out(group).own_similarity(negative)
+    return {
+        "invariance": invariance[0].double().cpu().numpy(),
+        "equivariance": found.equivariance[0].double().cpu().numpy(),
+        "partner": found.partner[0].cpu().numpy(),
+    }
+
+
+def _nullable(partner: Any) -> "pd.api.extensions.ExtensionArray":
+    return pd.array(np.where(partner < 0, np.nan, partner), dtype="Int64")
+
+
+def _resampled(rows: Mapping[tuple[str, str, str, str], _Row], counts: Array | None) -> dict[tuple[str, ...], Array]:
+    """The bootstrap means of every row within images, the same resamples for all."""
+    keys = [key for key in rows if key[3] == "image"]
+    if counts is None or not keys:
+        return {}
+    return dict(zip(keys, resampled_means(np.stack([rows[key].replicates for key in keys]), counts), strict=True))
+
+
+def _interval(scope: str, score: float, resampled: Array | None, replicates: Array, negative: str) -> tuple[float, float]:
+    """A score's 95 % interval: bootstrap within images, jackknife over all of them."""
+    if scope == "image":
+        if resampled is None:
+            return np.nan, np.nan
+        low, high = percentile_interval(resampled[None])
+        return float(low[0]), float(high[0])
+    if not len(replicates):
+        return np.nan, np.nan
+    half_width = float(jackknife_half_width(replicates))
+    if negative == "keep":
+        return score - half_width, score + half_width
+    return max(score - half_width, 0.0), min(score + half_width, 1.0)
+
+
+def _columns(score: float, chance: float, interval: tuple[float, float]) -> dict[str, float]:
+    low, high = interval
+    return {
+        "score": score,
+        "low": low,
+        "high": high,
+        "chance": chance,
+        "corrected": float(corrected(score, chance)),
+        "corrected_low": float(corrected(low, chance)),
+        "corrected_high": float(corrected(high, chance)),
+    }
+
+
+def _score_table(
+    rows: Mapping[tuple[str, str, str, str], _Row],
+    parts: Mapping[str, str],
+    resampled: Mapping[tuple[str, ...], Array],
+    negative: str,
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"layer": key[0], "part": parts[key[0]]}
+        | dict(zip(KEYS, (*key[1:], "array"), strict=True))
+        | _columns(
+            row.score, row.chance, _interval(key[3], row.score, resampled.get(key), row.replicates, negative)
+        )
+        | {"images": row.images, "undefined": row.undefined, "transformations": row.transformations}
+        for key, row in rows.items()
+    )  # fmt: skip
+
+
+def _part_table(
+    rows: Mapping[tuple[str, str, str, str], _Row],
+    parts: Mapping[str, str],
+    resampled: Mapping[tuple[str, ...], Array],
+    negative: str,
+) -> pd.DataFrame:
+    """A part's scores: the means over its layers that have one, in every resample and group left out as well."""
+    table = []
+    for part in PARTS:
+        layers = [layer for layer, its in parts.items() if its == part]
+        for key in dict.fromkeys(key[1:] for key in rows if key[0] in layers):
+            members = [rows[layer, *key] for layer in layers]
+            replicates = np.stack([row.replicates for row in members])
+            score = float(mean_of_defined(np.array([row.score for row in members])))
+            means = [resampled[layer, *key] for layer in layers] if resampled and key[2] == "image" else []
+            scored_images = int((~np.isnan(replicates)).any(0).sum())
+            table.append(
+                {"part": part, "layers": int(sum(not np.isnan(row.score) for row in members))}
+                | dict(zip(KEYS, (*key, "array"), strict=True))
+                | _columns(
+                    score,
+                    float(mean_of_defined(np.array([row.chance for row in members]))),
+                    _interval(
+                        key[2],
+                        score,
+                        mean_of_defined(np.stack(means)) if means else None,
+                        mean_of_defined(replicates),
+                        negative,
+                    ),
+                )
+                | {
+                    "images": scored_images if key[2] == "image" else max(row.images for row in members),
+                    "undefined": sum(row.undefined for row in members),
+                    "transformations": max(row.transformations for row in members),
+                }
+            )
+    return pd.DataFrame(table)
+
+
+def _replicate_table(rows: Mapping[tuple[str, str, str, str], _Row]) -> pd.DataFrame:
+    frames = [
+        pd.DataFrame({"unit": np.arange(len(row.replicates)), "score": row.replicates}).assign(
+            layer=layer, transformation=transformation, measure=measure, scope=scope
+        )
+        for (layer, transformation, measure, scope), row in rows.items()
+    ]
+    table = pd.concat(frames, ignore_index=True)
+    return table[["layer", "transformation", "measure", "scope", "unit", "score"]]
+
+
+def _layer_table(records: Sequence[LayerRecord]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "layer": record.layer.name,
+            "index": index,
+            "part": record.layer.part,
+            "type": record.layer.type,
+            "channels": record.layer.channels,
+            "height": record.layer.height,
+            "width": record.layer.width,
+            "stride_y": record.layer.stride[0] if record.layer.stride else None,
+            "stride_x": record.layer.stride[1] if record.layer.stride else None,
+            "dead": record.spread.dead(),
+        }
+        for index, record in enumerate(records)
+    ).astype({"stride_y": "Int64", "stride_x": "Int64"})
