@@ -504,9 +504,13 @@ def _rows(name: str, place: str, split: str | None, limit: int | None, seed: int
         with _without_progress_bars():
             splits = datasets.load_dataset(name)
     except Exception as error:
+        advice = (
+            "check its files, and that its path holds none of [ ] * ?"
+            if os.path.isdir(name)
+            else "check its name and the network, or give a folder"
+        )
         raise ValueError(
-            f"the data set {place!r} could not be loaded ({type(error).__name__}: {_reason(error)}): "
-            "check its name and the network, or give a folder"
+            f"the data set {place!r} could not be loaded ({type(error).__name__}: {_reason(error)}): {advice}"
         ) from error
     split = _split(list(splits), place, split)
     table = splits[split]

@@ -92,9 +92,7 @@ def measure(
     with left_as_found(model), _placed(model, device) as place:
         first, batches = _peek(_batches(images))
         _check_size(first, distinct)
-        found = find_layers(
-            model, tuple(first.shape[1:]), layers, default=default_layers, pool=pool, strides=strides
-        )
+        found = find_layers(model, tuple(first.shape[1:]), layers, default=default_layers, pool=pool, strides=strides)
         _check_strides(found, distinct)
         plan = _plan(distinct, batch_size)
         records = {
@@ -270,7 +268,9 @@ def _batches(images: Images) -> Iterator[Tensor]:
     """Batches of images from whatever holds them; labels are dropped."""
     if isinstance(images, Tensor):
         if images.ndim != 4:
-            raise ValueError(f"Images are [image, channel, height, width]; a tensor of shape {list(images.shape)} is not.")
+            raise ValueError(
+                f"Images are [image, channel, height, width]; a tensor of shape {list(images.shape)} is not."
+            )
         yield from images.split(64)
         return
     if isinstance(images, Dataset) and not isinstance(images, DataLoader):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -10,6 +10,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Whatever wants to know how many images are done."""
 

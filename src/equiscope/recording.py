@@ -1,12 +1,13 @@
 """What happens to a layer's features as they pass by: they are moved, matched, and remembered as scores."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equiscope.functional.similarity import Side, side
+from equiscope.functional.similarity import Side, referred, side
 from equiscope.functional.transformations import Transformation
 from equiscope.models.layers import Layer
 from equiscope.streaming import ChannelSpread, PairMemory
@@ -35,8 +36,8 @@ class LayerRecord:
         self.matched = {transformation.name: memory(groups) for transformation in transformations}
         self.mismatched = {transformation.name: memory(1) for transformation in transformations} if chance else {}
         self.spread = ChannelSpread(layer.channels, device)
-        self._last: Tensor | None = None  # the maps of the image before these
-        self._newest: Tensor | None = None
+        self._last: _Taken | None = None  # the image before these
+        self._newest: _Taken | None = None
 
     def add(self, features: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass: `images` as they are, then the same under each chosen transformation.
@@ -50,55 +51,84 @@ class LayerRecord:
                 f"{images * (1 + len(chosen))}; its first axis is not the image."
             )
         _check_finite(self.layer, maps, images, start)
-        still, turned = maps[:images], maps[images:].unflatten(0, (len(chosen), images))
+        taken = _Taken.of(maps, self.similarity)
+        still = taken[:images]
         if first:
-            self.spread.add(side(still.flatten(-2)))
-            self._newest = still[-1:].clone()
-        before = self._last if self.mismatched else None
-        expected = still if before is None else torch.cat([before, still])
-        for transformation, these in zip(chosen, turned, strict=True):
-            self._match(transformation, these, expected, still, start)
+            spread = still if self.similarity == "pearson" else _Taken.of(maps[:images], "pearson")
+            self.spread.add(spread.side("pearson"))
+            self._newest = still[-1:].copied()
+        if self.mismatched and self._last is not None:
+            still = self._last.followed_by(still)
+        for number, transformation in enumerate(chosen, start=1):
+            self._match(transformation, taken[images * number : images * (number + 1)], still, start)
 
     def next_images(self) -> None:
         """Make the last of these images the one before the next."""
         self._last = self._newest
 
-    def _match(
-        self,
-        transformation: Transformation,
-        turned: Float[Tensor, "image channel row column"],
-        still_with_last: Float[Tensor, "more channel row column"],
-        still: Float[Tensor, "image channel row column"],
-        start: int,
-    ) -> None:
-        images, lead = len(turned), len(still_with_last) - len(turned)
-        matched, mismatched = self.matched[transformation.name], self.mismatched.get(transformation.name)
-        groups = [(start + image) % self.groups for image in range(images)]
-        pairs = images if lead else images - 1  # pairs of images that do not belong together
-        action = (still_with_last, None) if self.layer.vector else transformation.on_cells(
-            still_with_last, self.layer.stride
-        )  # fmt: skip
-        own = turned_own = None
-        if self.strict and action is not None:
-            turned_own = side(turned.flatten(-2), self.similarity)
-            own = side(still_with_last.flatten(-2), self.similarity)
-        cells = None if action is None else _valid_cells(self.layer, transformation, turned, *action)
-        if cells is None or not cells[0].shape[-1]:
-            matched.add_nothing(groups, _pair(turned_own, own, slice(lead, None)))
-            if mismatched is not None and pairs:
-                mismatched.add_nothing([0] * pairs, _pair(turned_own, own, slice(-pairs - 1, -1), -pairs))
-            return
-        turned_side, expected_side = (side(values, self.similarity) for values in cells)
-        matched.add(turned_side, expected_side[lead:], groups, _pair(turned_own, own, slice(lead, None)))
-        if mismatched is not None and pairs:
+    def _match(self, transformation: Transformation, turned: "_Taken", still: "_Taken", start: int) -> None:
+        """Match the images' turned features with their own still ones and, for chance, with the image before's."""
+        images = len(turned.maps)
+        memories = [(self.matched[transformation.name], slice(None), slice(-images, None), self.groups)]
+        pairs = min(images, len(still.maps) - 1)
+        if self.mismatched and pairs:
             others = slice(-pairs - 1, -1)
-            mismatched.add(
-                turned_side[-pairs:], expected_side[others], [0] * pairs, _pair(turned_own, own, others, -pairs)
-            )
+            memories.append((self.mismatched[transformation.name], slice(-pairs, None), others, 1))
+        sides = self._sides(transformation, turned, still)
+        own = (turned.side(self.similarity), still.side(self.similarity)) if self.strict else None
+        for memory, these, others, groups in memories:
+            places = [(start + image) % groups for image in range(images)[these]]
+            of_own = (own[0][these], own[1][others]) if own else None
+            if sides is None:
+                memory.add_nothing(places)
+            elif not sides[0].cells:
+                memory.add_nothing(places, of_own)
+            else:
+                memory.add(sides[0][these], sides[1][others], places, of_own)
+
+    def _sides(self, transformation: Transformation, turned: "_Taken", still: "_Taken") -> tuple[Side, Side] | None:
+        """The turned features and the expected ones at the valid cells; None where the transformation is left out."""
+        expected, action = still, (still.values, None)
+        if not self.layer.vector:
+            moved = transformation.on_cells(
+                still.values if transformation.only_moves else still.maps, self.layer.stride
+            )  # fmt: skip
+            if moved is None:
+                return None
+            action = moved
+            if not transformation.only_moves:
+                expected = _Taken.of(moved[0], self.similarity)
+                action = (expected.values, moved[1])
+        cells = _valid_cells(self.layer, transformation, turned.values, *action)
+        return side(cells[0], self.similarity, turned.reference), side(cells[1], self.similarity, expected.reference)
 
 
-def _pair(turned: Side | None, still: Side | None, others: slice, start: int = 0) -> tuple[Side, Side] | None:
-    return None if turned is None or still is None else (turned[start:], still[others])
+@dataclass(frozen=True)
+class _Taken:
+    """Maps, and the same less a reference value of each, which keeps the digits of what is almost constant."""
+
+    maps: Float[Tensor, "image channel row column"]
+    values: Float[Tensor, "image channel row column"]
+    reference: Float[Tensor, "image channel"]
+
+    @classmethod
+    def of(cls, maps: Tensor, similarity: str) -> "_Taken":
+        if similarity == "cosine":  # which is about zero, not about a mean
+            return cls(maps, maps, maps.new_zeros(maps.shape[:2]))
+        return cls(maps, *referred(maps))
+
+    def __getitem__(self, images: slice) -> "_Taken":
+        return _Taken(self.maps[images], self.values[images], self.reference[images])
+
+    def copied(self) -> "_Taken":
+        return _Taken(self.maps.clone(), self.values.clone(), self.reference.clone())
+
+    def followed_by(self, other: "_Taken") -> "_Taken":
+        pairs = ((self.maps, other.maps), (self.values, other.values), (self.reference, other.reference))
+        return _Taken(*(torch.cat(pair) for pair in pairs))
+
+    def side(self, similarity: str) -> Side:
+        return side(self.values.flatten(-2), similarity, self.reference)
 
 
 def _valid_cells(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equiscope.functional.matching import Matches
 from equiscope.functional.statistics import (
     LEAST_IMAGES,
     Array,
@@ -175,9 +174,8 @@ def _transformation_rows(
     memory: PairMemory, mismatched: PairMemory | None, images: int, negative: str, jackknife: bool
 ) -> tuple[dict[tuple[str, str], _Row], dict[str, dict[str, Any]]]:
     """Both measures' rows in both scopes, and the columns of the channel table in both scopes."""
-    whole = _over_all_images(memory, None, negative)
-    left_out = [_over_all_images(memory, group, negative) for group in range(memory.groups)] if jackknife else []
-    other = _over_all_images(mismatched, None, negative) if mismatched else None
+    whole, *left_out = _over_all_images(memory, negative, jackknife)
+    other = _over_all_images(mismatched, negative, False)[0] if mismatched else None
     within, within_other = memory.within.scores(), mismatched.within.scores() if mismatched else None
     rows: dict[tuple[str, str], _Row] = {}
     nothing = np.full(len(whole["equivariance"]), np.nan)
@@ -223,17 +221,25 @@ def _transformation_rows(
     return rows, channels
 
 
-def _over_all_images(memory: PairMemory, group: int | None, negative: str) -> dict[str, Array]:
-    """Each channel's scores and partner over all images, or over all but one group's."""
-    found: Matches = memory.sums.moments().left_out(group).matches(negative)
-    invariance = found.invariance
+def _over_all_images(memory: PairMemory, negative: str, jackknife: bool) -> list[dict[str, Array]]:
+    """Each channel's scores and partner over all images and, for the jackknife, over all but each group's."""
+    groups = range(memory.groups if jackknife else 0)
+    moments = memory.sums.moments()
+    found = [moments.matches(negative)]
+    found.extend(memory.sums.moments_without(group, moments).matches(negative) for group in groups)
+    invariance = [matched.invariance[0] for matched in found]
     if memory.own_sums is not None:
-        invariance = memory.own_sums.moments().left_out(group).own_similarity(negative)
-    return {
-        "invariance": invariance[0].double().cpu().numpy(),
-        "equivariance": found.equivariance[0].double().cpu().numpy(),
-        "partner": found.partner[0].cpu().numpy(),
-    }
+        own = memory.own_sums.moments()
+        invariance = [own.own_similarity(negative)]
+        invariance.extend(memory.own_sums.moments_without(group, own).own_similarity(negative) for group in groups)
+    return [
+        {
+            "invariance": own_score.cpu().numpy(),
+            "equivariance": matched.equivariance[0].cpu().numpy(),
+            "partner": matched.partner[0].cpu().numpy(),
+        }
+        for own_score, matched in zip(invariance, found, strict=True)
+    ]
 
 
 def _nullable(partner: Any) -> "pd.api.extensions.ExtensionArray":
@@ -248,7 +254,9 @@ def _resampled(rows: Mapping[tuple[str, str, str, str], _Row], counts: Array | N
     return dict(zip(keys, resampled_means(np.stack([rows[key].replicates for key in keys]), counts), strict=True))
 
 
-def _interval(scope: str, score: float, resampled: Array | None, replicates: Array, negative: str) -> tuple[float, float]:
+def _interval(
+    scope: str, score: float, resampled: Array | None, replicates: Array, negative: str
+) -> tuple[float, float]:
     """A score's 95 % interval: bootstrap within images, jackknife over all of them."""
     if scope == "image":
         if resampled is None:

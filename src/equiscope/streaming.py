@@ -1,7 +1,7 @@
 """What a measurement remembers of the images it has seen: sums that join, and one score an image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from equiscope.functional.matching import Matches, bounded, matches
-from equiscope.functional.similarity import Side, norm
+from equiscope.functional.similarity import Side, channel_products, norm
 from equiscope.functional.statistics import defined_mean
 
 LEAST_SAMPLES = 4  # of a correlation over all images
@@ -20,55 +20,28 @@ LARGEST_PRODUCT = 4_000_000  # elements of the products of every channel with ev
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, means and centred sums of products of two sides, for several groups of images at once.
+    """Count, means and centred sums of products of two sides over some images, in float64."""
 
-    Groups, and the moments of two sets of images, join by Chan's rule, in float64.
-    """
-
-    count: Float[Tensor, "group"]
-    turned_mean: Float[Tensor, "group channel"]
-    expected_mean: Float[Tensor, "group channel"]
-    turned_square: Float[Tensor, "group channel"]
-    expected_square: Float[Tensor, "group channel"]
-    product: Float[Tensor, "group *pair"]  # channel by channel; one channel's own alone under `strict`
-
-    def left_out(self, group: int | None) -> "Moments":
-        """The moments of all groups together but one (None: of all), as a single group."""
-        kept = [g for g in range(len(self.count)) if g != group]
-        count = self.count[kept]
-        total = count.sum().clamp(min=1)
-        turned_mean = (count[:, None] * self.turned_mean[kept]).sum(0) / total
-        expected_mean = (count[:, None] * self.expected_mean[kept]).sum(0) / total
-        turned_off = self.turned_mean[kept] - turned_mean
-        expected_off = self.expected_mean[kept] - expected_mean
-        weighted = count[:, None] * turned_off
-        between = weighted.T @ expected_off if self.product.ndim == 3 else (weighted * expected_off).sum(0)
-        product = between
-        for g in kept:
-            product = product + self.product[g]
-        return Moments(
-            count=count.sum()[None],
-            turned_mean=turned_mean[None],
-            expected_mean=expected_mean[None],
-            turned_square=(self.turned_square[kept].sum(0) + (weighted * turned_off).sum(0))[None],
-            expected_square=(
-                self.expected_square[kept].sum(0) + (count[:, None] * expected_off * expected_off).sum(0)
-            )[None],
-            product=product[None],
-        )
+    count: Float[Tensor, ""]
+    turned_mean: Float[Tensor, "channel"]
+    expected_mean: Float[Tensor, "channel"]
+    turned_square: Float[Tensor, "channel"]
+    expected_square: Float[Tensor, "channel"]
+    product: Float[Tensor, "*pair"]  # channel by channel; each channel with itself alone under `strict`
 
     def norms(self) -> tuple[Tensor, Tensor]:
-        """The norms of both sides, `[group, channel]`; NaN where a channel has no similarity."""
+        """The norms of both sides; NaN where a channel has no similarity."""
         return (
             norm(self.turned_square, self.turned_mean, self.count, LEAST_SAMPLES),
             norm(self.expected_square, self.expected_mean, self.count, LEAST_SAMPLES),
         )
 
     def matches(self, negative: str) -> Matches:
-        """Every channel's scores over all the images of each group."""
-        return matches(self.product.clone(), *self.norms(), negative)
+        """Every channel's scores over all the images."""
+        turned_norm, expected_norm = self.norms()
+        return matches(self.product.clone()[None], turned_norm[None], expected_norm[None], negative)
 
-    def own_similarity(self, negative: str) -> Tensor:
+    def own_similarity(self, negative: str) -> Float[Tensor, "channel"]:
         """Every channel's similarity with itself, from sums that hold nothing else."""
         turned_norm, expected_norm = self.norms()
         return bounded(self.product / (turned_norm * expected_norm), negative)
@@ -95,7 +68,8 @@ class PairSums:
         """Take in images: their sides, the product of the sides (None: of single cells, so zero), their groups."""
         places = torch.as_tensor(groups, device=self.product.device)
         if product is not None:
-            self.product.index_add_(0, places, product)
+            for image, group in enumerate(groups):
+                self.product[group] += product[image]
         self.turned_square.index_add_(0, places, turned.square)
         self.expected_square.index_add_(0, places, expected.square)
         for image, group in enumerate(groups):
@@ -130,16 +104,45 @@ class PairSums:
         self._held.clear()
 
     def moments(self) -> Moments:
-        """The sums so far."""
+        """The sums of all groups, joined by Chan's rule."""
         self._join_held()
-        return Moments(
-            self.count,
-            self.turned_mean,
-            self.expected_mean,
-            self.turned_square,
-            self.expected_square,
-            self.product,
+        turned_off, expected_off, whole = self._joined(list(range(len(self.count))))
+        weighted = self.count[:, None] * turned_off
+        product = (weighted * expected_off).sum(0) if self.own else weighted.T @ expected_off
+        for of_group in self.product:
+            product += of_group
+        return replace(whole, product=product)
+
+    def moments_without(self, group: int, whole: Moments) -> Moments:
+        """The sums of all groups but one, by Chan's rule backwards from `whole`, the moments of all."""
+        _, _, rest = self._joined([other for other in range(len(self.count)) if other != group])
+        turned_off = self.turned_mean[group] - whole.turned_mean
+        expected_off = self.expected_mean[group] - whole.expected_mean
+        weight = whole.count * self.count[group] / rest.count
+        product = whole.product - self.product[group]
+        if self.own:
+            product -= weight * turned_off * expected_off
+        else:
+            product.addr_(weight * turned_off, expected_off, alpha=-1)
+        return replace(rest, product=product)
+
+    def _joined(self, groups: list[int]) -> tuple[Tensor, Tensor, Moments]:
+        """The groups' means less their joint mean, on both sides, and their joint moments but for the product."""
+        count = self.count[groups][:, None]
+        total = count.sum()
+        turned_mean = (count * self.turned_mean[groups]).sum(0) / total.clamp(min=1)
+        expected_mean = (count * self.expected_mean[groups]).sum(0) / total.clamp(min=1)
+        turned_off = self.turned_mean[groups] - turned_mean
+        expected_off = self.expected_mean[groups] - expected_mean
+        joint = Moments(
+            total,
+            turned_mean,
+            expected_mean,
+            self.turned_square[groups].sum(0) + (count * turned_off.square()).sum(0),
+            self.expected_square[groups].sum(0) + (count * expected_off.square()).sum(0),
+            turned_mean,
         )
+        return turned_off, expected_off, joint
 
 
 @dataclass(frozen=True)
@@ -232,9 +235,7 @@ class PairMemory:
         self.own_sums = PairSums(groups, channels, own=True, device=device) if strict else None
         self.within = ImageMemory(channels, device)
 
-    def add(
-        self, turned: Side, expected: Side, groups: Sequence[int], own: tuple[Side, Side] | None = None
-    ) -> None:
+    def add(self, turned: Side, expected: Side, groups: Sequence[int], own: tuple[Side, Side] | None = None) -> None:
         """Take in images' sides over the valid cells, and under `strict` both sides over all cells, not moved."""
         images, channels, cells = turned.values.shape
         step = max(1, LARGEST_PRODUCT // channels**2)
@@ -247,11 +248,9 @@ class PairMemory:
         found = _undefined(len(groups), self.within.channels, self.sums.product.device)
         self.within.add(self._with_own(found, own, groups))
 
-    def _add_some(
-        self, turned: Side, expected: Side, groups: Sequence[int], own: tuple[Side, Side] | None
-    ) -> None:
+    def _add_some(self, turned: Side, expected: Side, groups: Sequence[int], own: tuple[Side, Side] | None) -> None:
         nothing_within = turned.centred and turned.cells == 1
-        product = None if nothing_within else turned.values @ expected.values.mT
+        product = None if nothing_within else channel_products(turned, expected)
         self.sums.add(turned, expected, product, groups)
         if product is None or turned.cells < LEAST_CELLS:
             found = _undefined(len(groups), self.within.channels, self.sums.product.device)

@@ -1,7 +1,6 @@
 """Means that leave the undefined out, scores corrected for chance, and intervals."""
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy import stats

@@ -36,6 +36,7 @@ class Transformation:
     on_cells: Callable[[Tensor, Stride | None], "tuple[Tensor, Tensor | None] | None"]
     offset: tuple[int, int] | None = None  # pixels down and right, where the transformation is a shift
     swaps_axes: bool = False  # so that it needs square images
+    only_moves: bool = False  # on cells it moves values and averages neighbours: what is added before stays added
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Family:
 
 
 def _on_grid(name: str, move: Callable[[Tensor], Tensor], swaps_axes: bool = False) -> Transformation:
-    return Transformation(name, move, lambda maps, stride: (move(maps), None), swaps_axes=swaps_axes)
+    return Transformation(name, move, lambda maps, stride: (move(maps), None), swaps_axes=swaps_axes, only_moves=True)
 
 
 _IDENTITY = _on_grid("identity", lambda x: x)
@@ -124,6 +125,7 @@ def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear")
         on_pixels=partial(shifted, down=down, right=right, fill=known("fill", fill, FILLS)),
         on_cells=partial(_shift_on_cells, down=down, right=right, subcell=known("subcell", subcell, SUBCELLS)),
         offset=(down, right),
+        only_moves=True,
     )
 
 

@@ -21,7 +21,7 @@ class Entry:
         constructor: `timm:NAME.TAG`, `torchvision:NAME.TAG` or `package.module:function`.
         arguments: Keyword arguments of that function.
         package: The Python package whose one `.pth` file holds the weights, in the network's order though under other
-            names. `None`: the weights are fetched by timm or torchvision by their tag; those of a function, from a file.
+            names. `None`: timm or torchvision fetch them by their tag; those of a function are the user's file.
         layers: Globs on module names, in order of execution, for the feature maps up to global pooling; `*` stops at
             a dot.
         pool: The module whose output is the globally pooled vector. `None`: the input of the classifier.
@@ -62,7 +62,7 @@ _HE = "He et al., Deep Residual Learning for Image Recognition, CVPR 2016, for C
 _LITE = "EfficientNet-Lite of Google, 2020: no squeeze-and-excite, ReLU6; weights converted from TensorFlow's."
 _TAN = "Tan and Le, EfficientNet, ICML 2019; weights converted from TensorFlow's, trained with {}."
 _XIE = "Xie et al., Aggregated Residual Transformations, CVPR 2017; {}."
-_SZEGEDY = "Szegedy et al., Rethinking the Inception Architecture, CVPR 2016; no padding in the stem."
+_SZEGEDY = "Szegedy et al., Rethinking the Inception Architecture, CVPR 2016; the stem is hardly padded."
 _DOSOVITSKIY = "Dosovitskiy et al., An Image is Worth 16x16 Words, ICLR 2021, {}; pool is the class token, normalised."
 _TOLSTIKHIN = "Tolstikhin et al., MLP-Mixer, NeurIPS 2021; pool is the mean of tokens."
 

@@ -1,4 +1,4 @@
-"""The residual networks for CIFAR of He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, section 4.2."""
+"""The residual networks for CIFAR: He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, 4.2."""
 
 from __future__ import annotations
 

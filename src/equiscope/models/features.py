@@ -80,44 +80,46 @@ def reading(model: nn.Module, sources: Mapping[str, Source], receive: Callable[[
     It does so at once, before a later operation can change them in place: `receive` must not keep them.
     """
     modules = dict(model.named_modules())
-    calls: dict[str, int] = {}
     by_module: dict[str, list[tuple[str, Source]]] = {}
     for layer, source in sources.items():
         by_module.setdefault(source.module, []).append((layer, source))
-
-    def hand_over(name: str, side: str, value: Any) -> None:
-        for layer, source in by_module[name]:
-            if source.side == side and source.call == calls[name]:
-                found = [tensor for path, tensor in tensors_in(value) if path == source.path]
-                if not found:
-                    raise ValueError(f"Layer {layer} gave no tensor at {source.path!r} in this forward pass.")
-                receive(layer, found[0])
-
-    def before(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, arguments: Any, named: Any) -> None:
-            calls[name] = calls.get(name, -1) + 1
-            hand_over(name, "input", _inputs(arguments, named))
-
-        return hook
-
-    def after(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
-            hand_over(name, "output", output)
-
-        return hook
+    readers = {name: _Reader(wanted, receive) for name, wanted in by_module.items()}
 
     def start(module: nn.Module, arguments: Any) -> None:
-        calls.clear()
+        for reader in readers.values():
+            reader.call = -1
 
     handles = [model.register_forward_pre_hook(start)]
     try:
-        for name in by_module:
-            handles.append(modules[name].register_forward_pre_hook(before(name), with_kwargs=True))
-            handles.append(modules[name].register_forward_hook(after(name)))
+        for name, reader in readers.items():
+            handles.append(modules[name].register_forward_pre_hook(reader.before, with_kwargs=True))
+            handles.append(modules[name].register_forward_hook(reader.after))
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _Reader:
+    """Hands over what one module is given and gives, and counts its calls within a forward pass."""
+
+    def __init__(self, wanted: list[tuple[str, Source]], receive: Callable[[str, Tensor], None]) -> None:
+        self.wanted, self.receive, self.call = wanted, receive, -1
+
+    def before(self, module: nn.Module, arguments: Any, named: Any) -> None:
+        self.call += 1
+        self._hand_over("input", _inputs(arguments, named))
+
+    def after(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        self._hand_over("output", output)
+
+    def _hand_over(self, side: str, value: Any) -> None:
+        for layer, source in self.wanted:
+            if source.side == side and source.call == self.call:
+                found = [tensor for path, tensor in tensors_in(value) if path == source.path]
+                if not found:
+                    raise ValueError(f"Layer {layer} gave no tensor at {source.path!r} in this forward pass.")
+                self.receive(layer, found[0])
 
 
 def _inputs(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from equiscope.models.features import Source, left_as_found, tensors_in, unwrapped
 
-GROWTH = 128  # pixels by which the input grows, to see which tensors grow with it
+# Pixels by which the input grows, to see which tensors grow with it. A stride of 10 is not seen from 128 pixels
+# (12 cells more, so 10.7 pixels each), but from 1920, which cost nothing where only shapes are computed.
+GROWTHS_ON_META = (1920, 128)
+GROWTHS_ON_IMAGES = (128,)
 PARTS = ("early", "middle", "late", "pool", "final")
 LARGEST_VECTOR = 8192  # channels; a longer one is measured only where it is named
 
@@ -68,6 +71,7 @@ class _Seen:
     shape: Shape
     identity: int  # of the tensor, while the pass lasts
     grown: Shape | None = None  # its shape where the input is larger; None: the network takes one size only
+    growth: int = 0  # by how many pixels it is larger
 
     @property
     def name(self) -> str:
@@ -109,22 +113,22 @@ def _trace(model: nn.Module, image_shape: tuple[int, int, int]) -> list[_Seen]:
     """Every tensor that modules give or take, at the images' size and, where the network allows, at a larger one."""
     channels, height, width = image_shape
     parameter = next(iter(model.parameters()), None)
-    dtype = parameter.dtype if parameter is not None else torch.float32
-    grown_shape = (channels, height + GROWTH, width + GROWTH)
+    place: dict[str, Any] = {"dtype": parameter.dtype if parameter is not None else torch.float32}
     try:
-        blank = _on_meta(model)
-        device = torch.device("meta")
-        small = _pass(blank, torch.zeros(2, *image_shape, dtype=dtype, device=device))
+        blank, growths, place["device"] = _on_meta(model), GROWTHS_ON_META, "meta"
+        small = _pass(blank, torch.zeros(2, *image_shape, **place))
     except Exception:  # noqa: BLE001 -- whatever a network does on the meta device, a blank image tells as well
-        blank = model
-        device = parameter.device if parameter is not None else torch.device("cpu")
-        small = _pass(blank, torch.zeros(2, *image_shape, dtype=dtype, device=device))
-    try:
-        large = _pass(blank, torch.zeros(2, *grown_shape, dtype=dtype, device=device))
-    except Exception:  # noqa: BLE001 -- a network of one input size says so in its own way
-        return small
-    shapes = {tensor.source: tensor.shape for tensor in large}
-    return [replace(tensor, grown=shapes.get(tensor.source)) for tensor in small]
+        blank, growths = model, GROWTHS_ON_IMAGES
+        place["device"] = parameter.device if parameter is not None else "cpu"
+        small = _pass(blank, torch.zeros(2, *image_shape, **place))
+    for growth in growths:
+        try:
+            large = _pass(blank, torch.zeros(2, channels, height + growth, width + growth, **place))
+        except Exception:  # noqa: BLE001 -- a network of one input size says so in its own way
+            continue
+        shapes = {tensor.source: tensor.shape for tensor in large}
+        return [replace(tensor, grown=shapes.get(tensor.source), growth=growth) for tensor in small]
+    return small
 
 
 def _on_meta(model: nn.Module) -> nn.Module:
@@ -231,15 +235,14 @@ def _pool(seen: list[_Seen], final: _Seen | None, declared: str | None) -> _Seen
     outputs = list(_outputs(seen))
     if declared is not None:
         return next((tensor for tensor in outputs if tensor.source.module == declared and _is_vector(tensor)), None)
-    last_map = max((place for place, tensor in enumerate(seen) if _is_map(tensor)), default=-1)
+    last_map = max((place for place, tensor in enumerate(outputs) if _is_map(tensor)), default=-1)
+    given_maps = {
+        replace(tensor.source, side="output") for tensor in seen if tensor.source.side == "input" and _is_map(tensor)
+    }
     pools = [
         tensor
-        for place, tensor in enumerate(seen)
-        if tensor.source.side == "output"
-        and not tensor.parameters
-        and _is_vector(tensor)
-        and last_map < place
-        and _is_map(seen[place - 1])
+        for tensor in outputs[last_map + 1 :]
+        if not tensor.parameters and _is_vector(tensor) and tensor.source in given_maps
     ]
     if pools:
         return pools[-1]
@@ -324,9 +327,9 @@ def _described(
         width = _vector_channels(tensor)
         if reason is None and vector and width > LARGEST_VECTOR and patterns is None:
             reason = f"a vector of {width} channels; name it to have it measured"
-        if reason is None and tensor.source.path and (tensor.source.module, tensor.source.call) in several:
-            if patterns is None or not _names_path(patterns, tensor):
-                reason = f"{tensor.source.module} gives several maps; name this one to have it measured"
+        one_of_several = tensor.source.path and (tensor.source.module, tensor.source.call) in several
+        if reason is None and one_of_several and (patterns is None or not _names_path(patterns, tensor)):
+            reason = f"{tensor.source.module} gives several maps; name this one to have it measured"
         if reason is not None:
             left_out.append(LeftOut(tensor.name, reason))
             continue
@@ -379,7 +382,7 @@ def _stride(
             return (stride, stride) if isinstance(stride, int) else stride
     if tensor.grown is not None:
         down, right = (after - before for before, after in zip(tensor.shape[2:], tensor.grown[2:], strict=True))
-        return round(GROWTH / down), round(GROWTH / right)
+        return round(tensor.growth / down), round(tensor.growth / right)
     ratios = [pixels / cells for pixels, cells in zip(image_shape[1:], tensor.shape[2:], strict=True)]
     if all(ratio.is_integer() for ratio in ratios):
         return int(ratios[0]), int(ratios[1])

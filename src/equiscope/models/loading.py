@@ -137,11 +137,11 @@ def load_network(
 
 def _from_timm(name: str, *, pretrained: bool) -> _Built:
     import timm
+    from timm.data.config import resolve_model_data_config
 
     architecture, tag = timm.models.split_model_name_tag(name)
-    if not timm.is_model(architecture):
-        known = [*timm.list_models(), *timm.list_pretrained()]
-        raise ValueError(f"timm has no network {name!r}: {_nearest(name, known)}")
+    if architecture not in (known := timm.list_models()):
+        raise ValueError(f"timm has no network {name!r}: {_nearest(name, [*known, *timm.list_pretrained()])}")
     tagged = timm.models.get_arch_pretrained_cfgs(architecture)
     if tag and name not in tagged:
         raise ValueError(f"timm has no weights {tag!r} of {architecture}: choose from {', '.join(sorted(tagged))}")
@@ -149,9 +149,9 @@ def _from_timm(name: str, *, pretrained: bool) -> _Built:
     if pretrained and not (declared and declared.has_weights):
         raise ValueError(f"timm has no weights of {name}: {_HOW}")
     with _fetching(f"timm:{name}") if pretrained else nullcontext():
-        model = timm.create_model(name, pretrained=pretrained)
+        model: Any = timm.create_model(name, pretrained=pretrained)
 
-    told = timm.data.resolve_model_data_config(model)
+    told = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm leaves it untyped
     pixels, fraction = tuple(told["input_size"][-2:]), told["crop_pct"]
     preprocessing = Preprocessing(
         size=pixels,
@@ -168,7 +168,7 @@ def _from_timm(name: str, *, pretrained: bool) -> _Built:
         remarks.append(f"timm pads images to {_pixels(pixels)} pixels for {weights}; here they are resized instead.")
     if told["crop_mode"] != "center":
         remarks.append(f"timm crops by {told['crop_mode']!r} for {weights}; here the centre is cut out.")
-    return _Built(model, preprocessing, _record(weights, _timm_file(model)), tuple(remarks))
+    return _Built(model, preprocessing, _record(weights, _timm_file(model)) if pretrained else {}, tuple(remarks))
 
 
 def _from_torchvision(name: str, *, pretrained: bool) -> _Built:
@@ -199,8 +199,8 @@ def _from_torchvision(name: str, *, pretrained: bool) -> _Built:
     )
     weights = f"torchvision:{architecture}.{declared.name}"
     remarks = () if tag or pretrained else (f"The preprocessing is that of the weights {weights}.",)
-    file = Path(torch.hub.get_dir(), "checkpoints", declared.url.rpartition("/")[2])
-    return _Built(model, preprocessing, _record(weights, file if file.is_file() else None), remarks)
+    file = Path(torch.hub.get_dir(), "checkpoints", declared.url.rpartition("/")[2])  # where torchvision puts it
+    return _Built(model, preprocessing, _record(weights, file) if pretrained else {}, remarks)
 
 
 def _from_function(constructor: str, entry: Entry | None, *, told: Mapping[str, Any]) -> _Built:
@@ -289,7 +289,7 @@ def _offered(module: ModuleType) -> str:
         for name, value in vars(module).items()
         if callable(value) and getattr(value, "__module__", None) == module.__name__ and not name.startswith("_")
     ]
-    return f"where FUNCTION is one of {', '.join(own)}" if own else "but it defines none"
+    return f"where FUNCTION is one of {', '.join(own[:20])}" if own else "but it defines none"
 
 
 def _load_file(model: nn.Module, file: Path, name: str) -> dict[str, str]:
@@ -299,11 +299,13 @@ def _load_file(model: nn.Module, file: Path, name: str) -> dict[str, str]:
     missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
     unexpected = [key for key in given if key not in own]
     reshaped = [key for key in own if key in given and own[key].shape != given[key].shape]
-    if first := next(iter((*reshaped, *missing, *unexpected)), None):
-        shapes = f" ({list(given[first].shape)} in the file, {list(own[first].shape)} in the network)"
+    if reshaped or missing or unexpected:
+        first = (reshaped + missing + unexpected)[0]
+        if reshaped:
+            first += f", {list(given[first].shape)} in the file and {list(own[first].shape)} in the network"
         raise ValueError(
-            f"{file} does not hold the weights of {name}: {len(missing)} tensors are missing, {len(unexpected)} "
-            f"unexpected and {len(reshaped)} of another shape, the first is {first}{shapes if reshaped else ''}"
+            f"{file} does not hold the weights of {name}: {len(reshaped)} tensors are of another shape, {len(missing)} "
+            f"missing and {len(unexpected)} unexpected, the first is {first}: give weights saved from this very network"
         )
     names = dict(zip(own, model.state_dict(), strict=True))
     model.load_state_dict({names[key]: tensor for key, tensor in given.items()}, strict=False)
@@ -331,18 +333,33 @@ def _load_package(model: nn.Module, package: str, name: str) -> dict[str, str]:
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
-    """The state dict in a file, none of whose code runs."""
+    """The state dict in a file, at whatever depth a training loop has put it."""
+    content = state = _content(file)
+    while isinstance(state, Mapping):
+        inner = next((key for key in _NESTED_UNDER if isinstance(state.get(key), Mapping)), None)
+        if inner is None:
+            break
+        state = state[inner]
+    if isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values()):
+        return dict(state)
+    held = (
+        f"the keys {_listed(list(map(str, content))[:9])}" if isinstance(content, Mapping) else type(content).__name__
+    )
+    raise ValueError(f"{file} holds no state dict, but {held}: save model.state_dict(), names and tensors")
+
+
+def _content(file: Path) -> Any:
+    """What a file of weights holds; none of its code runs."""
     if not file.is_file():
         raise ValueError(f"there is no weights file {file}: give a file {_listed(_SUFFIXES, 'or')}, or the word random")
     if file.suffix not in _SUFFIXES:
         raise ValueError(f"{file} is not a file of weights by its name: {_listed(_SUFFIXES, 'or')} is needed")
     try:
+        if file.suffix == ".safetensors":
+            return safetensors.torch.load_file(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch warns of, it refuses next
-            if file.suffix == ".safetensors":
-                content = safetensors.torch.load_file(file)
-            else:
-                content = torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken pickle raises almost anything
         if isinstance(error, pickle.UnpicklingError) and (code := re.search(r"GLOBAL (\S+)", str(error))):
             raise ValueError(
@@ -350,15 +367,6 @@ def _tensors(file: Path) -> dict[str, Tensor]:
                 "best as .safetensors"
             ) from error
         raise ValueError(f"{file} cannot be read ({_shown(error)}): it is damaged, or no file of weights") from error
-    state = content
-    while isinstance(state, Mapping) and (key := next((key for key in _NESTED_UNDER if key in state), None)):
-        state = state[key]
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        held = (
-            f"keys {_listed(list(map(str, content))[:9])}" if isinstance(content, Mapping) else type(content).__name__
-        )
-        raise ValueError(f"{file} holds no state dict, but {held}: save model.state_dict(), names and tensors")
-    return dict(state)
 
 
 def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -376,7 +384,7 @@ def _record(source: str, file: Path | None) -> dict[str, str]:
         return {"source": source, "file": file.name, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
 
 
-def _timm_file(model: nn.Module) -> Path | None:
+def _timm_file(model: Any) -> Path | None:
     """The file timm fetched, as far as the hub's cache tells."""
     from huggingface_hub import try_to_load_from_cache
 
@@ -454,5 +462,6 @@ def _pixels(size: tuple[int, int]) -> str:
 
 
 def _shown(error: BaseException) -> str:
-    """The exception's type and the first line of what it says."""
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:200]}".removesuffix(": ")
+    """The exception's type and its first sentence."""
+    sentence = next(iter(re.split(r"\n|\. ", str(error).strip())))
+    return f"{type(error).__name__}: {sentence[:200]}".removesuffix(": ")

@@ -1,0 +1,1 @@
+"""`Scores` as one HTML page that stands alone."""

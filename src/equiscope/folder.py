@@ -1,0 +1,143 @@
+"""`Scores` as a folder of files, complete or absent, and back."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from equiscope.plots import plot_layers
+from equiscope.report.page import page
+from equiscope.scores import Scores
+
+FORMAT = 1
+TABLES = ("scores", "parts", "channels", "layers", "replicates")
+MANIFEST = "manifest.json"  # the seal: a folder without it is no result
+
+
+def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
+    """Write tables, manifest, figure and page into a folder, which is made where it is not there.
+
+    Everything is drawn before the disk is touched, written aside, and moved into place at the end: a new folder at
+    once, an old one file by file, the manifest first away and last back. Files of other names are left alone.
+    """
+    folder = folder.resolve()
+    refuse_taken(folder, force=force)
+    manifest = json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
+    files = {
+        "figure.png": plot_layers(scores).png(),
+        "report.html": page(scores).encode(errors="xmlcharrefreplace"),
+        MANIFEST: manifest.encode(errors="backslashreplace"),  # a file's name need not be text: JSON has \udcff for it
+    }
+    there = folder.is_dir()
+    home = folder if there else folder.parent  # aside, but on the same disk: a folder there may be a mounted one
+    home.mkdir(parents=True, exist_ok=True)
+    aside = home / f".equiscope-{uuid.uuid4().hex}"
+    try:
+        aside.mkdir()
+        for table in TABLES:
+            getattr(scores, table).to_parquet(aside / f"{table}.parquet")
+        for name, content in files.items():
+            (aside / name).write_bytes(content)
+        for path in aside.iterdir():
+            _to_disk(path)
+        if there:
+            _move_in(aside, folder)
+        else:
+            _to_disk(aside)
+            os.replace(aside, folder)
+        _to_disk(home)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def refuse_taken(folder: Path, *, force: bool = False) -> None:
+    """FileExistsError where a result cannot be written to the folder: a file, or not empty and no `force`.
+
+    Worth asking before a measurement of hours, too.
+    """
+    for path in (folder, *folder.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
+            break
+    if folder.exists() and not force and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} exists and is not empty; give another folder, or force=True to write into it.")
+
+
+def load(folder: str | Path) -> Scores:
+    """The `Scores` that were saved to a folder, every table equal to what was saved.
+
+    ValueError where the folder holds no result, or not all of one.
+    """
+    folder = Path(folder)
+    manifest = _manifest(folder)
+    tables = {}
+    for table in TABLES:
+        path = folder / f"{table}.parquet"
+        if not path.is_file():
+            raise ValueError(f"{folder} is not all of a result: {path.name} is missing.")
+        try:
+            tables[table] = pd.read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
+    return Scores(**tables, manifest=manifest)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        missing = f"it has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
+        raise ValueError(f"{folder} is no result of equiscope: {missing}.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as JSON ({error}).") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise ValueError(f"{folder} is no result of equiscope: its {MANIFEST} names no format.")
+    if manifest["format"] > FORMAT:
+        raise ValueError(f"{folder} was written by a newer equiscope (format {manifest['format']}); update this one.")
+    return manifest
+
+
+def _move_in(aside: Path, folder: Path) -> None:
+    """Our files to the place of the old ones; until all are there, the folder is no result."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    taken = {path.name for path in folder.iterdir()}
+    names = sorted((path.name for path in aside.iterdir()), key=lambda name: name == MANIFEST)
+    try:
+        for name in names:
+            os.replace(aside / name, folder / name)
+    except BaseException:
+        for name in set(names) - taken:
+            (folder / name).unlink(missing_ok=True)
+        raise
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file or folder is on the disk, so that no loss of power leaves a whole name on half a file."""
+    if path.is_dir() and os.name == "nt":
+        return  # which opens no folders
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(value: Any) -> Any:
+    """The value as strict JSON has it: NaN is null, whatever else JSON does not know is its text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

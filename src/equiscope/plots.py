@@ -1,0 +1,278 @@
+"""Scores as figures, by layer and by part. Every number drawn stands in a table; nothing is computed here."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from io import BytesIO
+from itertools import groupby
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
+
+from equiscope.functional.statistics import Array
+from equiscope.functional.transformations import known
+from equiscope.models.layers import PARTS
+from equiscope.scores import MEASURES, SCOPES, Scores
+
+COLOURS = {"invariance": "#0072B2", "equivariance": "#D55E00"}  # of Okabe and Ito's palette, apart for every eye
+GREY = "#595959"
+MOST_NAMES = 40  # along the axis; of more layers, only some are named
+LONGEST_NAME = 32  # characters
+DPI = 200
+HEAD, FOOT = 0.55, 0.2  # inches for the title with the legend, and for the small print
+
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "grid.color": "#D9D9D9",
+    "grid.linewidth": 0.5,
+    "text.parse_math": False,  # a layer may be called $x_1$
+    "pdf.fonttype": 42,  # journals refuse Type 3
+    "svg.fonttype": "none",
+}
+
+
+class Plot(Figure):
+    """A figure that needs no pyplot and heeds no style of the user's: the same picture on every machine."""
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Write the figure to a file, its text as text."""
+        with _style():
+            super().savefig(fname, **{"dpi": DPI} | options)
+
+    def png(self) -> bytes:
+        """The figure as the bytes of a PNG file."""
+        stream = BytesIO()
+        self.savefig(stream, format="png")
+        return stream.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png()  # so that a notebook shows it, pyplot or not
+
+
+def plot_layers(
+    scores: Scores, scope: str = "dataset", transformation: str | None = None, corrected: bool = False
+) -> Plot:
+    """Invariance and equivariance of every layer in order of execution, with their intervals and chance levels.
+
+    A panel for each family, or for the one `transformation` or family named. `corrected` draws the scores corrected
+    for chance. An undefined score is a gap.
+    """
+    families = _families(scores, scope, transformation)
+    names = list(scores.layers["layer"])
+    width = float(np.clip(1.5 + 0.16 * len(names), 7, 12))
+    places, bands = _places(list(scores.layers["part"]), width)
+    size = float(np.clip(240 / len(names), 1.5, 5))
+    with _style():
+        figure, panels = _panels(len(families), 1, width, 1.9, below=0.06 * min(max(map(len, names)), LONGEST_NAME))
+        for axes, family in zip(panels, families, strict=True):
+            for number, (_, left, right) in enumerate(bands):
+                axes.axvspan(left, right, color="#F0F0F0" if number % 2 == 0 else "white", linewidth=0, zorder=0)
+            for measure, rows in _measures(scores.scores, scope, family):
+                _draw(axes, places, rows.set_index("layer").reindex(names), measure, corrected, size, joined=True)
+            axes.set_xlim(bands[0][1], bands[-1][2])
+            axes.tick_params(bottom=False, labelbottom=False)
+        for part, left, right in bands:
+            _above(panels[0], part, (left + right) / 2)
+        _name_layers(panels[-1], places, names, width)
+        _finish(figure, panels, scores, scope, families, corrected)
+    return figure
+
+
+def plot_parts(
+    scores: Scores, scope: str = "dataset", transformation: str | None = None, corrected: bool = False
+) -> Plot:
+    """Invariance and equivariance of every part of the network, with their intervals and chance levels.
+
+    A panel for each family, or for the one `transformation` or family named; `corrected` as in `plot_layers`.
+    """
+    families = _families(scores, scope, transformation)
+    counts = scores.layers["part"].value_counts()
+    parts = [part for part in PARTS if part in counts]
+    columns = min(len(families), 3)
+    with _style():
+        figure, panels = _panels(len(families), columns, max(6.0, 2.8 * columns), 2.3)
+        for axes, family in zip(panels, families, strict=True):
+            for aside, (measure, rows) in zip((-0.15, 0.15), _measures(scores.parts, scope, family), strict=True):
+                places = np.arange(len(parts)) + aside
+                _draw(axes, places, rows.set_index("part").reindex(parts), measure, corrected, size=5.0, joined=False)
+            axes.set_xticks(range(len(parts)), [f"{part}\n({counts[part]})" for part in parts])
+            axes.set_xlim(-0.5, len(parts) - 0.5)
+            axes.set_xlabel("part (layers in it)")
+        _finish(figure, panels, scores, scope, families, corrected)
+    return figure
+
+
+def rows_of(table: pd.DataFrame, scope: str, transformation: str, measure: str) -> pd.DataFrame:
+    """One measure's rows under one transformation or family: a row a layer of `scores`, a row a part of `parts`."""
+    wanted = {"scope": scope, "transformation": transformation, "measure": measure, "alignment": "array"}
+    return table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+
+
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
+    """The end of a name that is too long, which is what tells layers apart.
+
+    >>> shortened("encoder.stages.3.mlp", longest=12)
+    '…tages.3.mlp'
+    """
+    return name if len(name) <= longest else f"…{name[1 - longest :]}"
+
+
+def _style() -> AbstractContextManager[None]:
+    return matplotlib.style.context(_STYLE, after_reset=True)
+
+
+def _families(scores: Scores, scope: str, transformation: str | None) -> list[str]:
+    known("scope", scope, SCOPES)
+    if transformation is None:
+        return scores.families
+    return [known("transformation", transformation, list(dict.fromkeys(scores.scores["transformation"])))]
+
+
+def _measures(table: pd.DataFrame, scope: str, family: str) -> Iterator[tuple[str, pd.DataFrame]]:
+    return ((measure, rows_of(table, scope, family, measure)) for measure in MEASURES)
+
+
+def _places(parts: Sequence[str], width: float) -> tuple[Array, list[tuple[str, float, float]]]:
+    """Where along the axis each layer stands, and each part's band (name, left, right), as wide as its name at least."""
+    runs = [(part, len(list(run))) for part, run in groupby(parts)]
+    name = 0.5  # inches
+    least = name * len(parts) / (width - 1 - name * len(runs))
+    places: list[float] = []
+    bands = []
+    left = 0.0
+    for part, count in runs:
+        right = left + max(count, least)
+        places.extend(left + (right - left) * (place + 0.5) / count for place in range(count))
+        bands.append((part, left, right))
+        left = right
+    return np.array(places), bands
+
+
+def _panels(count: int, columns: int, width: float, height: float, below: float = 0.0) -> tuple[Plot, list[Axes]]:
+    """An empty figure of so many panels, all so high in inches, with room for what stands below them."""
+    lines = -(-count // columns)
+    figure = Plot(figsize=(width, HEAD + lines * height + below + FOOT), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).flatten().tolist()
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, panels[:count]
+
+
+def _draw(
+    axes: Axes, places: Array, rows: pd.DataFrame, measure: str, corrected: bool, size: float, *, joined: bool
+) -> None:
+    """One measure's scores, their intervals and their chance levels."""
+    score, low, high = ("corrected", "corrected_low", "corrected_high") if corrected else ("score", "low", "high")
+    colour = COLOURS[measure]
+    known_interval = (rows[low].notna() & rows[high].notna()).to_numpy()
+    ends = rows[[low, high]].to_numpy()[known_interval]
+    axes.vlines(places[known_interval], *ends.T, color=colour, alpha=0.4, linewidth=0.6 * size, zorder=2)
+    # Under a shift both measures are often equal: a disc inside an open square stays in sight.
+    marker = (
+        {"marker": "o", "markersize": 0.8 * size, "markeredgewidth": 0, "zorder": 4}
+        if measure == "invariance"
+        else {"marker": "s", "markersize": 1.2 * size, "markerfacecolor": "none", "markeredgewidth": 0.8, "zorder": 3}
+    )
+    line = "-" if joined else "none"
+    axes.plot(places, rows[score], color=colour, label=measure, linestyle=line, linewidth=1.2, **marker)
+    if corrected:
+        return
+    chance, label = rows["chance"].to_numpy(), f"chance of {measure}"
+    dashed = {"color": colour, "linewidth": 0.9, "zorder": 1}
+    if joined:
+        axes.plot(places, chance, linestyle=(0, (4, 2)), label=label, **dashed)
+    bare = _alone(chance) if joined else ~np.isnan(chance)
+    ends = np.array([-0.4, 0.4]) if joined else np.array([-0.14, 0.14])
+    axes.hlines(
+        chance[bare], *(places[bare] + ends[:, None]), linestyle=(0, (3, 1.5)), label=None if joined else label, **dashed
+    )
+
+
+def _alone(values: Array) -> NDArray[np.bool_]:
+    """Which values no line reaches, as both their neighbours are undefined."""
+    defined = np.pad(~np.isnan(values), 1)
+    return defined[1:-1] & ~defined[:-2] & ~defined[2:]
+
+
+def _above(axes: Axes, text: str, place: float) -> None:
+    aside = ScaledTranslation(0, 3 / 72, axes.figure.dpi_scale_trans)
+    axes.text(place, 1, text, transform=axes.get_xaxis_transform() + aside, ha="center", va="bottom", color=GREY)
+
+
+def _name_layers(axes: Axes, places: Array, names: Sequence[str], width: float) -> None:
+    """The layers' names along the axis: lying where they fit, else standing; of very many layers, only some."""
+    apart = places[-1] / MOST_NAMES if len(names) > MOST_NAMES else 0.0
+    named = [0]
+    for number, place in enumerate(places):
+        if number and place - places[named[-1]] >= apart:
+            named.append(number)
+    texts = [shortened(names[number]) for number in named]
+    lying = 0.07 * max(map(len, texts)) * len(names) < width - 2
+    axes.set_xticks(places[named], texts, rotation=0 if lying else 90)
+    axes.tick_params(bottom=True, labelbottom=True)
+    some = "" if len(named) == len(names) else f" ({len(named)} of {len(names)} named)"
+    axes.set_xlabel(f"layer, in order of execution{some}")
+
+
+def _finish(
+    figure: Plot, panels: Sequence[Axes], scores: Scores, scope: str, families: Sequence[str], corrected: bool
+) -> None:
+    """What all panels share: one scale, the legend, the title, and in small print what is shown."""
+    low = min(0.0, *(axes.dataLim.y0 for axes in panels))
+    high = max(1.0, *(axes.dataLim.y1 for axes in panels))
+    undefined = [np.isnan([line.get_ydata() for line in axes.get_lines() if line.get_label() in MEASURES]) for axes in panels]
+    for axes, family, nowhere in zip(panels, families, undefined, strict=True):
+        axes.set_ylim(low - 0.02, high + 0.02)
+        axes.set_ylabel(f"{shortened(family)}\n{'corrected score' if corrected else 'score'}")
+        axes.grid(axis="y")
+        axes.set_axisbelow(True)
+        if low < 0:
+            axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+        if nowhere.all():
+            axes.text(0.5, 0.5, "undefined everywhere", transform=axes.transAxes, ha="center", color=GREY)
+    width, height = figure.get_size_inches()
+    images = f", {scores.manifest['images']:,} image{'' if scores.manifest['images'] == 1 else 's'}"
+    model, room = str(scores.manifest["model"]), int(10 * width) - len(images)
+    title = (model if len(model) <= room else f"{model[: room - 1]}…") + images
+    print_ = textwrap.wrap(_small_print(scores, scope, families, corrected, any(map(np.any, undefined))), int(18 * width))
+    foot = 0.06 + 0.11 * len(print_)
+    figure.text(0.08 / width, 1 - 0.08 / height, title, ha="left", va="top", fontsize=10, fontweight="bold")
+    figure.text(0.08 / width, 0.06 / height, "\n".join(print_), ha="left", va="bottom", fontsize=6.5, color=GREY)
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.08 / width, 1 - 0.3 / height),
+        ncols=4, frameon=False, borderpad=0, borderaxespad=0, handlelength=2.2, columnspacing=1.5,
+    )  # fmt: skip
+    figure.set_layout_engine("constrained", rect=(0, foot / height, 1, 1 - (HEAD + foot) / height))
+
+
+def _small_print(scores: Scores, scope: str, families: Sequence[str], corrected: bool, gaps: bool) -> str:
+    options = scores.manifest["options"]
+    members = [member for family in families for member in options["transformations"].get(family, [family])]
+    said = {
+        f"scope {scope} ({'all images together' if scope == 'dataset' else 'each image by itself, then the mean'})": True,
+        f"similarity {options['similarity']}": True,
+        f"fill {options['fill']}": any(member.startswith("shift(") for member in members),
+        "invariance without moving the features (strict)": options["strict"],
+        "corrected for chance: 0 is chance, 1 the most": corrected,
+        "bars: 95 % intervals": options["intervals"],
+        "gaps: undefined": gaps,
+    }
+    return "; ".join(text for text, holds in said.items() if holds)
