@@ -2,29 +2,24 @@
 
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import chain
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
+from equiscope.batches import Images, count_of, of_size, opened
 from equiscope.functional.matching import NEGATIVES
 from equiscope.functional.similarity import SIMILARITIES
 from equiscope.functional.statistics import GROUPS
 from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Transformation, known, shift
 from equiscope.models.features import left_as_found, reading, unwrapped
-from equiscope.models.layers import Layers, find_layers
+from equiscope.models.layers import Layers, failure, find_layers
+from equiscope.models.placement import floating_type, placed
 from equiscope.progress import Progress, shown
-from equiscope.recording import LayerRecord
+from equiscope.recording import Recorder
 from equiscope.scores import Scores, scored
-
-Images = Tensor | Dataset[Any] | DataLoader[Any] | Iterable[Any]
 
 
 def measure(
@@ -89,38 +84,26 @@ def measure(
     started = time.monotonic()
     begun = datetime.now(UTC)
 
-    with left_as_found(model), _placed(model, device) as place:
-        first, batches = _peek(_batches(images))
-        _check_size(first, distinct)
-        found = find_layers(model, tuple(first.shape[1:]), layers, default=default_layers, pool=pool, strides=strides)
+    with left_as_found(model), placed(model, device) as place:
+        network = unwrapped(model)
+        image_shape, batches = opened(images)
+        _check_size(image_shape, distinct)
+        found = find_layers(network, image_shape, layers, default=default_layers, pool=pool, strides=strides)
         _check_strides(found, distinct)
         plan = _plan(distinct, batch_size)
-        records = {
-            layer.name: LayerRecord(
-                layer, distinct, similarity=similarity, negative=negative, strict=strict, chance=chance,
-                groups=GROUPS if intervals else 1, device=place,
-            )
-            for layer in found.measured
-        }  # fmt: skip
-        images_at_once = max(1, batch_size // (1 + len(plan[0])))
-        step = _Step()
-
-        def receive(layer: str, features: Tensor) -> None:
-            records[layer].add(features, step.images, step.start, step.chosen, step.first)
-
-        sources = {layer.name: layer.source for layer in found.measured}
-        network = unwrapped(model)
-        with shown(progress, _length(images)) as bar, reading(network, sources, receive):
-            for some in _of_size(batches, images_at_once):
-                still = some.to(place, _dtype(network))
-                step.images = len(still)
-                for number, chosen in enumerate(plan):
-                    step.chosen, step.first = chosen, number == 0
-                    network(torch.cat([still, *(transformation.on_pixels(still) for transformation in chosen)]))
-                for record in records.values():
-                    record.next_images()
-                step.start += len(some)
-                bar.advance(len(some))
+        recorder = Recorder(
+            found.measured, distinct, similarity=similarity, negative=negative, strict=strict, chance=chance,
+            groups=GROUPS if intervals else 1, device=place,
+        )  # fmt: skip
+        with shown(progress, count_of(images)) as bar, reading(network, recorder.sources, recorder.receive):
+            for batch in of_size(batches, max(1, batch_size // (1 + len(plan[0])))):
+                still = batch.to(place, floating_type(network))
+                for chosen in plan:
+                    turned = [transformation.on_pixels(still) for transformation in chosen]
+                    recorder.expect(len(still), chosen, first=chosen is plan[0])
+                    _run(network, torch.cat([still, *turned]), recorder)
+                recorder.next_images()
+                bar.advance(len(still))
 
     options = {
         "similarity": similarity, "strict": strict, "negative": negative, "fill": fill, "subcell": subcell,
@@ -130,8 +113,8 @@ def measure(
     }  # fmt: skip
     manifest = {
         "model": type(network).__name__,
-        "images": step.start,
-        "image_shape": list(first.shape[1:]),
+        "images": recorder.images,
+        "image_shape": list(image_shape),
         "options": options,
         "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
         "versions": _versions(),
@@ -139,19 +122,19 @@ def measure(
         "seconds": round(time.monotonic() - started, 3),
     }
     return scored(
-        list(records.values()), families, step.start,
+        list(recorder.records.values()), families, recorder.images,
         negative=negative, intervals=intervals, seed=seed, manifest=manifest,
     )  # fmt: skip
 
 
-@dataclass
-class _Step:
-    """What the network is being given."""
-
-    start: int = 0
-    images: int = 0
-    chosen: Sequence[Transformation] = ()
-    first: bool = True
+def _run(network: nn.Module, images: Tensor, recorder: Recorder) -> None:
+    """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
+    try:
+        network(images)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # the user's network may raise anything
+        raise recorder.error or failure(images.shape[1:], error) from error
 
 
 def _families(transformations: Family | Transformation | Sequence[Family | Transformation]) -> list[Family]:
@@ -192,8 +175,8 @@ def _plan(transformations: list[Transformation], batch_size: int) -> list[list[T
     return [transformations[start : start + size] for start in range(0, len(transformations), size)]
 
 
-def _check_size(images: Tensor, transformations: Sequence[Transformation]) -> None:
-    height, width = images.shape[-2:]
+def _check_size(image_shape: tuple[int, int, int], transformations: Sequence[Transformation]) -> None:
+    _, height, width = image_shape
     for transformation in transformations:
         if transformation.swaps_axes and height != width:
             raise ValueError(
@@ -218,116 +201,6 @@ def _check_strides(found: Layers, transformations: Sequence[Transformation]) -> 
                 f"The stride of layer {layer.name} ({layer.height} x {layer.width} cells) does not follow from its "
                 f"shape, and a shift needs it; give strides={{{layer.name!r}: pixels from cell to cell}}."
             )
-
-
-@contextmanager
-def _placed(model: nn.Module, device: str | torch.device | None) -> Iterator[torch.device]:
-    """The model on the device asked for, and back where it was afterwards."""
-    tensor = next(iter([*model.parameters(), *model.buffers()]), None)
-    home = tensor.device if tensor is not None else torch.device("cpu")
-    place = home if device is None else available_device(device)
-    if place == home:
-        yield place
-        return
-    try:
-        model.to(place)
-        yield place
-    finally:
-        model.to(home)
-
-
-def available_device(device: str | torch.device) -> torch.device:
-    """The device, if tensors can be made on it; else a ValueError that names the ones that are there."""
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError):
-        there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        if torch.backends.mps.is_available():
-            there.append("mps")
-        message = f"Device {str(device)!r} is not there; this machine has {', '.join(there)}."
-        raise ValueError(message) from None
-    return found
-
-
-def _dtype(model: nn.Module) -> torch.dtype:
-    return next((parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), torch.float32)
-
-
-def _length(images: Images) -> int | None:
-    """How many images there are, where that can be told without looking at them."""
-    if isinstance(images, DataLoader):
-        images = images.dataset
-    try:
-        return len(images)  # type: ignore[arg-type]
-    except TypeError:
-        return None
-
-
-def _batches(images: Images) -> Iterator[Tensor]:
-    """Batches of images from whatever holds them; labels are dropped."""
-    if isinstance(images, Tensor):
-        if images.ndim != 4:
-            raise ValueError(
-                f"Images are [image, channel, height, width]; a tensor of shape {list(images.shape)} is not."
-            )
-        yield from images.split(64)
-        return
-    if isinstance(images, Dataset) and not isinstance(images, DataLoader):
-        batches: Iterable[Any] = DataLoader(images, batch_size=32)
-    else:
-        batches = images
-    for batch in batches:
-        tensor = batch if isinstance(batch, Tensor) else _image_tensor(batch)
-        if tensor is None or tensor.ndim != 4:
-            shape = "no tensor" if tensor is None else f"a tensor of shape {list(tensor.shape)}"
-            raise ValueError(f"A batch of images is [image, channel, height, width]; this one holds {shape}.")
-        yield tensor
-
-
-def _image_tensor(batch: Any) -> Tensor | None:
-    """The images of a batch that also holds labels: the one tensor of four axes."""
-    values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, Sequence) else ()
-    found = [value for value in values if isinstance(value, Tensor) and value.ndim == 4]
-    return found[0] if len(found) == 1 else None
-
-
-def _peek(batches: Iterator[Tensor]) -> tuple[Tensor, Iterator[Tensor]]:
-    """The first batch, and all batches, the first again among them."""
-    for first in batches:
-        if len(first):
-            return first, _checked(first, chain([first], batches))
-    raise ValueError("There are no images to measure.")
-
-
-def _checked(first: Tensor, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    count = 0
-    for batch in batches:
-        if not batch.is_floating_point():
-            raise ValueError(f"Images are normalised floating-point tensors; these are {batch.dtype}.")
-        if batch.shape[1:] != first.shape[1:]:
-            raise ValueError(
-                f"All images must have one size: image {count} has shape {list(batch.shape[1:])}, "
-                f"the first {list(first.shape[1:])}."
-            )
-        count += len(batch)
-        yield batch
-
-
-def _of_size(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """The same images in batches of one size, but for the last."""
-    waiting: list[Tensor] = []
-    count = 0
-    for batch in batches:
-        waiting.append(batch)
-        count += len(batch)
-        if count >= size:
-            joined = torch.cat(waiting)
-            full = count - count % size
-            yield from joined[:full].split(size)
-            waiting, count = [joined[full:]], count % size
-    if count:
-        yield torch.cat(waiting)
 
 
 def _versions() -> dict[str, str]:

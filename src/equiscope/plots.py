@@ -20,12 +20,12 @@ from equiscope.functional.transformations import known
 from equiscope.models.layers import PARTS
 from equiscope.scores import MEASURES, SCOPES, Scores
 
-COLOURS = {"invariance": "#0072B2", "equivariance": "#D55E00"}  # of Okabe and Ito's palette, apart for every eye
+COLOURS = {"invariance": "#0072B2", "equivariance": "#D55E00"}  # Okabe and Ito's, apart for every eye
 GREY = "#595959"
 MOST_NAMES = 40  # along the axis; of more layers, only some are named
 LONGEST_NAME = 32  # characters
 DPI = 200
-HEAD, FOOT = 0.55, 0.2  # inches for the title with the legend, and for the small print
+HEAD, FOOT, MARGIN = 0.55, 0.2, 0.08  # inches: the title with the legend, the small print, and what is left free
 
 _STYLE = {
     "font.family": "DejaVu Sans",
@@ -81,7 +81,7 @@ def plot_layers(
     places, bands = _places(list(scores.layers["part"]), width)
     size = float(np.clip(240 / len(names), 1.5, 5))
     with _style():
-        figure, panels = _panels(len(families), 1, width, 1.9, below=0.06 * min(max(map(len, names)), LONGEST_NAME))
+        figure, panels = _panels(len(families), 1, width, 1.9, below=0.06 * max(len(shortened(name)) for name in names))
         for axes, family in zip(panels, families, strict=True):
             for number, (_, left, right) in enumerate(bands):
                 axes.axvspan(left, right, color="#F0F0F0" if number % 2 == 0 else "white", linewidth=0, zorder=0)
@@ -111,7 +111,7 @@ def plot_parts(
         figure, panels = _panels(len(families), columns, max(6.0, 2.8 * columns), 2.3)
         for axes, family in zip(panels, families, strict=True):
             for aside, (measure, rows) in zip((-0.15, 0.15), _measures(scores.parts, scope, family), strict=True):
-                places = np.arange(len(parts)) + aside
+                places = np.arange(len(parts), dtype=np.float64) + aside
                 _draw(axes, places, rows.set_index("part").reindex(parts), measure, corrected, size=5.0, joined=False)
             axes.set_xticks(range(len(parts)), [f"{part}\n({counts[part]})" for part in parts])
             axes.set_xlim(-0.5, len(parts) - 0.5)
@@ -151,7 +151,7 @@ def _measures(table: pd.DataFrame, scope: str, family: str) -> Iterator[tuple[st
 
 
 def _places(parts: Sequence[str], width: float) -> tuple[Array, list[tuple[str, float, float]]]:
-    """Where along the axis each layer stands, and each part's band (name, left, right), as wide as its name at least."""
+    """Where along the axis each layer stands, and each part's name, left and right, with room for its name."""
     runs = [(part, len(list(run))) for part, run in groupby(parts)]
     name = 0.5  # inches
     least = name * len(parts) / (width - 1 - name * len(runs))
@@ -182,34 +182,40 @@ def _draw(
     """One measure's scores, their intervals and their chance levels."""
     score, low, high = ("corrected", "corrected_low", "corrected_high") if corrected else ("score", "low", "high")
     colour = COLOURS[measure]
-    known_interval = (rows[low].notna() & rows[high].notna()).to_numpy()
-    ends = rows[[low, high]].to_numpy()[known_interval]
-    axes.vlines(places[known_interval], *ends.T, color=colour, alpha=0.4, linewidth=0.6 * size, zorder=2)
+    ends = rows[[low, high]].to_numpy()
+    known_ends = ~np.isnan(ends).any(axis=1)
+    axes.vlines(
+        places[known_ends], *ends[known_ends].T, color=colour, alpha=0.4, linewidth=0.6 * size, zorder=2
+    )  # fmt: skip
     # Under a shift both measures are often equal: a disc inside an open square stays in sight.
-    marker = (
+    marker: dict[str, Any] = (
         {"marker": "o", "markersize": 0.8 * size, "markeredgewidth": 0, "zorder": 4}
         if measure == "invariance"
-        else {"marker": "s", "markersize": 1.2 * size, "markerfacecolor": "none", "markeredgewidth": 0.8, "zorder": 3}
+        else {"marker": "s", "markersize": 1.2 * size, "markeredgewidth": 0.8, "markerfacecolor": "none", "zorder": 3}
     )
-    line = "-" if joined else "none"
-    axes.plot(places, rows[score], color=colour, label=measure, linestyle=line, linewidth=1.2, **marker)
+    axes.plot(
+        places, rows[score], color=colour, label=measure, linestyle="-" if joined else "none", linewidth=1.2, **marker
+    )
     if corrected:
         return
-    chance, label = rows["chance"].to_numpy(), f"chance of {measure}"
-    dashed = {"color": colour, "linewidth": 0.9, "zorder": 1}
+    chance = rows["chance"].to_numpy()
+    line: dict[str, Any] = {"color": colour, "linewidth": 0.9, "zorder": 1}
+    label = f"chance of {measure}"
     if joined:
-        axes.plot(places, chance, linestyle=(0, (4, 2)), label=label, **dashed)
-    bare = _alone(chance) if joined else ~np.isnan(chance)
-    ends = np.array([-0.4, 0.4]) if joined else np.array([-0.14, 0.14])
+        axes.plot(places, chance, linestyle=(0, (4, 2)), label=label, **line)
+        bare, half, label = _bare(chance), 0.4, ""
+    else:
+        bare, half = ~np.isnan(chance), 0.14
     axes.hlines(
-        chance[bare], *(places[bare] + ends[:, None]), linestyle=(0, (3, 1.5)), label=None if joined else label, **dashed
-    )
+        chance[bare], places[bare] - half, places[bare] + half, linestyle=(0, (3, 1.5)), label=label, **line
+    )  # fmt: skip
 
 
-def _alone(values: Array) -> NDArray[np.bool_]:
+def _bare(values: Array) -> NDArray[np.bool_]:
     """Which values no line reaches, as both their neighbours are undefined."""
     defined = np.pad(~np.isnan(values), 1)
-    return defined[1:-1] & ~defined[:-2] & ~defined[2:]
+    bare: NDArray[np.bool_] = defined[1:-1] & ~defined[:-2] & ~defined[2:]
+    return bare
 
 
 def _above(axes: Axes, text: str, place: float) -> None:
@@ -235,39 +241,52 @@ def _name_layers(axes: Axes, places: Array, names: Sequence[str], width: float) 
 def _finish(
     figure: Plot, panels: Sequence[Axes], scores: Scores, scope: str, families: Sequence[str], corrected: bool
 ) -> None:
-    """What all panels share: one scale, the legend, the title, and in small print what is shown."""
+    """What all panels share: one scale, a title with the legend, and in small print what is shown."""
     low = min(0.0, *(axes.dataLim.y0 for axes in panels))
     high = max(1.0, *(axes.dataLim.y1 for axes in panels))
-    undefined = [np.isnan([line.get_ydata() for line in axes.get_lines() if line.get_label() in MEASURES]) for axes in panels]
-    for axes, family, nowhere in zip(panels, families, undefined, strict=True):
+    for axes, family in zip(panels, families, strict=True):
         axes.set_ylim(low - 0.02, high + 0.02)
         axes.set_ylabel(f"{shortened(family)}\n{'corrected score' if corrected else 'score'}")
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         if low < 0:
             axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
-        if nowhere.all():
+        if _undefined(axes).all():
             axes.text(0.5, 0.5, "undefined everywhere", transform=axes.transAxes, ha="center", color=GREY)
     width, height = figure.get_size_inches()
-    images = f", {scores.manifest['images']:,} image{'' if scores.manifest['images'] == 1 else 's'}"
-    model, room = str(scores.manifest["model"]), int(10 * width) - len(images)
-    title = (model if len(model) <= room else f"{model[: room - 1]}…") + images
-    print_ = textwrap.wrap(_small_print(scores, scope, families, corrected, any(map(np.any, undefined))), int(18 * width))
-    foot = 0.06 + 0.11 * len(print_)
-    figure.text(0.08 / width, 1 - 0.08 / height, title, ha="left", va="top", fontsize=10, fontweight="bold")
-    figure.text(0.08 / width, 0.06 / height, "\n".join(print_), ha="left", va="bottom", fontsize=6.5, color=GREY)
+    left, top = MARGIN / width, 1 - MARGIN / height
+    gaps = any(_undefined(axes).any() for axes in panels)
+    small_print = textwrap.wrap(_small_print(scores, scope, families, corrected, gaps), int(18 * width))
+    foot = 0.06 + 0.11 * len(small_print)
+    figure.text(left, top, _title(scores, int(10 * width)), ha="left", va="top", fontsize=10, fontweight="bold")
+    figure.text(left, 0.06 / height, "\n".join(small_print), ha="left", va="bottom", fontsize=6.5, color=GREY)
     figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.08 / width, 1 - 0.3 / height),
+        *panels[0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(left, top - 0.22 / height),
         ncols=4, frameon=False, borderpad=0, borderaxespad=0, handlelength=2.2, columnspacing=1.5,
     )  # fmt: skip
     figure.set_layout_engine("constrained", rect=(0, foot / height, 1, 1 - (HEAD + foot) / height))
 
 
+def _undefined(axes: Axes) -> NDArray[np.bool_]:
+    """Which of a panel's scores are gaps."""
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if line.get_label() in MEASURES]
+    gaps: NDArray[np.bool_] = np.isnan(np.concatenate(drawn))
+    return gaps
+
+
+def _title(scores: Scores, longest: int) -> str:
+    images = scores.manifest["images"]
+    counted = f", {images:,} image{'' if images == 1 else 's'}"
+    model, longest = str(scores.manifest["model"]), longest - len(counted)
+    return (model if len(model) <= longest else f"{model[: longest - 1]}…") + counted
+
+
 def _small_print(scores: Scores, scope: str, families: Sequence[str], corrected: bool, gaps: bool) -> str:
     options = scores.manifest["options"]
     members = [member for family in families for member in options["transformations"].get(family, [family])]
+    meaning = {"dataset": "all images together", "image": "each image by itself, then the mean"}
     said = {
-        f"scope {scope} ({'all images together' if scope == 'dataset' else 'each image by itself, then the mean'})": True,
+        f"scope {scope} ({meaning[scope]})": True,
         f"similarity {options['similarity']}": True,
         f"fill {options['fill']}": any(member.startswith("shift(") for member in members),
         "invariance without moving the features (strict)": options["strict"],

@@ -13,6 +13,56 @@ from equiscope.models.layers import Layer
 from equiscope.streaming import ChannelSpread, PairMemory
 
 
+class Recorder:
+    """The records of all layers, and what the network is being given while they are made."""
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        transformations: Sequence[Transformation],
+        *,
+        similarity: str,
+        negative: str,
+        strict: bool,
+        chance: bool,
+        groups: int,
+        device: torch.device,
+    ) -> None:
+        self.sources = {layer.name: layer.source for layer in layers}
+        self.records = {
+            layer.name: LayerRecord(
+                layer, transformations, similarity=similarity, negative=negative, strict=strict, chance=chance,
+                groups=groups, device=device,
+            )
+            for layer in layers
+        }  # fmt: skip
+        self.images = 0  # done
+        self.error: ValueError | None = None  # of ours, raised while the network was running
+        self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
+
+    def expect(self, images: int, chosen: Sequence[Transformation], *, first: bool) -> None:
+        """Say what the next forward pass is of: `images` as they are, then the same under each transformation.
+
+        `first` says that it is these images' first forward pass.
+        """
+        self._given = images, chosen, first
+
+    def receive(self, layer: str, features: Tensor) -> None:
+        """Take in one layer's features of the forward pass."""
+        images, chosen, first = self._given
+        try:
+            self.records[layer].add(features, images, self.images, chosen, first)
+        except ValueError as error:
+            self.error = error
+            raise
+
+    def next_images(self) -> None:
+        """Leave these images for the next ones."""
+        for record in self.records.values():
+            record.next_images()
+        self.images += self._given[0]
+
+
 class LayerRecord:
     """The memory of one layer: per transformation the pairs that belong together and, for chance, those that do not."""
 
@@ -88,18 +138,19 @@ class LayerRecord:
 
     def _sides(self, transformation: Transformation, turned: "_Taken", still: "_Taken") -> tuple[Side, Side] | None:
         """The turned features and the expected ones at the valid cells; None where the transformation is left out."""
-        expected, action = still, (still.values, None)
+        expected, values = still, still.values
+        valid: Tensor | None = None
         if not self.layer.vector:
-            moved = transformation.on_cells(
+            action = transformation.on_cells(
                 still.values if transformation.only_moves else still.maps, self.layer.stride
-            )  # fmt: skip
-            if moved is None:
+            )
+            if action is None:
                 return None
-            action = moved
+            values, valid = action
             if not transformation.only_moves:
-                expected = _Taken.of(moved[0], self.similarity)
-                action = (expected.values, moved[1])
-        cells = _valid_cells(self.layer, transformation, turned.values, *action)
+                expected = _Taken.of(values, self.similarity)
+                values = expected.values
+        cells = _valid_cells(self.layer, transformation, turned.values, values, valid)
         return side(cells[0], self.similarity, turned.reference), side(cells[1], self.similarity, expected.reference)
 
 

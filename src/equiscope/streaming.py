@@ -51,13 +51,14 @@ class PairSums:
     """Running sums over the images of each group, of every channel with every channel or of each with itself."""
 
     def __init__(self, groups: int, channels: int, *, own: bool = False, device: torch.device | None = None) -> None:
-        exact = {"dtype": torch.float64, "device": device}
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, dtype=torch.float64, device=device)
+
         self.own = own
-        self.count = torch.zeros(groups, **exact)
-        self.turned_mean = torch.zeros(groups, channels, **exact)
-        self.expected_mean = torch.zeros(groups, channels, **exact)
-        self.turned_square = torch.zeros(groups, channels, **exact)
-        self.expected_square = torch.zeros(groups, channels, **exact)
+        self.count = zeros(groups)
+        self.turned_mean, self.expected_mean = zeros(groups, channels), zeros(groups, channels)
+        self.turned_square, self.expected_square = zeros(groups, channels), zeros(groups, channels)
         pair = (channels,) if own else (channels, channels)
         self.product = torch.zeros(groups, *pair, device=device)
         self._held: list[tuple[int, int, Tensor, Tensor]] = []  # group, cells, mean of the turned, of the expected

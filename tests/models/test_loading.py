@@ -342,6 +342,7 @@ MISTAKES = [
     ({"name": "{folder}/net.py:takes"}, "net.py:takes raised TypeError: .* without arguments"),
     ({"name": "{folder}/net.py:raises"}, "net.py:raises raised RuntimeError: no such: it must run"),
     ({"name": "{folder}/net.py:number"}, "net.py:number returned a value of type int, not a torch.nn.Module"),
+    ({"name": "{folder}/script.py:net"}, r"importing .*script.py raised SystemExit: 2"),
     ({"name": "{folder}/syntax.py:net"}, r"importing .*syntax.py raised SyntaxError"),
     ({"name": "no.such:net"}, "importing 'no.such' raised ModuleNotFoundError"),
 ]
@@ -350,6 +351,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
 def test_a_mistake_is_one_sentence(tmp_path, arguments, message):
     (tmp_path / "net.py").write_text(BROKEN)
+    (tmp_path / "script.py").write_text("raise SystemExit(2)\n")
     (tmp_path / "syntax.py").write_text("def net(:\n")
     filled = {
         key: value.format(folder=tmp_path) if isinstance(value, str) else value

@@ -120,7 +120,10 @@ def _trace(model: nn.Module, image_shape: tuple[int, int, int]) -> list[_Seen]:
     except Exception:  # noqa: BLE001 -- whatever a network does on the meta device, a blank image tells as well
         blank, growths = model, GROWTHS_ON_IMAGES
         place["device"] = parameter.device if parameter is not None else "cpu"
-        small = _pass(blank, torch.zeros(2, *image_shape, **place))
+        try:
+            small = _pass(blank, torch.zeros(2, *image_shape, **place))
+        except Exception as error:  # the user's network may raise anything
+            raise failure(image_shape, error) from error
     for growth in growths:
         try:
             large = _pass(blank, torch.zeros(2, channels, height + growth, width + growth, **place))
@@ -129,6 +132,16 @@ def _trace(model: nn.Module, image_shape: tuple[int, int, int]) -> list[_Seen]:
         shapes = {tensor.source: tensor.shape for tensor in large}
         return [replace(tensor, grown=shapes.get(tensor.source), growth=growth) for tensor in small]
     return small
+
+
+def failure(image_shape: Sequence[int], error: Exception) -> ValueError:
+    """The sentence for a network that fails by itself on images of this shape."""
+    shape = " x ".join(str(size) for size in image_shape)
+    lines = str(error).strip().splitlines() or ["no message"]
+    return ValueError(
+        f"The network fails on images of {shape}, with {type(error).__name__}: {lines[0].rstrip('.')}; "
+        "give images of the channels and the size that it takes."
+    )
 
 
 def _on_meta(model: nn.Module) -> nn.Module:

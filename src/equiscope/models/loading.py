@@ -151,14 +151,14 @@ def _from_timm(name: str, *, pretrained: bool) -> _Built:
     with _fetching(f"timm:{name}") if pretrained else nullcontext():
         model: Any = timm.create_model(name, pretrained=pretrained)
 
-    told = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm leaves it untyped
-    pixels, fraction = tuple(told["input_size"][-2:]), told["crop_pct"]
+    facts = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm leaves it untyped
+    pixels, fraction = tuple(facts["input_size"][-2:]), facts["crop_pct"]
     preprocessing = Preprocessing(
         size=pixels,
-        mean=tuple(told["mean"]),
-        std=tuple(told["std"]),
+        mean=tuple(facts["mean"]),
+        std=tuple(facts["std"]),
         resize=max(int(max(pixels) / fraction), max(pixels)),
-        interpolation=told["interpolation"],
+        interpolation=facts["interpolation"],
     )
     weights = f"timm:{architecture}.{model.pretrained_cfg.get('tag') or 'default'}"
     remarks = []
@@ -166,8 +166,8 @@ def _from_timm(name: str, *, pretrained: bool) -> _Built:
         remarks.append(f"The preprocessing is that of the weights {weights}.")
     if fraction > 1:
         remarks.append(f"timm pads images to {_pixels(pixels)} pixels for {weights}; here they are resized instead.")
-    if told["crop_mode"] != "center":
-        remarks.append(f"timm crops by {told['crop_mode']!r} for {weights}; here the centre is cut out.")
+    if facts["crop_mode"] != "center":
+        remarks.append(f"timm crops by {facts['crop_mode']!r} for {weights}; here the centre is cut out.")
     return _Built(model, preprocessing, _record(weights, _timm_file(model)) if pretrained else {}, tuple(remarks))
 
 
@@ -188,14 +188,14 @@ def _from_torchvision(name: str, *, pretrained: bool) -> _Built:
             architecture, weights=declared if pretrained else None, **TORCHVISION_ARGUMENTS.get(architecture, {})
         )
 
-    told = declared.transforms()
-    (pixels,) = told.crop_size
+    facts = declared.transforms()
+    (pixels,) = facts.crop_size
     preprocessing = Preprocessing(
         size=(pixels, pixels),
-        mean=tuple(told.mean),
-        std=tuple(told.std),
-        resize=max(*told.resize_size, pixels),
-        interpolation=told.interpolation.value,
+        mean=tuple(facts.mean),
+        std=tuple(facts.std),
+        resize=max(*facts.resize_size, pixels),
+        interpolation=facts.interpolation.value,
     )
     weights = f"torchvision:{architecture}.{declared.name}"
     remarks = () if tag or pretrained else (f"The preprocessing is that of the weights {weights}.",)
@@ -213,7 +213,7 @@ def _from_function(constructor: str, entry: Entry | None, *, told: Mapping[str, 
             raise ValueError(f"no function {function_name!r} in {source}: write {source}:FUNCTION, {_offered(module)}")
         try:
             model = function(**(entry.arguments if entry else {}))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ValueError(f"{constructor} raised {_shown(error)}: it must run without arguments") from error
     if not isinstance(model, nn.Module):
         raise ValueError(f"{constructor} returned a value of type {type(model).__name__}, not a torch.nn.Module")
@@ -267,7 +267,7 @@ def _file_module(file: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may read its own arguments, and give up
         del sys.modules[name]
         raise ValueError(f"importing {file} raised {_shown(error)}: it must run by itself") from error
     return module

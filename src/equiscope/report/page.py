@@ -97,7 +97,7 @@ def _scope(scores: Scores, scope: str) -> str:
     return f"""<section aria-labelledby="{scope}">
 <h2 id="{scope}">{title} (scope <code>{scope}</code>)</h2>
 <p>{meaning}</p>
-<figure><img src="data:image/png;base64,{image}" alt="{escape(description)}"></figure>
+<figure tabindex="0"><img src="data:image/png;base64,{image}" alt="{escape(description)}"></figure>
 <h3>By part</h3>
 {"".join(by_part)}
 <h3>By layer</h3>
@@ -125,11 +125,9 @@ def _table(
     for name in measures[0].index:
         rows = [rows.loc[name] for rows in measures]
         said = described(name) if described else [str(max(row["layers"] for row in rows))]
+        about_it = "".join(f'<td class="name">{escape(text)}</td>' for text in said)
         values = "".join(f"<td{_first(place)}>{text}</td>" for row in rows for place, text in enumerate(_cells(row)))
-        body.append(
-            f'<tr><th scope="row">{escape(str(name))}</th>'
-            f"{''.join(f'<td class="name">{escape(text)}</td>' for text in said)}{values}</tr>"
-        )
+        body.append(f'<tr><th scope="row"><span>{escape(str(name))}</span></th>{about_it}{values}</tr>')
     members = scores.manifest["options"]["transformations"].get(family, [family])
     of = "" if list(members) == [family] else f": {escape(', '.join(members))}"
     return f"""<div class="box" role="region" tabindex="0" aria-label="{escape(f"{family}, by {by}, scope {scope}")}">
@@ -183,7 +181,8 @@ def _reasons(thing: str, left_out: Sequence[Mapping[str, str]], most: int | None
     if not left_out:
         return f"<p>No {thing} was left out.</p>"
     rows = "\n".join(
-        f'<tr><th scope="row">{escape(str(one[thing]))}</th><td class="reason">{escape(str(one["reason"]))}</td></tr>'
+        f'<tr><th scope="row"><span>{escape(str(one[thing]))}</span></th>'
+        f'<td class="reason">{escape(str(one["reason"]))}</td></tr>'
         for one in left_out[:most]
     )
     more = f"<p>{len(left_out) - most:,} more are in the manifest.</p>" if most and len(left_out) > most else ""
@@ -228,8 +227,8 @@ def _meaning(options: Mapping[str, Any]) -> str:
         "fewer than 20), bootstrap over images (each image by itself)."
         if options["intervals"]
         else "Not made.",
-        "Undefined": f"{UNDEFINED} A map that is constant correlates with nothing: its channel has no score, and is left "
-        "out of the means. The column <em>undefined</em> counts such channels (each image by itself: channels of "
+        "Undefined": f"Shown as {UNDEFINED}. A map that is constant correlates with nothing: its channel has no score, and is "
+        "left out of the means. The column <em>undefined</em> counts such channels (each image by itself: channels of "
         "images), summed over transformations.",
     }
     return f'<dl class="words">{"".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in terms.items())}</dl>'
@@ -255,5 +254,5 @@ def _value(value: Any) -> str:
         if all(isinstance(one, str | int | float) for one in values):
             return escape(", ".join(str(one) for one in values)) if values else "none"
     if value is None:
-        return "none"
+        return "not given"
     return escape(json.dumps(value, ensure_ascii=False, default=str))

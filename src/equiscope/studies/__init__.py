@@ -1,0 +1,1 @@
+"""The paper's figures, made again with what every user has."""

@@ -1,0 +1,42 @@
+"""Where a network runs: its device and its type of number."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def placed(model: nn.Module, device: str | torch.device | None) -> Iterator[torch.device]:
+    """The model on the device asked for, and back where it was afterwards."""
+    tensor = next(iter([*model.parameters(), *model.buffers()]), None)
+    home = tensor.device if tensor is not None else torch.device("cpu")
+    place = home if device is None else available_device(device)
+    if place == home:
+        yield place
+        return
+    try:
+        model.to(place)
+        yield place
+    finally:
+        model.to(home)
+
+
+def available_device(device: str | torch.device) -> torch.device:
+    """The device, if tensors can be made on it; else a ValueError that names the ones that are there."""
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        if torch.backends.mps.is_available():
+            there.append("mps")
+        message = f"Device {str(device)!r} is not there; this machine has {', '.join(there)}."
+        raise ValueError(message) from None
+    return found
+
+
+def floating_type(model: nn.Module) -> torch.dtype:
+    """The type of the network's numbers, which its images must have as well."""
+    return next((parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), torch.float32)

@@ -1,0 +1,110 @@
+"""What a study leaves behind: its numbers, a picture of them, and a page that tells them in words."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import pandas as pd
+from matplotlib.axes import Axes
+
+from equiscope.folder import refuse_taken
+from equiscope.plots import Plot
+
+# Of Okabe and Ito's palette, apart for every eye.
+ORANGE, SKY, GREEN, BLUE, VERMILION = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00"
+
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+}
+
+
+def drawing() -> AbstractContextManager[None]:
+    """One style for all figures, whatever the user's own."""
+    return matplotlib.style.context(_STYLE, after_reset=True)
+
+
+def heading(axes: Axes, letter: str, text: str) -> None:
+    """The panel's letter and what it shows, at its upper left."""
+    axes.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")
+
+
+def without_frame(axes: Axes) -> None:
+    """A panel that shows a picture: no ticks, a thin line around it."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(visible=True, linewidth=0.4)
+
+
+def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown, its first column to the left and all others to the right.
+
+    >>> print(markdown(["layer", "score"], [["1", "0.50"]]))
+    | layer | score |
+    | :-- | --: |
+    | 1 | 0.50 |
+    """
+    head = list(header)
+    lines = [head, [":--"] + ["--:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def recipe_in_words(recipe: Mapping[str, Any]) -> str:
+    """How the numbers were made, as a list: the command, the date, the versions, and all else that the recipe holds."""
+    versions = ", ".join(f"{name} {version}" for name, version in recipe["versions"].items())
+    entries = {"command": f"`{recipe['command']}`", "date": recipe["started"][:10]}
+    entries |= {name: str(value) for name, value in recipe.items() if name not in ("command", "started", "versions")}
+    return "\n".join(f"- {name}: {value}" for name, value in (entries | {"versions": versions}).items())
+
+
+def save(folder: Path, numbers: pd.DataFrame, picture: Plot, page: str, *, force: bool = False) -> Path:
+    """Write `figure.png`, `figure.pdf`, `data.parquet` and `page.md` into a folder, and return it.
+
+    All is made before the disk is touched, and written aside: a new folder appears at once and whole. Into one that
+    is there the files move one by one; files of other names are left alone.
+    """
+    files = {"data.parquet": numbers.to_parquet(), "page.md": page.encode()}
+    for suffix, dated in (("png", {}), ("pdf", {"CreationDate": None})):  # the same picture is the same file
+        stream = BytesIO()
+        picture.savefig(stream, format=suffix, metadata=dated)
+        files[f"figure.{suffix}"] = stream.getvalue()
+    folder = folder.resolve()
+    refuse_taken(folder, force=force)
+    there = folder.is_dir()
+    home = folder if there else folder.parent  # aside, but on the same disk
+    home.mkdir(parents=True, exist_ok=True)
+    aside = home / f".equiscope-{uuid.uuid4().hex}"
+    try:
+        aside.mkdir()
+        for name, content in files.items():
+            (aside / name).write_bytes(content)
+        if there:
+            for name in files:
+                os.replace(aside / name, folder / name)
+        else:
+            os.replace(aside, folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
