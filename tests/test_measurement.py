@@ -1,13 +1,13 @@
 """The whole measurement against the definitions as slow loops, on hard maps and on trained networks."""
 
 import numpy as np
-import oracle
 import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 import equiscope as es
+import oracle
 from equiscope.data import open_images
 from equiscope.models.loading import load_network
 

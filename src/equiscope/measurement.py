@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ def measure(
     model: nn.Module,
     images: Images,
     *,
-    transformations: Family | Transformation | Sequence[Family | Transformation],
+    transformations: Family | Transformation | Sequence[Any],  # of either
     layers: str | Sequence[str] | None = None,
     similarity: str = "pearson",
     strict: bool = False,
@@ -137,7 +138,7 @@ def _run(network: nn.Module, images: Tensor, recorder: Recorder) -> None:
         raise recorder.error or failure(images.shape[1:], error) from error
 
 
-def _families(transformations: Family | Transformation | Sequence[Family | Transformation]) -> list[Family]:
+def _families(transformations: Family | Transformation | Sequence[Any]) -> list[Family]:
     given = [transformations] if isinstance(transformations, Family | Transformation) else list(transformations)
     families = [Family(one.name, (one,)) if isinstance(one, Transformation) else one for one in given]
     for family in families:

@@ -1,7 +1,7 @@
 """Means that leave the undefined out, scores corrected for chance, and intervals."""
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor
@@ -15,7 +15,7 @@ CERTAIN_CHANCE = 0.99  # above it nothing is left to correct by
 Array = NDArray[np.float64]
 
 
-def defined_mean(values: Float[Tensor, "*any"], dim: int = -1) -> tuple[Float[Tensor, "*left"], Int[Tensor, "*left"]]:
+def defined_mean(values: Float[Tensor, "*any"], dim: int = -1) -> tuple[Tensor, Tensor]:
     """The mean of what is not NaN (NaN where nothing is left), and how many that is.
 
     >>> defined_mean(torch.tensor([1.0, float("nan"), 3.0]))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, floor
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -87,13 +88,13 @@ def d4() -> Family:
     return Family("d4", _ROTATIONS + _FLIPS + _TRANSPOSES)
 
 
-def shifts(offsets: Iterable[int | Sequence[int]]) -> Family:
+def shifts(offsets: Iterable[Any]) -> Family:
     """Shifts of the content by whole pixels: `d` for the diagonal `(d, d)`, or `(down, right)`; negative allowed.
 
     >>> [t.name for t in shifts([4, (3, 0), -2]).transformations]
     ['shift(4,4)', 'shift(3,0)', 'shift(-2,-2)']
     """
-    given = [offsets] if isinstance(offsets, int) else list(offsets)
+    given = list(offsets)
     if not given:
         raise ValueError("shifts() needs at least one shift, such as shifts([1, 2, 4, 8]).")
     members = tuple(shift(*_offset(value)) for value in given)
@@ -104,9 +105,9 @@ def shifts(offsets: Iterable[int | Sequence[int]]) -> Family:
     return Family("shifts", members)
 
 
-def _offset(value: int | Sequence[int]) -> tuple[int, int]:
+def _offset(value: Any) -> tuple[int, int]:
     try:
-        down, right = (value, value) if not isinstance(value, Sequence) else value
+        down, right = value if isinstance(value, Sequence) else (value, value)
         if isinstance(down, bool) or isinstance(right, bool):
             raise TypeError
         return operator.index(down), operator.index(right)
@@ -177,12 +178,12 @@ def _shift_on_cells(
     return moved(maps, *steps)
 
 
-def _rounded(step: float) -> float:
+def _rounded(step: float | int) -> float:
     """The nearest whole number; halves away from zero."""
     return float(floor(abs(step) + 0.5)) * (1 if step >= 0 else -1)
 
 
-def moved(maps: Maps, down: float, right: float) -> tuple[Maps, Valid | None]:
+def moved(maps: Maps, down: float | int, right: float | int) -> tuple[Maps, Valid | None]:
     """Maps moved by any number of cells, bilinearly, and the cells whose source lies inside the map.
 
     >>> values, valid = moved(torch.tensor([[[[0.0, 2.0, 4.0]]]]), 0, 0.5)
@@ -190,6 +191,7 @@ def moved(maps: Maps, down: float, right: float) -> tuple[Maps, Valid | None]:
     ([[[[0.0, 1.0, 3.0]]]], [[False, True, True]])
     """
     height, width = maps.shape[-2:]
+    down, right = round(down, 9), round(right, 9)  # what is less is float noise, and would cost a border cell
     if down == 0 and right == 0:
         return maps, None
     rows, columns = _valid_range(height, down), _valid_range(width, right)
@@ -201,12 +203,12 @@ def moved(maps: Maps, down: float, right: float) -> tuple[Maps, Valid | None]:
     return values, valid
 
 
-def _valid_range(size: int, step: float) -> slice:
+def _valid_range(size: int, step: float | int) -> slice:
     start, stop = max(0, ceil(step)), min(size - 1, floor(size - 1 + step)) + 1
     return slice(start, max(start, stop))
 
 
-def _sources(maps: Tensor, axis: int, cells: slice, step: float) -> Tensor:
+def _sources(maps: Tensor, axis: int, cells: slice, step: float | int) -> Tensor:
     """The values at `cells - step` along one axis: between two cells, their mean weighted by nearness."""
     whole = ceil(step)
     upper_weight = whole - step

@@ -293,30 +293,25 @@ def _expression(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(meanings.get(piece, re.escape(piece)) for piece in pieces))
 
 
-def matching(pattern: str, tensor_name: str, module_name: str) -> bool:
+def _means(pattern: str, tensor: _Seen) -> bool:
     """Whether a name or glob means this layer: by its own name, or by its module's for all of its calls."""
+    if (tensor.source.side == "input") != pattern.endswith(":input"):
+        return False
     expression = _expression(pattern)
-    return any(expression.fullmatch(name) is not None for name in (tensor_name, module_name))
+    return any(expression.fullmatch(name) is not None for name in (tensor.name, tensor.source.module))
 
 
 def _named(model: nn.Module, seen: list[_Seen], patterns: list[str]) -> list[_Seen]:
-    """The outputs that any of the patterns means, in order of execution."""
+    """The tensors that any of the patterns means, in order of execution."""
     modules = [name for name, _ in model.named_modules() if name]
     for pattern in patterns:
-        if any(matching(pattern, tensor.name, tensor.source.module) for tensor in seen):
+        if any(_means(pattern, tensor) for tensor in seen):
             continue
-        if any(matching(pattern, name, name) for name in modules):
+        if any(_expression(pattern).fullmatch(name) for name in modules):
             raise ValueError(f"Layer {pattern!r} is a module that the network never calls; see `equiscope layers`.")
         near = difflib.get_close_matches(pattern.replace("*", ""), modules, n=5, cutoff=0.3) or modules[:5]
         raise ValueError(f"No layer matches {pattern!r}; the nearest names are {', '.join(near)}.")
-    return [
-        tensor
-        for tensor in seen
-        if any(
-            matching(pattern, tensor.name, tensor.source.module if tensor.source.side == "output" else tensor.name)
-            for pattern in patterns
-        )
-    ]
+    return [tensor for tensor in seen if any(_means(pattern, tensor) for pattern in patterns)]
 
 
 def _described(
@@ -391,7 +386,7 @@ def _stride(
 ) -> tuple[int, int] | None:
     """Pixels from cell to cell: what is declared, else from how the grid grows, else a ratio that is whole."""
     for pattern, stride in declared.items():
-        if matching(pattern, tensor.name, tensor.source.module):
+        if _means(pattern, tensor):
             return (stride, stride) if isinstance(stride, int) else stride
     if tensor.grown is not None:
         down, right = (after - before for before, after in zip(tensor.shape[2:], tensor.grown[2:], strict=True))
