@@ -37,14 +37,16 @@ def channel_scores(scores, transformation):
     return scores.channels[scores.channels["transformation"] == transformation].reset_index(drop=True)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(["pearson", "cosine"]), st.sampled_from(["clip", "keep", "abs"]))
 def test_scores_obey_their_laws(seed, similarity, negative):
     scores = es.measure(
         random_network(seed), random_images(seed=seed), transformations=EVERYTHING, similarity=similarity,
         negative=negative,
     )  # fmt: skip
+    everywhere = scores.scores.query("scope == 'image'").groupby("layer")["undefined"].max() == 0
     channels = scores.channels.dropna(subset=["invariance", "equivariance"])
+    channels = channels[(channels["scope"] == "dataset") | channels["layer"].map(everywhere)]
     assert (channels["equivariance"] >= channels["invariance"] - 1e-12).all()
     values = scores.scores["score"].dropna()
     assert values.between(-1 if negative == "keep" else 0, 1).all()

@@ -15,9 +15,10 @@ from equiscope.functional.matching import NEGATIVES
 from equiscope.functional.similarity import SIMILARITIES
 from equiscope.functional.statistics import GROUPS
 from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Transformation, known, shift
-from equiscope.models.features import left_as_found, reading, unwrapped
-from equiscope.models.layers import Layers, failure, find_layers
+from equiscope.models.features import called, left_as_found, reading, unwrapped
+from equiscope.models.layers import Layers, find_layers
 from equiscope.models.placement import floating_type, placed
+from equiscope.models.trace import failure
 from equiscope.progress import Progress, shown
 from equiscope.recording import Recorder
 from equiscope.scores import Scores, scored
@@ -35,6 +36,7 @@ def measure(
     fill: str = "zero",
     subcell: str = "linear",
     strides: Mapping[str, int | tuple[int, int]] | None = None,
+    layouts: Mapping[str, str] | None = None,
     chance: bool = True,
     intervals: bool = True,
     batch_size: int = 32,
@@ -59,6 +61,8 @@ def measure(
         fill: what a shift brings in at the border: "zero", "reflect" or "wrap".
         subcell: a shift by part of a cell is interpolated ("linear"), left out ("exact") or rounded ("round").
         strides: pixels from cell to cell, by name or glob of layers, where shapes do not tell them.
+        layouts: how features lie, by name or glob of layers, where nothing tells: "nchw", "nhwc", "vector", or
+            "tokens:14x14+1" (rows, columns, tokens before).
         chance: whether to measure the chance level of each score, from images that do not belong together.
         intervals: whether to give 95 % intervals: bootstrap within images, jackknife over all of them.
         batch_size: the most images, transformed ones included, in one forward pass (but two at least).
@@ -89,7 +93,9 @@ def measure(
         network = unwrapped(model)
         image_shape, batches = opened(images)
         _check_size(image_shape, distinct)
-        found = find_layers(network, image_shape, layers, default=default_layers, pool=pool, strides=strides)
+        found = find_layers(
+            network, image_shape, layers, default=default_layers, pool=pool, strides=strides, layouts=layouts
+        )
         _check_strides(found, distinct)
         plan = _plan(distinct, batch_size)
         recorder = Recorder(
@@ -108,7 +114,7 @@ def measure(
 
     options = {
         "similarity": similarity, "strict": strict, "negative": negative, "fill": fill, "subcell": subcell,
-        "strides": dict(strides or {}), "layers": layers, "alignment": "array",
+        "strides": dict(strides or {}), "layouts": dict(layouts or {}), "layers": layers, "alignment": "array",
         "transformations": {family.name: [t.name for t in family.transformations] for family in families},
         "chance": chance, "intervals": intervals, "batch_size": batch_size, "device": str(place), "seed": seed,
     }  # fmt: skip
@@ -131,7 +137,7 @@ def measure(
 def _run(network: nn.Module, images: Tensor, recorder: Recorder) -> None:
     """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
     try:
-        network(images)
+        called(network, images)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # the user's network may raise anything

@@ -196,9 +196,9 @@ def _draw(
     axes.plot(
         places, rows[score], color=colour, label=measure, linestyle="-" if joined else "none", linewidth=1.2, **marker
     )
-    if corrected:
-        return
     chance = rows["chance"].to_numpy()
+    if corrected or np.isnan(chance).all():
+        return
     line: dict[str, Any] = {"color": colour, "linewidth": 0.9, "zorder": 1}
     label = f"chance of {measure}"
     if joined:

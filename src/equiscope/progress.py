@@ -50,5 +50,7 @@ def shown(progress: "bool | Progress", total: int | None) -> Iterator[Progress]:
         yield Silent()
     else:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        console = Console(stderr=True)
+        hidden = not (console.is_terminal or console.is_jupyter)  # where rich would still leave an empty line
+        with Bar(*columns, console=console, transient=True, disable=hidden) as bar:
             yield _Shown(bar, total)

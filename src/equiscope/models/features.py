@@ -1,5 +1,6 @@
 """The features of a network's layers, read during a forward pass; the network is left as it was found."""
 
+import inspect
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -42,6 +43,13 @@ def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for index, item in enumerate(value):
             yield from tensors_in(item, f"{path}[{index}]")
+
+
+def called(model: nn.Module, images: Tensor) -> Any:
+    """What the network gives for images, as `pixel_values` where it takes them by that name."""
+    if "pixel_values" in inspect.signature(model.forward).parameters:
+        return model(pixel_values=images)
+    return model(images)
 
 
 @contextmanager

@@ -227,7 +227,7 @@ def _meaning(options: Mapping[str, Any]) -> str:
         "fewer than 20), bootstrap over images (each image by itself)."
         if options["intervals"]
         else "Not made.",
-        "Undefined": f"Shown as {UNDEFINED}. A map that is constant correlates with nothing: its channel has no score, and is "
+        "Undefined": f"Shown as {UNDEFINED}. A constant map correlates with nothing: its channel has no score, and is "
         "left out of the means. The column <em>undefined</em> counts such channels (each image by itself: channels of "
         "images), summed over transformations.",
     }

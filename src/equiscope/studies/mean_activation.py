@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -33,6 +32,7 @@ from equiscope.studies.results import (
     VERMILION,
     drawing,
     heading,
+    listed,
     markdown,
     recipe_in_words,
     without_frame,
@@ -82,16 +82,16 @@ def numbers(data: Path | None, *, images: int = 2000, seed: int = 0, progress: b
         )
         for similarity in SIMILARITIES
     }  # fmt: skip
-    manifest = measured["pearson"].manifest
-    blocks = _blocks(measured, mean_activations(network.model, pixels, list(measured["pearson"].layers["layer"])))
+    manifest, found = measured["pearson"].manifest, source.description["found"]
+    blocks = _blocks(measured, activations(network.model, pixels, list(measured["pearson"].layers["layer"])))
     table = pd.concat([*_maps(seed), blocks, _relations(blocks, seed)], ignore_index=True)
     table.attrs["recipe"] = {
-        "command": "equiscope figure 2 --data DATA --output OUTPUT",
+        "command": f"equiscope figure 2 --data DATA --images {images} --seed {seed} --output OUTPUT",
         "started": manifest["started"],
         "versions": manifest["versions"],
         "network": network.name,
         "weights": f"DATA/{SETTINGS.weights}, sha256 {network.weights['sha256']}",
-        "images": f"{len(pixels)} of the {source.description['found']} of DATA/{SETTINGS.images}:{SETTINGS.split}",
+        "images": f"{len(pixels):,} of the {found:,} images of DATA/{SETTINGS.images}:{SETTINGS.split}",
         "images left out": len(source.left_out),
         "fingerprint of the images' names and sizes": source.description["fingerprint"],
         "transformation": "rot90",
@@ -101,37 +101,40 @@ def numbers(data: Path | None, *, images: int = 2000, seed: int = 0, progress: b
 
 
 def _folder(data: Path | None) -> Path:
-    folder = data or Path(os.environ.get("EQUISCOPE_DATA", ""))
+    given = data or os.environ.get("EQUISCOPE_DATA")
     needed = f"the folder that holds {SETTINGS.images}/ and {SETTINGS.weights}"
-    if folder == Path():
+    if given is None:
         raise ValueError(f"Figure 2 needs CIFAR-10 and trained weights: give --data DIR or EQUISCOPE_DATA, {needed}.")
+    folder = Path(given)
     for name in (SETTINGS.images, SETTINGS.weights):
         if not (folder / name).exists():
             raise ValueError(f"There is no {name} in {folder}; --data (or EQUISCOPE_DATA) is {needed}.")
     return folder
 
 
-def mean_activations(
+def activations(
     model: nn.Module, images: Float[Tensor, "image channel height width"], layers: Sequence[str]
-) -> dict[str, float]:
-    """The mean of what each layer puts out, over all images, channels and cells."""
-    totals = dict.fromkeys(layers, 0.0)
+) -> pd.DataFrame:
+    """A row a layer: the mean ("activation") and the root mean square ("magnitude") of all that it puts out."""
+    sums = {layer: torch.zeros(2, dtype=torch.float64) for layer in layers}
 
     def adding(layer: str) -> "torch.utils.hooks.RemovableHandle":
         def add(module: nn.Module, given: object, output: Tensor) -> None:
-            totals[layer] += output.double().flatten(1).mean(1).sum().item()
+            values = output.double().flatten(1)
+            sums[layer] += torch.stack([values.mean(1).sum(), values.square().mean(1).sum()])
 
         return model.get_submodule(layer).register_forward_hook(add)
 
     handles = [adding(layer) for layer in layers]
     try:
         with torch.no_grad():
-            for batch in images.split(64):
+            for batch in torch.split(images, 64):
                 model(batch)
     finally:
         for handle in handles:
             handle.remove()
-    return {layer: total / len(images) for layer, total in totals.items()}
+    means = torch.stack(list(sums.values())) / len(images)
+    return pd.DataFrame({"layer": layers, "activation": means[:, 0], "magnitude": means[:, 1].sqrt()})
 
 
 def _maps(seed: int) -> Iterator[pd.DataFrame]:
@@ -161,13 +164,18 @@ def _maps(seed: int) -> Iterator[pd.DataFrame]:
         )
 
 
-def _blocks(measured: dict[str, es.Scores], activations: dict[str, float]) -> pd.DataFrame:
-    """A row a score, and a row a block's mean activation; `place` counts the blocks from 1."""
-    places = {layer: place for place, layer in enumerate(activations, 1)}
+def _blocks(measured: dict[str, es.Scores], activation: pd.DataFrame) -> pd.DataFrame:
+    """A row a score, and a row a block's mean activation and magnitude; `place` counts the blocks from 1."""
     columns = ["layer", "measure", "scope", "score", "low", "high", "chance", "corrected"]
     scores = [found.scores[columns].assign(similarity=similarity) for similarity, found in measured.items()]
-    means = pd.DataFrame({"layer": list(activations), "measure": "activation", "score": list(activations.values())})
-    table = pd.concat([*scores, means], ignore_index=True).rename(columns={"score": "value"})
+    table = pd.concat(
+        [
+            *(found.rename(columns={"score": "value"}) for found in scores),
+            activation.melt("layer", var_name="measure"),
+        ],
+        ignore_index=True,
+    )
+    places = {layer: place for place, layer in enumerate(activation["layer"], 1)}
     return table.assign(panel="blocks", place=table["layer"].map(places), stage=table["layer"].str.split(".").str[0])
 
 
@@ -175,13 +183,14 @@ def _relations(blocks: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Pearson's r over the blocks, of the mean activation and what is scored, with its interval; column `of`.
 
     `of` is the "score", its "chance" or "corrected" value, the score "within stages" (both sides less their stage's
-    mean), and the score's r with the block's "place" instead of its activation; "difference" is the score's r under
-    cosine less that under correlation.
+    mean), and the score's r with the block's "place" or its "magnitude" instead of its activation; "difference" is the
+    score's r under cosine less that under correlation.
     """
     means = of_blocks(blocks, "activation")
     activation, place = means["value"].to_numpy(), means["place"].to_numpy(dtype=np.float64)
+    magnitude = of_blocks(blocks, "magnitude")["value"].to_numpy()
     stages = means["stage"].to_numpy()
-    rows: list[dict[str, object]] = [{"measure": "activation", "of": "place"} | correlation(place, activation)]
+    rows: list[dict[str, str | float]] = [{"measure": "activation", "of": "place", **correlation(place, activation)}]
     for measure, scope in READINGS:
         reading = {"measure": measure, "scope": scope}
         scores = {}
@@ -192,16 +201,19 @@ def _relations(blocks: pd.DataFrame, seed: int) -> pd.DataFrame:
                 _less_stage_mean(activation, stages), _less_stage_mean(score, stages), fitted=len(set(stages)) - 1
             )
             rows.extend(
-                reading | {"similarity": similarity, "of": of} | relation
-                for of, relation in (
+                {**reading, "similarity": similarity, "of": of, **found_r}
+                for of, found_r in (
                     ("score", correlation(activation, score)),
                     ("chance", correlation(activation, found["chance"].to_numpy())),
                     ("corrected", correlation(activation, found["corrected"].to_numpy())),
                     ("within stages", within),
+                    ("magnitude", correlation(magnitude, score)),
                     ("place", correlation(place, score)),
                 )
             )
-        rows.append(reading | {"of": "difference"} | _difference(activation, scores["cosine"], scores["pearson"], seed))
+        rows.append(
+            {**reading, "of": "difference", **_difference(activation, scores["cosine"], scores["pearson"], seed)}
+        )
     return pd.DataFrame(rows).assign(panel="relation")
 
 
@@ -239,11 +251,12 @@ def interval(r: float, count: int, *, fitted: int = 0) -> tuple[float, float]:
 
 
 def _less_stage_mean(values: Array, stages: NDArray[np.object_]) -> Array:
-    return values - pd.Series(values).groupby(stages).transform("mean").to_numpy()
+    means: Array = pd.Series(values).groupby(stages).transform("mean").to_numpy()
+    return values - means
 
 
 def _difference(activation: Array, cosine: Array, pearson: Array, seed: int) -> dict[str, float]:
-    """r under cosine less r under correlation; percentiles over blocks drawn with replacement, the same for both."""
+    """R under cosine less r under correlation; percentiles over blocks drawn with replacement, the same for both."""
     drawn = np.random.default_rng(seed).integers(len(activation), size=(RESAMPLES, len(activation)))
     difference = _rows_r(activation[drawn], cosine[drawn]) - _rows_r(activation[drawn], pearson[drawn])
     low, high = np.quantile(difference, [0.025, 0.975])
@@ -254,7 +267,8 @@ def _difference(activation: Array, cosine: Array, pearson: Array, seed: int) -> 
 def _rows_r(x: Array, y: Array) -> Array:
     """Pearson's r of every row."""
     x, y = (values - values.mean(1, keepdims=True) for values in (x, y))
-    return np.asarray((x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1)))
+    r: Array = (x * y).sum(1) / np.sqrt((x * x).sum(1) * (y * y).sum(1))
+    return r
 
 
 def relation(
@@ -275,50 +289,44 @@ def relation(
 def picture(table: pd.DataFrame) -> Plot:
     """The figure, of saved numbers alone."""
     with drawing():
-        figure = Plot(figsize=(7.2, 7.6), layout="constrained")
-        top, middle, bottom = figure.subfigures(3, 1, height_ratios=(1.75, 4, 1.85))
+        figure = Plot(figsize=(7.2, 7.8), layout="constrained")
+        top, middle, bottom = figure.subfigures(3, 1, height_ratios=(1.9, 4.1, 2), squeeze=False)[:, 0]
         _draw_maps(top, table)
         _draw_blocks(middle, table)
-        _draw_relations(bottom.subplots(), table)
+        _draw_relations(bottom, table)
     return figure
 
 
 def _draw_maps(part: SubFigure, table: pd.DataFrame) -> None:
+    heading(part, "a", "two random maps, and how similar they are as the mean of both moves")
     panels = part.subplots(1, 5, width_ratios=(1, 1, 1, 1, 2.1))
     cells = table[table["panel"] == "maps"]
-    means = table[table["panel"] == "means"]
-    heading(panels[0], "a", "two random maps, and both with their mean moved")
-    for number, (mean, name) in enumerate(product((0.0, SETTINGS.moved), ("first", "second"))):
-        axes = panels[number]
+    for axes, (mean, name) in zip(panels, product((0.0, SETTINGS.moved), ("first", "second")), strict=False):
         values = cells[cells["map"] == name].pivot(index="row", columns="column", values="value").to_numpy()
         axes.imshow(values + mean, cmap="cividis", vmin=-0.5, vmax=0.5 + SETTINGS.moved)
         without_frame(axes)
         axes.set_xlabel(f"{name}, mean {mean:g}")
-    for similarity, rows in means.groupby("similarity", sort=False):
-        axes = panels[4]
-        axes.plot(rows["mean"], rows["value"], color=COLOURS[similarity], label=SIMILARITIES[similarity])
+    axes = panels[4]
+    for similarity, word in SIMILARITIES.items():
+        rows = table[(table["panel"] == "means") & (table["similarity"] == similarity)]
+        axes.plot(rows["mean"], rows["value"], color=COLOURS[similarity], label=word)
         marked = rows[rows["mean"].isin((0.0, SETTINGS.moved))]
         axes.plot(marked["mean"], marked["value"], "o", color=COLOURS[similarity])
         for mean, value in zip(marked["mean"], marked["value"], strict=True):
-            axes.annotate(f"{value:.2f}", (mean, value), (4, 5), textcoords="offset points", color=GREY, fontsize=7)
-    axes.set(xlabel="mean of both maps", ylabel="their similarity", ylim=(-0.15, 1.02), xlim=(-0.03, 1.1))
-    axes.legend(loc="center right", bbox_to_anchor=(1, 0.42))
+            axes.annotate(
+                f"{value:.2f}".replace("-", "−"), (mean, value), (5, -10), textcoords="offset points", fontsize=7
+            )
+    axes.set(xlabel="mean of both maps", ylabel="similarity", ylim=(-0.3, 1.02), xlim=(-0.03, 1.03))
+    axes.legend(loc="center right", bbox_to_anchor=(1, 0.45))
 
 
 def _draw_blocks(part: SubFigure, table: pd.DataFrame) -> None:
+    recipe, means = table.attrs["recipe"], of_blocks(table, "activation")
+    heading(part, "b", f"{recipe['network']}: scores and mean activation after each residual block")
     panels = part.subplots(2, 2, sharex=True, sharey=True)
-    means = of_blocks(table, "activation")
     for axes, (measure, scope) in zip(panels.flat, READINGS, strict=True):
-        behind = axes.twinx()
-        behind.plot(means["place"], means["value"], color=VERMILION, linestyle=(0, (4, 2)), label="mean activation")
-        behind.set_ylim(0, 1.7)
-        behind.spines["right"].set_visible(True)
-        behind.tick_params(axis="y", colors=VERMILION)
-        if scope == "image":
-            behind.set_ylabel("mean activation", color=VERMILION)
-        else:
-            behind.tick_params(labelright=False)
-            axes.set_ylabel(f"score under {table.attrs['recipe']['transformation']}")
+        for _, stage in means.groupby("stage"):
+            axes.axvline(stage["place"].iloc[0] - 0.5, color="#D9D9D9", linewidth=0.6)
         for similarity, word in SIMILARITIES.items():
             rows = of_blocks(table, measure, scope, similarity)
             colour = COLOURS[similarity]
@@ -326,37 +334,41 @@ def _draw_blocks(part: SubFigure, table: pd.DataFrame) -> None:
             axes.plot(rows["place"], rows["value"], "o-", color=colour, markersize=2.5, label=word)
             axes.plot(rows["place"], rows["chance"], ":", color=colour, linewidth=0.9, label=f"chance of {word}")
         axes.set_title(f"{measure}, scope {scope}", color=GREY, pad=3)
-        axes.set_ylim(0, 1)
-        for _, stage in means.groupby("stage"):
-            axes.axvline(stage["place"].iloc[0] - 0.5, color="#D9D9D9", linewidth=0.6, zorder=0)
-    heading(panels[0, 0], "b", "")
+        behind = axes.twinx()
+        behind.plot(means["place"], means["value"], color=VERMILION, linestyle=(0, (4, 2)), label="mean activation")
+        behind.set_ylim(0, 1.1 * means["value"].max())
+        behind.spines["right"].set_visible(True)
+        behind.tick_params(axis="y", colors=VERMILION, labelright=scope == "image")
+        behind.set_ylabel("mean activation" if scope == "image" else "", color=VERMILION)
+    panels[0, 0].set(ylim=(0, 1), xticks=[1, *means.groupby("stage")["place"].max()])
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"score under {recipe['transformation']}")
     for axes in panels[1]:
         axes.set_xlabel("residual block")
-        axes.set_xticks([1, 7, 14, 21])
-    lines, labels = panels[0, 0].get_legend_handles_labels()
-    part.legend([*lines, *behind.get_lines()], [*labels, "mean activation"], loc="outside lower center", ncols=5)
+    handles = [*panels[0, 0].get_legend_handles_labels()[0], *behind.get_lines()]
+    part.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
-def _draw_relations(axes: Axes, table: pd.DataFrame) -> None:
-    """How the scores go with the mean activation: an interval a reading and similarity, the paper's above."""
-    names = ["the paper"] + [f"{measure}, {scope}" for measure, scope in READINGS]
-    for aside, similarity in ((-0.14, "cosine"), (0.14, "pearson")):
-        found = [relation(table, "score", measure, scope, similarity) for measure, scope in READINGS]
-        rows = [(PAPER[similarity], *interval(PAPER[similarity], PAPERS_BLOCKS))]
-        rows += [(row["value"], row["low"], row["high"]) for row in found]
+def _draw_relations(part: SubFigure, table: pd.DataFrame) -> None:
+    heading(part, "c", "correlation, over the blocks, of the score with the mean activation")
+    axes = part.subplots()
+    names = ["the paper", *(", ".join(reading) for reading in READINGS)]
+    for aside, similarity in ((-0.15, "cosine"), (0.15, "pearson")):
+        colour, papers = COLOURS[similarity], PAPER[similarity]
+        found = [relation(table, "score", *reading, similarity) for reading in READINGS]
+        rows = [(papers, *interval(papers, PAPERS_BLOCKS)), *((row["value"], row["low"], row["high"]) for row in found)]
         for place, (value, low, high) in enumerate(rows):
-            colour, papers = COLOURS[similarity], place == 0
-            axes.plot([low, high], [place + aside] * 2, color=colour, linewidth=1.5, alpha=0.5)
-            label = SIMILARITIES[similarity] if papers else None
-            face = "white" if papers else colour
-            axes.plot(value, place + aside, "o", color=colour, markerfacecolor=face, label=label)
-            axes.annotate(f"{value:.2f}", (high, place + aside), (4, -2.5), textcoords="offset points", fontsize=7)
-    heading(axes, "c", "how a block's score goes with its mean activation")
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.axvline(0, color=GREY, linewidth=0.6)
-    axes.set_xlim(-0.5, 1.08)
-    axes.set_xlabel("r over the blocks, with its 95 % interval")
+            axes.plot([low, high], [place + aside] * 2, color=colour, alpha=0.5)
+            axes.plot(value, place + aside, "o", color=colour, markerfacecolor="white" if place == 0 else colour)
+            end, offset, side = (high, 4, "left") if similarity == "cosine" else (low, -4, "right")
+            axes.annotate(
+                f"{value:.2f}", (end, place + aside), (offset, 0), textcoords="offset points",
+                fontsize=7, color=colour, ha=side, va="center",
+            )  # fmt: skip
+        axes.plot([], [], "o-", color=colour, label=SIMILARITIES[similarity])
+    axes.axvline(0, color=GREY, linewidth=0.6, zorder=0)
+    axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlim=(-0.55, 1.08))
+    axes.set_xlabel("r and its 95 % interval")
     axes.legend(loc="lower left")
 
 
@@ -382,4 +394,191 @@ def page(table: pd.DataFrame) -> str:
             "## How this was made",
             recipe_in_words(recipe) + "\n\nAll numbers, with more digits, are in `data.parquet`.",
         ]
+    )
+
+
+def _maps_in_words(table: pd.DataFrame) -> str:
+    means = table[table["panel"] == "means"]
+    cells = SETTINGS.cells
+    told, moved = [], {}
+    for similarity, rows in means.groupby("similarity", sort=False):
+        at = rows.set_index("mean")["value"]
+        moved[similarity] = float((rows["value"] - at[0.0]).abs().max())
+        told.append(f"their {SIMILARITIES[str(similarity)]} goes from {at[0.0]:.2f} to {at[SETTINGS.moved]:.2f}")
+    same = "never moves" if moved["pearson"] < 1e-4 else f"moves by up to {moved['pearson']:.2g}"
+    return (
+        f"Two unrelated maps of {cells} x {cells} cells, uniform, of mean 0. As the mean of both rises by "
+        f"{SETTINGS.moved:g}, {' and '.join(told)}. Over all means from {SETTINGS.means[0]:g} to "
+        f"{SETTINGS.means[-1]:g} the correlation {same}, and cosine moves by up to {moved['cosine']:.2f}."
+    )
+
+
+def _blocks_in_words(table: pd.DataFrame) -> str:
+    recipe, means = table.attrs["recipe"], of_blocks(table, "activation")
+    highest, lowest = (means.loc[means["value"].agg(end)] for end in ("idxmax", "idxmin"))
+    return (
+        f"Scores on {recipe['images']}, under {recipe['transformation']}, in both scopes: over all images together "
+        "(dataset), and within each image, then the mean (image). The activation is what a block puts out, after its "
+        "last ReLU: never negative, so that its mean is its mean magnitude too; the mean is over images, channels and "
+        f"cells. It is highest, {highest['value']:.2f}, in {highest['layer']} and lowest, {lowest['value']:.2f}, "
+        f"in {lowest['layer']}."
+    )
+
+
+def _block_table(table: pd.DataFrame) -> str:
+    columns = [(measure, scope, similarity) for measure, scope in READINGS for similarity in SIMILARITIES]
+    values = [of_blocks(table, *column)["value"] for column in columns]
+    means = of_blocks(table, "activation")
+    head = [f"{measure}, {scope}, {SIMILARITIES[similarity]}" for measure, scope, similarity in columns]
+    rows = zip(means["layer"], means["value"], *values, strict=True)
+    return markdown(
+        ["block", "mean activation", *head], ([layer, *(f"{value:.2f}" for value in found)] for layer, *found in rows)
+    )
+
+
+def _ends(row: pd.Series) -> str:
+    return f"{row['value']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+
+
+def _relation_table(table: pd.DataFrame) -> str:
+    def papers(similarity: str) -> str:
+        low, high = interval(PAPER[similarity], PAPERS_BLOCKS)
+        return f"{PAPER[similarity]:.2f} ({low:.2f} to {high:.2f})"
+
+    rows = [["the paper", papers("cosine"), papers("pearson"), "", ""]]
+    for reading in READINGS:
+        found = [relation(table, "score", *reading, similarity) for similarity in SIMILARITIES]
+        within = [relation(table, "within stages", *reading, similarity)["value"] for similarity in SIMILARITIES]
+        difference = relation(table, "difference", *reading)
+        rows.append(
+            [", ".join(reading), *map(_ends, found), _ends(difference), " and ".join(f"{r:.2f}" for r in within)]
+        )
+    return (
+        "Pearson's r, over the blocks, of a block's score with its mean activation, and its 95 % interval: by Fisher's "
+        f"z, as if the blocks were independent (for the paper's two values, over {PAPERS_BLOCKS}); of the difference, "
+        f"the percentiles of {RESAMPLES:,} draws of blocks with replacement.\n\n"
+        + markdown(["score", "cosine", "correlation", "difference", "within stages: cosine and correlation"], rows)
+    )
+
+
+def _comparison(table: pd.DataFrame) -> Iterator[str]:
+    """What the paper says and what these numbers say, and what may lie between."""
+    yield _direction(table)
+    yield _size(table)
+    yield _depth(table)
+    yield _chance(table)
+    yield _unknown(table)
+
+
+def _direction(table: pd.DataFrame) -> str:
+    differences = [relation(table, "difference", *reading) for reading in READINGS]
+    higher = sum(row["value"] > 0 for row in differences)
+    clearly = sum(row["low"] > 0 for row in differences)
+    holds = {len(READINGS): "So here too", 0: "So, unlike in the paper, it is not the case that"}
+    verdict = holds.get(higher, "So for some readings and not for others")
+    return (
+        f"**The direction.** Under cosine the score goes with the mean activation more closely than under correlation "
+        f"in {higher} of {len(READINGS)} readings; in {clearly} the interval of the difference lies above 0. "
+        f"{verdict} cosine follows the activation more than correlation does."
+    )
+
+
+def _size(table: pd.DataFrame) -> str:
+    said = []
+    for similarity, word in SIMILARITIES.items():
+        found = {reading: relation(table, "score", *reading, similarity) for reading in READINGS}
+        beyond = [f"{m} ({s})" for (m, s), row in found.items() if _apart(row["value"], PAPER[similarity], table)]
+        values = " and ".join(f"{found['invariance', scope]['value']:.2f}" for scope in ("dataset", "image"))
+        others = " and ".join(f"{found['equivariance', scope]['value']:.2f}" for scope in ("dataset", "image"))
+        chance = (
+            "none of the four is further from it than two samples of blocks may be by chance"
+            if not beyond
+            else f"further from it than chance explains (95 %) in {listed(beyond)}"
+        )
+        said.append(
+            f"For {word} the paper finds {PAPER[similarity]:.2f}; here it is {values} for invariance (dataset and "
+            f"image scope) and {others} for equivariance, and {chance}."
+        )
+
+    def distance(reading: tuple[str, str]) -> float:
+        rows = {similarity: relation(table, "score", *reading, similarity)["value"] for similarity in SIMILARITIES}
+        return math.hypot(*(math.atanh(r) - math.atanh(PAPER[similarity]) for similarity, r in rows.items()))
+
+    nearest = min(READINGS, key=distance)
+    cosine, pearson = (relation(table, "score", *nearest, similarity)["value"] for similarity in SIMILARITIES)
+    return (
+        f"**The size.** {' '.join(said)} Nearest to the paper's pair is {nearest[0]} in scope {nearest[1]}, with "
+        f"{cosine:.2f} and {pearson:.2f}; but that is the best of {len(READINGS)}, chosen afterwards."
+    )
+
+
+def _apart(r: float, papers: float, table: pd.DataFrame) -> bool:
+    """Whether two correlations of independent samples differ by more than chance, by Fisher's z."""
+    spread = math.sqrt(1 / (len(of_blocks(table, "activation")) - 3) + 1 / (PAPERS_BLOCKS - 3))
+    return abs(math.atanh(r) - math.atanh(papers)) > NORMAL * spread
+
+
+def _depth(table: pd.DataFrame) -> str:
+    def over_readings(of: str, similarity: str) -> list[float]:
+        return [float(relation(table, of, *reading, similarity)["value"]) for reading in READINGS]
+
+    activation = float(relation(table, "place", "activation")["value"])
+    places = [r for similarity in SIMILARITIES for r in over_readings("place", similarity)]
+    way = "falls" if activation < 0 else "rises"
+    scores = "and so does every score" if all(r * activation > 0 for r in places) else "but not every score does"
+    left = "; ".join(
+        f"under {word} {_span(over_readings('score', similarity))} over all blocks, and "
+        f"{_span(over_readings('within stages', similarity))} within stages"
+        for similarity, word in SIMILARITIES.items()
+    )
+    verdict = (
+        "within a stage a block's correlation score does not rise with its activation, and what the two have in common "
+        "is the way from stage to stage"
+        if max(over_readings("within stages", "pearson")) <= 0
+        else "not all that correlation's scores have in common with the activation is the way from stage to stage"
+    )
+    return (
+        "**Why a correlation score goes with the activation at all.** Both change with depth. The mean activation "
+        f"{way} with the block's place (r = {activation:.2f}), {scores} (r from {_span(places)}). Where both sides are "
+        f"taken less the mean of their stage (16, 32 or 64 channels), their r is, {left}. So {verdict}."
+    )
+
+
+def _span(values: Sequence[float]) -> str:
+    return f"{min(values):.2f} to {max(values):.2f}"
+
+
+def _chance(table: pd.DataFrame) -> str:
+    found = {
+        (of, similarity): [relation(table, of, *reading, similarity)["value"] for reading in READINGS]
+        for of in ("chance", "corrected")
+        for similarity in SIMILARITIES
+    }
+    more = sum(
+        cosine > pearson
+        for cosine, pearson in zip(found["corrected", "cosine"], found["corrected", "pearson"], strict=True)
+    )
+    owes = min(found["chance", "cosine"]) > max(found["chance", "pearson"])
+    return (
+        "**What cosine owes to the mean.** The chance level is the same score of images that do not belong together: "
+        "nothing but the means and shapes of maps, and the choice of the best channel, can raise it. Its r with the "
+        f"activation is {_span(found['chance', 'cosine'])} under cosine and {_span(found['chance', 'pearson'])} under "
+        f"correlation{': this is the bias that the paper warns of' if owes else ''}. Corrected for chance, cosine's r "
+        f"is {_span(found['corrected', 'cosine'])} and correlation's {_span(found['corrected', 'pearson'])}: cosine's is "
+        f"the higher in {more} of {len(READINGS)} readings."
+    )
+
+
+def _unknown(table: pd.DataFrame) -> str:
+    cosine, pearson = (
+        [float(relation(table, "magnitude", *reading, similarity)["value"]) for reading in READINGS]
+        for similarity in SIMILARITIES
+    )
+    return (
+        "**What is not known.** The paper does not say which scope it uses, and calls the same scores invariance and "
+        'equivariance, and the same activation its "mean" and its "magnitude": with the root mean square of a block\'s '
+        f"output in place of its mean, r is {_span(cosine)} under cosine and {_span(pearson)} under correlation. Its "
+        "network and this one are two trainings by different people, one each: how much r varies from training to "
+        "training is not measured here. And neighbouring blocks share most of what they put out, so they are no "
+        "independent sample: every interval above is narrower than it should be."
     )

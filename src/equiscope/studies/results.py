@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib.style
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import SubFigure
 
 from equiscope.folder import refuse_taken
 from equiscope.plots import Plot
@@ -45,9 +46,9 @@ def drawing() -> AbstractContextManager[None]:
     return matplotlib.style.context(_STYLE, after_reset=True)
 
 
-def heading(axes: Axes, letter: str, text: str) -> None:
-    """The panel's letter and what it shows, at its upper left."""
-    axes.set_title(f"$\\bf{{{letter}}}$   {text}", loc="left")
+def heading(part: SubFigure, letter: str, text: str) -> None:
+    """The letter of a part of a figure and what it shows, at its upper left."""
+    part.suptitle(f"$\\bf{{{letter}}}$   {text}", x=0.008, ha="left", fontsize=8)
 
 
 def without_frame(axes: Axes) -> None:
@@ -69,6 +70,16 @@ def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     head = list(header)
     lines = [head, [":--"] + ["--:"] * (len(head) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names as English lists them.
+
+    >>> listed(["one", "two", "three"])
+    'one, two and three'
+    """
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def recipe_in_words(recipe: Mapping[str, Any]) -> str:

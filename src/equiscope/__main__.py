@@ -1,0 +1,8 @@
+"""`python -m equiscope` is the command `equiscope`."""
+
+import sys
+
+from equiscope.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

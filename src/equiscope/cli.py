@@ -1,0 +1,728 @@
+"""The command line: arguments become the calls that Python users make, and what these return becomes text.
+
+What computes is imported inside the commands, so that help and misspelt options are answered at once.
+"""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.metadata import version
+from itertools import product
+from json import dumps
+from math import isnan
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from equiscope.data import ImageSource
+    from equiscope.functional.transformations import Family
+    from equiscope.models.layers import Layer, Layers
+    from equiscope.models.loading import Network
+    from equiscope.scores import Scores
+
+UNDEFINED = "–"
+MOST_NAMED = 5  # images left out that are named on the terminal; the manifest names all
+CROWDED = 10_000  # columns of a table that no terminal's width limits
+
+_SCOPES_IN_WORDS = {
+    "dataset": "All images together",
+    "image": "Each image by itself, then the mean over images",
+}
+
+app = typer.Typer(
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_NETWORK, _IMAGES, _MEASURE, _RUN, _RESULT = "The network", "The images", "What is measured", "The run", "The result"
+
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        show_default=False,
+        help="A name that `equiscope models` lists, timm:NAME, torchvision:NAME, or your own function that returns a "
+        "torch.nn.Module: FILE.py:FUNCTION or package.module:FUNCTION (that code runs).",
+    ),
+]
+LayerGlobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layers",
+        metavar="GLOB",
+        rich_help_panel=_MEASURE,
+        show_default="the network's blocks, its global pooling, its final vector",
+        help="Only these layers, by the names that `equiscope layers` lists; * stops at a dot, ** does not. May be "
+        "given several times.",
+    ),
+]
+StrideGlobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stride",
+        metavar="GLOB=N",
+        rich_help_panel=_MEASURE,
+        show_default=False,
+        help="The pixels from cell to cell of these layers, which a shift needs, where their shapes do not tell them. "
+        "May be given several times.",
+    ),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        rich_help_panel=_NETWORK,
+        show_default="what it was trained on",
+        help="Height and width of the network's input in pixels.",
+    ),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        metavar="R,G,B",
+        rich_help_panel=_NETWORK,
+        show_default="what it was trained on",
+        help="What is subtracted from the channels of an image in [0, 1]; one value for a network of grey images.",
+    ),
+]
+Std = Annotated[
+    str | None,
+    typer.Option(
+        metavar="R,G,B",
+        rich_help_panel=_NETWORK,
+        show_default="what it was trained on",
+        help="What the channels are then divided by.",
+    ),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", metavar="", rich_help_panel=_RESULT, help="The table as JSON on stdout; all else on stderr."
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", metavar="", rich_help_panel=_RESULT, help="Nothing on the terminal but the folder that was written."
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", metavar="", rich_help_panel=_RESULT, help="Write into a folder that is not empty.")
+]
+
+
+def main() -> int:
+    """The exit status of the command in `sys.argv`: 0, or 2 after one sentence on what to give instead.
+
+    An exception that nobody foresaw gives 1, Ctrl-C 130. With `EQUISCOPE_TRACEBACK=1` in the environment they show
+    where they are from.
+    """
+    try:
+        status = app(sys.argv[1:] or ["--help"], prog_name="equiscope", standalone_mode=False)
+        if status == 130:  # so typer says that it caught a Ctrl-C
+            raise KeyboardInterrupt
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("EQUISCOPE_TRACEBACK") == "1":
+            raise
+        sentence, status = _explained(error)
+        _errors().print(Text.assemble(("Error:", "bold red"), f" {sentence}"), soft_wrap=True)
+    return int(status or 0)
+
+
+def _explained(error: BaseException) -> tuple[str, int]:
+    """What went wrong in one sentence on one line, in the words of the command line, and the exit status."""
+    text = " ".join(str(error).split())
+    match error:
+        case KeyboardInterrupt():
+            return "interrupted, and nothing was written.", 130
+        case typer.TyperException():
+            return " ".join(error.format_message().split()), 2
+        case _ if isinstance(error, MemoryError) or re.search("out of memory|not enough memory|allocate memory", text):
+            return "the memory does not suffice for so many images at once; give a smaller --batch-size.", 2
+        case OSError(strerror=str(reason), filename=str(path)):
+            return f"{path} cannot be read or written ({reason}); give another path, or mend this one.", 2
+        case ValueError() | OSError():
+            return _in_options(text), 2
+    return f"{type(error).__name__}: {text}; this should not happen, see where with EQUISCOPE_TRACEBACK=1 before it.", 1
+
+
+def _in_options(sentence: str) -> str:
+    """The library's sentence with Python's keywords as options: `batch_size=0` as `--batch-size 0`."""
+    sentence = re.sub(r"\bstrides=\{'(.+?)': (.+?)\}", r"--stride '\1=N', N being the \2", sentence)
+    sentence = sentence.replace("force=True", "--force")
+    return re.sub(
+        r"\b(batch_size|fill|negative|similarity|subcell)=", lambda found: f"--{found[1]} ".replace("_", "-"), sentence
+    )
+
+
+def _tables(*, stderr: bool = False) -> Console:
+    """Where tables go: as wide as a terminal is, and as wide as they are in a pipe, so that nothing is cut off."""
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    return console if console.is_terminal else Console(stderr=stderr, markup=False, emoji=False, width=CROWDED)
+
+
+def _errors() -> Console:
+    return Console(stderr=True, markup=False, highlight=False, emoji=False)
+
+
+def _version(wanted: bool) -> bool:
+    if wanted:
+        typer.echo(f"equiscope {version('equiscope')}")
+        raise typer.Exit
+    return wanted
+
+
+@app.callback()
+def _equiscope(
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", metavar="", callback=_version, is_eager=True, help="The version, and nothing else."),
+    ] = False,
+) -> None:
+    """How equivariant have the features of an image network learned to be?
+
+    For every layer: do its channels stay as they are (invariance), or take
+    one another's place (equivariance), when the image is turned, mirrored or
+    shifted? Each score has its chance level and its 95 % interval beside it.
+
+    [bold]Begin with[/bold]
+
+        equiscope measure efficientnet-lite0
+        equiscope layers efficientnet-lite0
+        equiscope models
+    """
+
+
+@app.command()
+def measure(
+    model: ModelName,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_NETWORK,
+            show_default="the network's own",
+            help="A file .safetensors, .pth, .pt or .bin of weights, of which no code runs; or the word random.",
+        ),
+    ] = None,
+    size: Size = None,
+    mean: Mean = None,
+    std: Std = None,
+    images: Annotated[
+        str,
+        typer.Option(
+            metavar="SOURCE",
+            rich_help_panel=_IMAGES,
+            help="A folder of images; a folder of Parquet files or a data set's name on the Hugging Face hub, perhaps "
+            "with :SPLIT; or photographs: crops of the photographs that scikit-image and scikit-learn ship.",
+        ),
+    ] = "photographs",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_IMAGES,
+            show_default="all, and of photographs 48 crops",
+            help="At most so many images, drawn at random.",
+        ),
+    ] = None,
+    transformations: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FAMILY",
+            rich_help_panel=_MEASURE,
+            show_default="rotations",
+            help="rotations, flips, d4, identity, or shifts by whole pixels: shifts:1,2,4,8 along the diagonal, "
+            "shifts:3:0,0:-2 down:right. May be given several times.",
+        ),
+    ] = None,
+    layers: LayerGlobs = None,
+    similarity: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_MEASURE,
+            help="How alike two maps are: pearson, their correlation, or cosine, which leaves their means in.",
+        ),
+    ] = "pearson",
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            metavar="",
+            rich_help_panel=_MEASURE,
+            help="Invariance to the letter of the paper's Eq. 4: features are compared without moving them.",
+        ),
+    ] = False,
+    negative: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_MEASURE,
+            help="A negative similarity counts as 0: clip; keeps its sign: keep; or loses it: abs.",
+        ),
+    ] = "clip",
+    fill: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_MEASURE,
+            help="What a shift brings in at the border: zero, after normalisation; reflect; or wrap.",
+        ),
+    ] = "zero",
+    subcell: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_MEASURE,
+            help="On a layer, a shift by part of a cell is interpolated: linear; left out: exact; or goes to the "
+            "nearest cell: round.",
+        ),
+    ] = "linear",
+    strides: StrideGlobs = None,
+    no_chance: Annotated[
+        bool,
+        typer.Option(
+            "--no-chance",
+            metavar="",
+            rich_help_panel=_MEASURE,
+            help="Without chance levels: the same scores of images that do not belong together. Faster.",
+        ),
+    ] = False,
+    no_intervals: Annotated[
+        bool,
+        typer.Option(
+            "--no-intervals",
+            metavar="",
+            rich_help_panel=_MEASURE,
+            help="Without 95 % intervals. Faster, and less memory.",
+        ),
+    ] = False,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_RUN,
+            help="Images in a forward pass, transformed ones included; fewer need less memory.",
+        ),
+    ] = 32,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVICE",
+            rich_help_panel=_RUN,
+            show_default="cpu",
+            help="Where the network runs, such as cuda, cuda:1 or mps.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(metavar="N", rich_help_panel=_RUN, help="Processes that read images ahead.")
+    ] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", rich_help_panel=_RUN, help="Of the images' order, the intervals and random weights."),
+    ] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=_RESULT,
+            show_default="out/MODEL",
+            help="The folder to write: tables (.parquet), manifest.json, figure.png and report.html.",
+        ),
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+    json: AsJson = False,
+) -> None:
+    r"""Measure how invariant and how equivariant each layer is.
+
+    Prints a table of the network's parts, and writes a folder: all scores as
+    tables, a figure, and a report to open in a browser.
+
+    [bold]Examples[/bold]
+
+        equiscope measure efficientnet-lite0
+        equiscope measure efficientnet-lite0 --transformations shifts:1,2,4,8
+        equiscope measure cifar-resnet44 --weights resnet44.safetensors \
+            --images uoft-cs/cifar10 --limit 2000
+        equiscope measure timm:resnet18.a1_in1k --images photographs/ \
+            --transformations d4 --layers "layer*.*" --device cuda
+        equiscope measure my_network.py:build --size 64 --output out/mine
+    """
+    import equiscope as es
+    from equiscope.data import open_images
+    from equiscope.folder import refuse_taken
+    from equiscope.models.loading import load_network
+
+    folder = output or Path("out", _as_path(model))
+    refuse_taken(folder, force=force)
+    families = _families(transformations or ["rotations"])
+    told_strides = _strides(strides or ())
+    network = load_network(
+        model, weights=weights, size=size, mean=_values("--mean", mean), std=_values("--std", std), seed=seed
+    )
+    source = open_images(images, network.preprocessing, limit=limit, seed=seed, workers=workers)
+    if not quiet:
+        _note(network.remarks)
+    scores = es.measure(
+        network.model,
+        source,
+        transformations=families,
+        layers=layers,
+        similarity=similarity,
+        strict=strict,
+        negative=negative,
+        fill=fill,
+        subcell=subcell,
+        strides=told_strides,
+        chance=not no_chance,
+        intervals=not no_intervals,
+        batch_size=batch_size,
+        device=device,
+        seed=seed,
+        progress=not quiet,
+        default_layers=network.layers,
+        pool=network.pool,
+    )
+    if not quiet:
+        _note(_left_out(source))
+    asked = {
+        "weights": weights, "size": size, "mean": mean, "std": std, "images": images, "limit": limit,
+        "workers": workers, "output": output, "force": force, "quiet": quiet, "json": json,
+    }  # fmt: skip
+    scores = _with_recipe(scores, network, source, asked)
+    scores.save(folder, force=force)
+    if json:
+        typer.echo(_json_table(scores))
+    if not quiet:
+        _show_scores(scores, folder, _tables(stderr=json))
+    elif not json:
+        typer.echo(folder)
+
+
+@app.command()
+def layers(
+    model: ModelName,
+    patterns: LayerGlobs = None,
+    strides: StrideGlobs = None,
+    size: Size = None,
+    mean: Mean = None,
+    std: Std = None,
+    json: AsJson = False,
+) -> None:
+    """List what would be measured of a network, without running it on an image.
+
+    For each layer: its name, its part of the network, the module's class, how
+    many channels it has, its grid of cells, and its stride: the pixels from
+    cell to cell. Then the layers that are left out, and why.
+
+    [bold]Examples[/bold]
+
+        equiscope layers efficientnet-lite0
+        equiscope layers timm:resnet18 --layers "**.relu*"
+        equiscope layers my_network.py:build --size 64 --json
+    """
+    import equiscope as es
+    from equiscope.models.loading import load_network
+
+    network = load_network(
+        model, weights="random", size=size, mean=_values("--mean", mean), std=_values("--std", std)
+    )  # which need not be fetched: shapes tell all
+    channels = len(network.preprocessing.mean)
+    found = es.find_layers(
+        network.model,
+        (channels, *network.preprocessing.size),
+        patterns,
+        default=network.layers,
+        pool=network.pool,
+        strides=_strides(strides or ()),
+    )
+    _note(network.remarks)
+    if json:
+        typer.echo(_json(_listed_layers(found)))
+    else:
+        _show_layers(found, _tables())
+
+
+@app.command()
+def models(json: AsJson = False) -> None:
+    """List the networks that are known by name.
+
+    Their layers, weights and preprocessing are written down. Any other network
+    can be measured too: timm:NAME, torchvision:NAME, or your own function,
+    FILE.py:FUNCTION or package.module:FUNCTION.
+
+    [bold]Examples[/bold]
+
+        equiscope models
+        equiscope models --json
+    """
+    from equiscope.models.catalogue import CATALOGUE
+
+    if json:
+        typer.echo(_json([asdict(entry) for entry in CATALOGUE.values()]))
+        return
+    weights = {"timm": "from timm", "torchvision": "from torchvision"}
+    table = _table("model", "top-1 %", "weights", numbers=["top-1 %"])
+    for entry in CATALOGUE.values():
+        theirs = weights.get(entry.constructor.partition(":")[0], "yours: --weights FILE")
+        top1 = UNDEFINED if entry.top1 is None else f"{entry.top1:.1f}"
+        table.add_row(entry.name, top1, "from its Python package" if entry.package else theirs)
+    _tables().print(table)
+
+
+@app.command()
+def figure(
+    number: Annotated[str, typer.Argument(metavar="2|3", show_default=False, help="Which figure of the paper.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            show_default="the environment's EQUISCOPE_DATA",
+            help="Figure 2: the folder that holds cifar10/ and weights/resnet44-cifar10.safetensors.",
+        ),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(metavar="N", show_default="figure 2: 2000, figure 3: 48", help="How many images are measured."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of all that is drawn at random.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default="out/figureN", help="The folder to write.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make a figure of the paper again.
+
+    The paper: Bruintjes, Motyka and van Gemert, What Affects Learned
+    Equivariance in Deep Image Recognition Models?, CVPR Workshops 2023.
+    Figure 2 asks whether a similarity follows the mean activation; figure 3,
+    whether the measure finds the symmetry that is built into a network.
+    Writes the picture (figure.png, figure.pdf), its numbers (data.parquet),
+    and what they say (page.md).
+
+    [bold]Examples[/bold]
+
+        equiscope figure 3
+        equiscope figure 2 --data data/ --images 500
+    """
+    from equiscope.studies.figures import figure2, figure3
+
+    figures: dict[str, Callable[..., Path]] = {"2": partial(figure2, data), "3": figure3}
+    if number not in figures:
+        raise ValueError(f"There is no figure {number!r} to make; it is one of {', '.join(figures)}.")
+    folder = output or Path("out", f"figure{number}")
+    counted = {} if images is None else {"images": images}
+    figures[number](folder, seed=seed, progress=not quiet, force=force, **counted)
+    if quiet:
+        typer.echo(folder)
+    else:
+        typer.echo(f"Figure: {folder / 'figure.png'}\nIn words: {folder / 'page.md'}")
+
+
+def _families(given: Iterable[str]) -> "list[Family]":
+    """The families that are meant by `rotations`, `flips`, `d4`, `identity` and `shifts:1,2,4,8`."""
+    import equiscope as es
+
+    named = {"rotations": es.rotations, "flips": es.flips, "d4": es.d4, "identity": es.identity}
+    families = []
+    for text in given:
+        name, _, offsets = text.partition(":")
+        if name == "shifts":
+            families.append(es.shifts([_offset(offset, text) for offset in offsets.split(",")]))
+        elif text in named:
+            families.append(named[text]())
+        else:
+            raise ValueError(
+                f"--transformations {text!r} is not known; it is one of {', '.join(named)}, or shifts with their "
+                "pixels, as in shifts:1,2,4,8."
+            )
+    return families
+
+
+def _offset(text: str, family: str) -> tuple[int, int]:
+    numbers = text.split(":")
+    try:
+        down, right = map(int, numbers * 2 if len(numbers) == 1 else numbers)
+    except ValueError:
+        message = (
+            f"--transformations {family!r} holds {text!r}, but a shift is a whole number of pixels or a pair "
+            "DOWN:RIGHT of them; write shifts:1,2,4,8 or shifts:3:0,0:-2."
+        )
+        raise ValueError(message) from None
+    return down, right
+
+
+def _strides(given: Iterable[str]) -> dict[str, int]:
+    """Pixels from cell to cell by layers' names or globs, of `GLOB=N`."""
+    strides = {}
+    for text in given:
+        glob, _, pixels = text.rpartition("=")
+        if not glob or not pixels.isdecimal():
+            raise ValueError(f"--stride {text!r} is not a layer and its pixels; write --stride 'blocks.*=16'.")
+        strides[glob] = int(pixels)
+    return strides
+
+
+def _values(option: str, text: str | None) -> list[float] | None:
+    """The numbers of `a,b,c`."""
+    if text is None:
+        return None
+    try:
+        return [float(value) for value in text.split(",")]
+    except ValueError:
+        message = f"{option} {text!r} is not a number for each channel; write {option} 0.485,0.456,0.406."
+        raise ValueError(message) from None
+
+
+def _as_path(model: str) -> str:
+    """A network's name as that of a folder.
+
+    >>> _as_path("timm:resnet18.a1_in1k"), _as_path("my nets/net.py:small")
+    ('timm-resnet18.a1_in1k', 'net.py-small')
+    """
+    return re.sub(r"[^\w.-]+", "-", PurePath(model).name).strip(".-")
+
+
+def _with_recipe(scores: "Scores", network: "Network", source: "ImageSource", asked: dict[str, Any]) -> "Scores":
+    """The scores with all in their manifest that it takes to make them again."""
+    measured = scores.manifest
+    data = dict(source.description)
+    preprocessing = data.pop("preprocessing")
+    manifest = {
+        "model": network.name,
+        "network": measured["model"],
+        "weights": network.weights,
+        "command": shlex.join(["equiscope", *sys.argv[1:]]),
+        "data": data | {"tried": len(source), "left_out": len(source.left_out)},
+        "preprocessing": preprocessing,
+        "remarks": network.remarks,
+        "images_left_out": [{"image": image.name, "reason": image.reason} for image in source.left_out],
+        "options": measured["options"] | asked,
+    }
+    return replace(scores, manifest=manifest | measured | manifest)
+
+
+def _note(remarks: Iterable[str]) -> None:
+    for remark in remarks:
+        _errors().print(Text(f"Note: {remark}"), soft_wrap=True)
+
+
+def _left_out(source: "ImageSource") -> list[str]:
+    """One sentence that counts the images left out and names the first; none where none was."""
+    left_out = source.left_out
+    if not left_out:
+        return []
+    named = "; ".join(f"{image.name} ({image.reason})" for image in left_out[:MOST_NAMED])
+    more = f"; and {len(left_out) - MOST_NAMED} more, which manifest.json names" if len(left_out) > MOST_NAMED else ""
+    return [f"{len(left_out)} of {len(source)} images could not be read and were left out: {named}{more}."]
+
+
+def _json(value: Any) -> str:
+    return dumps(value, indent=2, default=dict, allow_nan=False)
+
+
+def _json_table(scores: "Scores") -> str:
+    """The table per layer in both scopes, a record a row; an undefined score is null."""
+    import pandas as pd
+
+    from equiscope.scores import SCOPES
+
+    table = pd.concat([scores.table(scope=scope).assign(scope=scope) for scope in SCOPES], ignore_index=True)
+    return str(table.to_json(orient="records", indent=2, double_precision=15))
+
+
+def _table(*columns: str, numbers: Iterable[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return table
+
+
+def _show_scores(scores: "Scores", folder: Path, console: Console) -> None:
+    """The table per part, in both scopes, and where the figure and the report are."""
+    from equiscope.scores import SCOPES
+
+    manifest = scores.manifest
+    console.print(
+        f"{manifest['model']}: {manifest['images']} images, {len(scores.layers)} layers, {manifest['seconds']:.0f} s",
+        soft_wrap=True,
+    )
+    for scope in SCOPES:
+        console.print(f"\n{_SCOPES_IN_WORDS[scope]} (scope: {scope})", style="bold", soft_wrap=True)
+        console.print(_part_table(scores, scope))
+    console.print(f"\n{UNDEFINED} is undefined; the report tells when.\n", style="dim", soft_wrap=True)
+    for what, file in (("Figure", "figure.png"), ("Report", "report.html")):
+        console.print(f"{what}: {folder / file}", soft_wrap=True)
+
+
+def _part_table(scores: "Scores", scope: str) -> Table:
+    from equiscope.scores import MEASURES
+
+    numbers = ["score", "95 %", "chance", "corrected"]
+    table = _table("transformation", "measure", "part", *numbers, numbers=numbers)
+    parts = scores.parts[scores.parts["scope"] == scope]
+    for family, measure in product(scores.families, MEASURES):
+        rows = parts[(parts["transformation"] == family) & (parts["measure"] == measure)]
+        for row in rows.to_dict("records"):
+            interval = UNDEFINED if isnan(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"
+            values = (_number(row["score"]), interval, _number(row["chance"]), _number(row["corrected"]))
+            table.add_row(family, measure, row["part"], *values)
+    return table
+
+
+def _number(value: float) -> str:
+    return UNDEFINED if isnan(value) else f"{value:.2f}"
+
+
+def _listed_layers(found: "Layers") -> dict[str, Any]:
+    measured = [
+        {
+            "layer": layer.name,
+            "part": layer.part,
+            "type": layer.type,
+            "channels": layer.channels,
+            "height": layer.height,
+            "width": layer.width,
+            "stride_y": layer.stride[0] if layer.stride else None,
+            "stride_x": layer.stride[1] if layer.stride else None,
+        }
+        for layer in found.measured
+    ]
+    return {
+        "layers": measured,
+        "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
+    }
+
+
+def _show_layers(found: "Layers", console: Console) -> None:
+    table = _table("layer", "part", "type", "channels", "grid", "stride", numbers=["channels", "grid", "stride"])
+    for layer in found.measured:
+        grid = "vector" if layer.vector else f"{layer.height} x {layer.width}"
+        table.add_row(layer.name, layer.part, layer.type, str(layer.channels), grid, _stride_of(layer))
+    console.print(table)
+    if found.left_out:
+        console.print()
+        left_out = _table("left out", "why")
+        for one in found.left_out:
+            left_out.add_row(one.name, one.reason)
+        console.print(left_out)
+
+
+def _stride_of(layer: "Layer") -> str:
+    if layer.stride is None:
+        return UNDEFINED if layer.vector else "unknown"
+    return " x ".join(str(step) for step in dict.fromkeys(layer.stride))
