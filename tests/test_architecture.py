@@ -17,6 +17,7 @@ ORDER = [
     "models",
     "streaming",
     "recording",
+    "registration",
     "scores",
     "plots",
     "report",

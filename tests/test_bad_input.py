@@ -78,6 +78,7 @@ CASES = {
     "subcell unknown": ([*SMALL, "--subcell", "cubic"], ["--subcell 'cubic' is not known", "linear, exact, round"]),
     "stride malformed": ([*SMALL, "--stride", "2"], ["--stride '2'", "write --stride"]),
     "stride fractional": ([*SMALL, "--stride", "2=1.5"], ["--stride '2=1.5'", "write --stride"]),
+    "stride of no layer": ([*SMALL, "--stride", "feature=2"], ["--stride 'feature'", "nearest"]),
     "stride not known": (
         ["measure", "net.py:of_one_size", *SMALL[2:], "--transformations", "shifts:1", "--layers", "grid"],
         ["stride of layer grid (5 x 5 cells)", "--stride 'grid=N'"],
@@ -86,6 +87,7 @@ CASES = {
     "limit negative": ([*SMALL, "--limit", "-3"], ["limit is -3", "at least 1"]),
     "limit fractional": ([*SMALL, "--limit", "1.5"], ["--limit", "integer"]),
     "workers negative": ([*SMALL, "--workers", "-1"], ["workers is -1", "at least 0"]),
+    "seed negative": ([*SMALL, "--seed", "-1"], ["seed is -1", "between 0 and 4294967295"]),
     "size 0": ([*SMALL, "--size", "0"], ["size is (0, 0)", "at least one pixel"]),
     "mean of two": ([*SMALL, "--mean", ".5,.5"], ["mean has 2 values and std 3", "one value a channel"]),
     "mean of words": ([*SMALL, "--mean", "a,b,c"], ["--mean 'a,b,c'", "write --mean 0.485,0.456,0.406"]),

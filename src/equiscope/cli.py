@@ -33,6 +33,15 @@ UNDEFINED = "–"
 MOST_NAMED = 5  # images left out that are named on the terminal; the manifest names all
 CROWDED = 10_000  # columns of a table that no terminal's width limits
 
+_OPTIONS = {  # as the library's sentences have them, and as the command line does
+    "batch_size=": "--batch-size ",
+    "fill=": "--fill ",
+    "force=True": "--force",
+    "negative=": "--negative ",
+    "similarity=": "--similarity ",
+    "strides= ?": "--stride ",
+    "subcell=": "--subcell ",
+}
 _SCOPES_IN_WORDS = {
     "dataset": "All images together",
     "image": "Each image by itself, then the mean over images",
@@ -158,12 +167,15 @@ def _explained(error: BaseException) -> tuple[str, int]:
 
 
 def _in_options(sentence: str) -> str:
-    """The library's sentence with Python's keywords as options: `batch_size=0` as `--batch-size 0`."""
+    """The library's sentence with the command line's options in place of Python's keywords.
+
+    >>> _in_options("batch_size=0 is not a positive whole number of images.")
+    '--batch-size 0 is not a positive whole number of images.'
+    """
     sentence = re.sub(r"\bstrides=\{'(.+?)': (.+?)\}", r"--stride '\1=N', N being the \2", sentence)
-    sentence = sentence.replace("force=True", "--force")
-    return re.sub(
-        r"\b(batch_size|fill|negative|similarity|subcell)=", lambda found: f"--{found[1]} ".replace("_", "-"), sentence
-    )
+    for keyword, option in _OPTIONS.items():
+        sentence = re.sub(rf"\b{keyword}", option, sentence)
+    return sentence
 
 
 def _tables(*, stderr: bool = False) -> Console:
@@ -657,10 +669,8 @@ def _show_scores(scores: "Scores", folder: Path, console: Console) -> None:
     from equiscope.scores import SCOPES
 
     manifest = scores.manifest
-    console.print(
-        f"{manifest['model']}: {manifest['images']} images, {len(scores.layers)} layers, {manifest['seconds']:.0f} s",
-        soft_wrap=True,
-    )
+    counted = f"{_counted(manifest['images'], 'image')}, {_counted(len(scores.layers), 'layer')}"
+    console.print(f"{manifest['model']}: {counted}, {manifest['seconds']:.0f} s", soft_wrap=True)
     for scope in SCOPES:
         console.print(f"\n{_SCOPES_IN_WORDS[scope]} (scope: {scope})", style="bold", soft_wrap=True)
         console.print(_part_table(scores, scope))
@@ -682,6 +692,10 @@ def _part_table(scores: "Scores", scope: str) -> Table:
             values = (_number(row["score"]), interval, _number(row["chance"]), _number(row["corrected"]))
             table.add_row(family, measure, row["part"], *values)
     return table
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _number(value: float) -> str:

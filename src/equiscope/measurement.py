@@ -2,9 +2,11 @@
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain
 from typing import Any
 
 import torch
@@ -14,13 +16,14 @@ from equiscope.batches import Images, count_of, of_size, opened
 from equiscope.functional.matching import NEGATIVES
 from equiscope.functional.similarity import SIMILARITIES
 from equiscope.functional.statistics import GROUPS
-from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Transformation, known, shift
+from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Frame, Transformation, frame, known, shift
 from equiscope.models.features import called, left_as_found, reading, unwrapped
 from equiscope.models.layers import Layers, find_layers
 from equiscope.models.placement import floating_type, placed
 from equiscope.models.trace import failure
 from equiscope.progress import Progress, shown
-from equiscope.recording import Recorder
+from equiscope.recording import ALIGNMENTS, LayerRecord, Recorder
+from equiscope.registration import LayerRegistration, Offset, registration_count
 from equiscope.scores import Scores, scored
 
 
@@ -34,6 +37,9 @@ def measure(
     strict: bool = False,
     negative: str = "clip",
     fill: str = "zero",
+    size: int | tuple[int, int] | None = None,
+    alignment: str = "array",
+    registration_images: int = 64,
     subcell: str = "linear",
     strides: Mapping[str, int | tuple[int, int]] | None = None,
     layouts: Mapping[str, str] | None = None,
@@ -58,7 +64,13 @@ def measure(
         similarity: "pearson" (centred per map) or "cosine" (not centred).
         strict: Eq. 4 to the letter for invariance: the features are compared without moving them.
         negative: a negative similarity counts as 0 ("clip"), keeps its sign ("keep") or loses it ("abs").
-        fill: what a shift brings in at the border: "zero", "reflect" or "wrap".
+        fill: what a shift brings in at the border: "zero", "reflect", "wrap", or "crop": the images given are
+            larger than the network's input, and a shift moves the window that it sees.
+        size: under "crop" the window, `(height, width)` or one number for both.
+        alignment: "array" turns each layer about the centre of its array; "registered" gives that and, on the same
+            images, the scores about each layer's own centre, found for each rotation and flip.
+        registration_images: how many images the centres are found on (half of fewer than twice as many); they are
+            the first ones, and are left out of every score.
         subcell: a shift by part of a cell is interpolated ("linear"), left out ("exact") or rounded ("round").
         strides: pixels from cell to cell, by name or glob of layers, where shapes do not tell them.
         layouts: how features lie, by name or glob of layers, where nothing tells: "nchw", "nhwc", "vector", or
@@ -82,6 +94,11 @@ def measure(
     known("negative", negative, NEGATIVES)
     known("fill", fill, FILLS)
     known("subcell", subcell, SUBCELLS)
+    known("alignment", alignment, ALIGNMENTS)
+    if size is not None and fill != "crop":
+        raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
+    if registration_images < 8:
+        raise ValueError(f"registration_images={registration_images} is too few; give at least 8.")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r} is not a positive whole number of images.")
     families = _families(transformations)
@@ -92,35 +109,41 @@ def measure(
     with left_as_found(model), placed(model, device) as place:
         network = unwrapped(model)
         image_shape, batches = opened(images)
-        _check_size(image_shape, distinct)
+        view = frame(image_shape[1:], _pair(size), distinct, crops=fill == "crop")
+        input_shape = (image_shape[0], view.height, view.width)
+        _check_size(input_shape, distinct)
         found = find_layers(
-            network, image_shape, layers, default=default_layers, pool=pool, strides=strides, layouts=layouts
+            network, input_shape, layers, default=default_layers, pool=pool, strides=strides, layouts=layouts
         )
         _check_strides(found, distinct)
-        plan = _plan(distinct, batch_size)
-        recorder = Recorder(
-            found.measured, distinct, similarity=similarity, negative=negative, strict=strict, chance=chance,
-            groups=GROUPS if intervals else 1, device=place,
-        )  # fmt: skip
-        with shown(progress, count_of(images)) as bar, reading(network, recorder.sources, recorder.receive):
-            for batch in of_size(batches, max(1, batch_size // (1 + len(plan[0])))):
-                still = batch.to(place, floating_type(network))
-                for chosen in plan:
-                    turned = [transformation.on_pixels(still) for transformation in chosen]
-                    recorder.expect(len(still), chosen, first=chosen is plan[0])
-                    _run(network, torch.cat([still, *turned]), recorder)
-                recorder.next_images()
-                bar.advance(len(still))
+        run = _Run(network, view, place, batch_size)
+        with shown(progress, count_of(images)) as bar:
+            centres: dict[str, Mapping[str, Offset | None]] = {}
+            registered = 0
+            if alignment == "registered":
+                few, batches = _first(batches, registration_images)
+                centres, registered = _centres(run, few, distinct, found, bar), sum(len(batch) for batch in few)
+            records = {
+                layer.name: LayerRecord(
+                    layer, distinct, similarity=similarity, negative=negative, strict=strict, chance=chance,
+                    groups=GROUPS if intervals else 1, device=place, offsets=centres.get(layer.name),
+                )
+                for layer in found.measured
+            }  # fmt: skip
+            recorder = Recorder(records)
+            run(batches, distinct, found, recorder, bar)
 
     options = {
         "similarity": similarity, "strict": strict, "negative": negative, "fill": fill, "subcell": subcell,
-        "strides": dict(strides or {}), "layouts": dict(layouts or {}), "layers": layers, "alignment": "array",
+        "strides": dict(strides or {}), "layouts": dict(layouts or {}), "layers": layers,
+        "alignment": alignment, "registration_images": registration_images, "size": size,
         "transformations": {family.name: [t.name for t in family.transformations] for family in families},
         "chance": chance, "intervals": intervals, "batch_size": batch_size, "device": str(place), "seed": seed,
     }  # fmt: skip
     manifest = {
         "model": type(network).__name__,
         "images": recorder.images,
+        "images_registered_on": registered,
         "image_shape": list(image_shape),
         "options": options,
         "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
@@ -129,19 +152,74 @@ def measure(
         "seconds": round(time.monotonic() - started, 3),
     }
     return scored(
-        list(recorder.records.values()), families, recorder.images,
+        list(records.values()), families, recorder.images,
         negative=negative, intervals=intervals, seed=seed, manifest=manifest,
     )  # fmt: skip
 
 
-def _run(network: nn.Module, images: Tensor, recorder: Recorder) -> None:
-    """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
-    try:
-        called(network, images)
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:  # the user's network may raise anything
-        raise recorder.error or failure(images.shape[1:], error) from error
+@dataclass(frozen=True)
+class _Run:
+    """Forward passes of a network over images and their transformed copies, watched by a recorder."""
+
+    network: nn.Module
+    view: Frame
+    place: torch.device
+    batch_size: int
+
+    def __call__(
+        self,
+        batches: Iterable[Tensor],
+        transformations: Sequence[Transformation],
+        found: Layers,
+        recorder: Recorder,
+        bar: Progress,
+    ) -> None:
+        plan = _plan(transformations, self.batch_size)
+        sources = {layer.name: layer.source for layer in found.measured}
+        with reading(self.network, sources, recorder.receive):
+            for batch in of_size(batches, max(1, self.batch_size // (1 + len(plan[0])))):
+                images = batch.to(self.place, floating_type(self.network))
+                for chosen in plan:
+                    turned = [self.view.under(transformation, images) for transformation in chosen]
+                    recorder.expect(len(images), chosen, first=chosen is plan[0])
+                    self._forward(torch.cat([self.view.still(images), *turned]), recorder)
+                recorder.next_images()
+                bar.advance(len(images))
+
+    def _forward(self, images: Tensor, recorder: Recorder) -> None:
+        """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
+        try:
+            called(self.network, images)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # the user's network may raise anything
+            raise recorder.error or failure(images.shape[1:], error) from error
+
+
+def _centres(
+    run: _Run, images: Iterable[Tensor], transformations: Sequence[Transformation], found: Layers, bar: Progress
+) -> dict[str, Mapping[str, Offset | None]]:
+    """Each layer's own centre under each transformation that turns: its offset from the array's."""
+    turning = [transformation for transformation in transformations if transformation.turns]
+    if not turning:
+        raise ValueError('alignment="registered" is for rotations and flips, and none is to be measured.')
+    registrations = {layer.name: LayerRegistration(layer, turning, run.place) for layer in found.measured}
+    run(images, turning, found, Recorder(registrations), bar)
+    return {name: registration.offsets() for name, registration in registrations.items()}
+
+
+def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    return (size, size) if isinstance(size, int) else size
+
+
+def _first(batches: Iterator[Tensor], asked: int) -> tuple[list[Tensor], Iterator[Tensor]]:
+    """The images to register on, and the rest."""
+    ahead: list[Tensor] = []
+    while sum(len(batch) for batch in ahead) < 2 * asked and (batch := next(batches, None)) is not None:
+        ahead.append(batch)
+    joined = torch.cat(ahead)
+    count = registration_count(len(joined), asked)
+    return [joined[:count]], chain([joined[count:]], batches)
 
 
 def _families(transformations: Family | Transformation | Sequence[Any]) -> list[Family]:
@@ -174,7 +252,7 @@ def _distinct(families: Sequence[Family], fill: str, subcell: str) -> list[Trans
     return list(found.values())
 
 
-def _plan(transformations: list[Transformation], batch_size: int) -> list[list[Transformation]]:
+def _plan(transformations: Sequence[Transformation], batch_size: int) -> list[Sequence[Transformation]]:
     """Which transformations share a forward pass, so that an image and its copies are at most `batch_size`."""
     at_once = max(1, batch_size - 1)
     passes = -(-len(transformations) // at_once)

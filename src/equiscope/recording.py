@@ -1,41 +1,40 @@
 """What happens to a layer's features as they pass by: they are moved, matched, and remembered as scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from equiscope.functional.similarity import Side, referred, side
-from equiscope.functional.transformations import Transformation
+from equiscope.functional.transformations import Transformation, about
 from equiscope.models.layers import Layer
 from equiscope.streaming import ChannelSpread, PairMemory
+
+ALIGNMENTS = ("array", "registered")
+
+
+@runtime_checkable
+class Record(Protocol):
+    """What is kept of a layer."""
+
+    def add(self, features: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
+        """Take in one forward pass: `images` as they are, then the same under each chosen transformation.
+
+        `start` is the first image's place in the data set; `first` says that this is their first forward pass.
+        """
+
+    def next_images(self) -> None:
+        """Leave these images for the next ones."""
 
 
 class Recorder:
     """The records of all layers, and what the network is being given while they are made."""
 
-    def __init__(
-        self,
-        layers: Sequence[Layer],
-        transformations: Sequence[Transformation],
-        *,
-        similarity: str,
-        negative: str,
-        strict: bool,
-        chance: bool,
-        groups: int,
-        device: torch.device,
-    ) -> None:
-        self.sources = {layer.name: layer.source for layer in layers}
-        self.records = {
-            layer.name: LayerRecord(
-                layer, transformations, similarity=similarity, negative=negative, strict=strict, chance=chance,
-                groups=groups, device=device,
-            )
-            for layer in layers
-        }  # fmt: skip
+    def __init__(self, records: Mapping[str, Record]) -> None:
+        self.records = records
         self.images = 0  # done
         self.error: ValueError | None = None  # of ours, raised while the network was running
         self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
@@ -77,30 +76,36 @@ class LayerRecord:
         chance: bool,
         groups: int,
         device: torch.device,
+        offsets: Mapping[str, tuple[float, float] | None] | None = None,
     ) -> None:
         def memory(sets: int) -> PairMemory:
             return PairMemory(sets, layer.channels, negative=negative, strict=strict, device=device)
 
         self.layer = layer
         self.similarity, self.strict, self.groups = similarity, strict, groups
-        self.matched = {transformation.name: memory(groups) for transformation in transformations}
-        self.mismatched = {transformation.name: memory(1) for transformation in transformations} if chance else {}
+        self.offsets = offsets
+        self.variants = {one.name: self._variants(one) for one in transformations}
+        keys = [(name, alignment) for name, variants in self.variants.items() for alignment in variants]
+        self.matched = {key: memory(groups) for key in keys}
+        self.mismatched = {key: memory(1) for key in keys} if chance else {}
         self.spread = ChannelSpread(layer.channels, device)
         self._last: _Taken | None = None  # the image before these
         self._newest: _Taken | None = None
 
-    def add(self, features: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
-        """Take in one forward pass: `images` as they are, then the same under each chosen transformation.
+    def _variants(self, transformation: Transformation) -> dict[str, Transformation | None]:
+        """The transformation by alignment; None where the layer's own centre is not known."""
+        variants: dict[str, Transformation | None] = {"array": transformation}
+        if self.offsets is not None and transformation.turns:
+            if self.layer.vector:  # has no centre, and turns by doing nothing
+                variants["registered"] = transformation
+            else:
+                offset = self.offsets[transformation.name]
+                variants["registered"] = None if offset is None else about(transformation, offset)
+        return variants
 
-        `start` is the first image's place in the data set; `first` says that this is their first forward pass.
-        """
-        maps = self.layer.maps(features).float()
-        if len(maps) != images * (1 + len(chosen)):
-            raise ValueError(
-                f"Layer {self.layer.name} gave features for {len(maps)} images where the network was given "
-                f"{images * (1 + len(chosen))}; its first axis is not the image."
-            )
-        _check_finite(self.layer, maps, images, start)
+    def add(self, features: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
+        """Take in one forward pass, as a `Record` does."""
+        maps = stacked_maps(self.layer, features, images, start, chosen)
         taken = _Taken.of(maps, self.similarity)
         still = taken[:images]
         if first:
@@ -110,21 +115,25 @@ class LayerRecord:
         if self.mismatched and self._last is not None:
             still = self._last.followed_by(still)
         for number, transformation in enumerate(chosen, start=1):
-            self._match(transformation, taken[images * number : images * (number + 1)], still, start)
+            turned = taken[images * number : images * (number + 1)]
+            for alignment, variant in self.variants[transformation.name].items():
+                self._match((transformation.name, alignment), variant, turned, still, start)
 
     def next_images(self) -> None:
         """Make the last of these images the one before the next."""
         self._last = self._newest
 
-    def _match(self, transformation: Transformation, turned: "_Taken", still: "_Taken", start: int) -> None:
+    def _match(
+        self, key: tuple[str, str], transformation: Transformation | None, turned: "_Taken", still: "_Taken", start: int
+    ) -> None:
         """Match the images' turned features with their own still ones and, for chance, with the image before's."""
         images = len(turned.maps)
-        memories = [(self.matched[transformation.name], slice(None), slice(-images, None), self.groups)]
+        memories = [(self.matched[key], slice(None), slice(-images, None), self.groups)]
         pairs = min(images, len(still.maps) - 1)
         if self.mismatched and pairs:
             others = slice(-pairs - 1, -1)
-            memories.append((self.mismatched[transformation.name], slice(-pairs, None), others, 1))
-        sides = self._sides(transformation, turned, still)
+            memories.append((self.mismatched[key], slice(-pairs, None), others, 1))
+        sides = None if transformation is None else self._sides(transformation, turned, still)
         own = (turned.side(self.similarity), still.side(self.similarity)) if self.strict else None
         for memory, these, others, groups in memories:
             places = [(start + image) % groups for image in range(images)[these]]
@@ -150,7 +159,7 @@ class LayerRecord:
             if not transformation.only_moves:
                 expected = _Taken.of(values, self.similarity)
                 values = expected.values
-        cells = _valid_cells(self.layer, transformation, turned.values, values, valid)
+        cells = valid_cells(self.layer, transformation, turned.values, values, valid)
         return side(cells[0], self.similarity, turned.reference), side(cells[1], self.similarity, expected.reference)
 
 
@@ -182,7 +191,26 @@ class _Taken:
         return side(self.values.flatten(-2), similarity, self.reference)
 
 
-def _valid_cells(
+def stacked_maps(
+    layer: Layer, features: Tensor, images: int, start: int, chosen: Sequence[Transformation]
+) -> Float[Tensor, "image channel row column"]:
+    """A layer's features as maps in float32: of some images, then of the same under each chosen transformation."""
+    maps = layer.maps(features).float()
+    if len(maps) != images * (1 + len(chosen)):
+        raise ValueError(
+            f"Layer {layer.name} gave features for {len(maps)} images where the network was given "
+            f"{images * (1 + len(chosen))}; its first axis is not the image."
+        )
+    if not maps.sum().isfinite() and not maps.isfinite().all():
+        bad = int((~maps.flatten(1).isfinite().all(1)).nonzero()[0])
+        raise ValueError(
+            f"Layer {layer.name} gives NaN or infinity for image {start + bad % images} (counted from 0); "
+            "check the network's weights and the images' preprocessing."
+        )
+    return maps
+
+
+def valid_cells(
     layer: Layer, transformation: Transformation, turned: Tensor, expected: Tensor, valid: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Both sides' values at the valid cells, `[image, channel, cell]`."""
@@ -204,12 +232,3 @@ def _valid_cells(
 
 def _run(places: Tensor) -> bool:
     return int(places[-1]) - int(places[0]) + 1 == len(places)
-
-
-def _check_finite(layer: Layer, maps: Tensor, images: int, start: int) -> None:
-    if not maps.sum().isfinite() and not maps.isfinite().all():
-        bad = (~maps.flatten(1).isfinite().all(1)).nonzero()[0].item()
-        raise ValueError(
-            f"Layer {layer.name} gives NaN or infinity for image {start + int(bad) % images} (counted from 0); "
-            "check the network's weights and the images' preprocessing."
-        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,12 @@ from equiscope.functional.statistics import (
 )
 from equiscope.functional.transformations import Family
 from equiscope.models.layers import PARTS
-from equiscope.recording import LayerRecord
+from equiscope.recording import ALIGNMENTS, LayerRecord
 from equiscope.streaming import PairMemory
 
 MEASURES = ("invariance", "equivariance")
 SCOPES = ("dataset", "image")
+Key = tuple[str, str, str, str, str]  # layer, transformation, measure, scope, alignment
 KEYS = ("transformation", "measure", "scope", "alignment")
 _TABLE_COLUMNS = ("score", "low", "high", "chance", "corrected")
 
@@ -50,7 +52,13 @@ class Scores:
         """The rows that sum the measurement up: its families, or single transformations outside any."""
         return list(self.manifest["options"]["transformations"])
 
-    def table(self, by: str = "layer", scope: str = "dataset", transformation: str | None = None) -> pd.DataFrame:
+    def table(
+        self,
+        by: str = "layer",
+        scope: str = "dataset",
+        transformation: str | None = None,
+        alignment: str = "array",
+    ) -> pd.DataFrame:
         """A row a layer (or `by="part"`) and family, with both measures side by side.
 
         Columns: `layer`, `part`, `transformation`, then for each measure its score under the measure's own name,
@@ -60,12 +68,17 @@ class Scores:
             raise ValueError(f"by={by!r} is not known; it is one of layer, part.")
         if scope not in SCOPES:
             raise ValueError(f"scope={scope!r} is not known; it is one of {', '.join(SCOPES)}.")
+        if alignment not in set(self.scores["alignment"]):
+            measured = ", ".join(dict.fromkeys(self.scores["alignment"]))
+            raise ValueError(f"alignment={alignment!r} was not measured; there is {measured}.")
         known = list(dict.fromkeys(self.scores["transformation"]))
         if transformation is not None and transformation not in known:
             raise ValueError(f"transformation={transformation!r} was not measured; there are {', '.join(known)}.")
         source = self.scores if by == "layer" else self.parts
         wanted = [transformation] if transformation else self.families
-        rows = source[(source["scope"] == scope) & source["transformation"].isin(wanted)]
+        rows = source[
+            (source["scope"] == scope) & (source["alignment"] == alignment) & source["transformation"].isin(wanted)
+        ]
         names = ["layer", "part", "transformation"] if by == "layer" else ["part", "layers", "transformation"]
         index = names if by == "layer" else ["part", "transformation"]
         wide = rows[index].drop_duplicates().reset_index(drop=True)
@@ -134,36 +147,44 @@ def scored(
     manifest: dict[str, Any],
 ) -> Scores:
     """The scores that the records of all layers add up to."""
-    rows: dict[tuple[str, str, str, str], _Row] = {}  # layer, transformation, measure, scope
+    rows: dict[Key, _Row] = {}
+    offsets: dict[tuple[str, str], tuple[float, float]] = {}  # of a layer under a transformation, registered
     channels: list[pd.DataFrame] = []
     for record in records:
         layer = record.layer.name
-        for name, memory in record.matched.items():
+        offsets.update({(layer, name): offset for name, offset in (record.offsets or {}).items() if offset})
+        for (name, alignment), memory in record.matched.items():
             found, of_channels = _transformation_rows(
-                memory, record.mismatched.get(name), images, negative, intervals and images >= LEAST_IMAGES
+                memory, record.mismatched.get((name, alignment)), images, negative, intervals and images >= LEAST_IMAGES
             )
-            rows.update({(layer, name, *key): row for key, row in found.items()})
+            rows.update({(layer, name, *key, alignment): row for key, row in found.items()})
             channels.extend(
                 pd.DataFrame({"layer": layer, "transformation": name, "channel": np.arange(record.layer.channels)})
-                .assign(scope=scope, **columns)
+                .assign(scope=scope, alignment=alignment, **columns)
                 for scope, columns in of_channels.items()
             )  # fmt: skip
-        for family in _with_rows_of_their_own(families):
-            for measure in MEASURES:
-                for scope in SCOPES:
-                    members = [rows[layer, member.name, measure, scope] for member in family.transformations]
-                    rows[layer, family.name, measure, scope] = _mean_row(members, scope)
+        rows.update(_family_rows(layer, rows, _with_rows_of_their_own(families)))
     parts = {record.layer.name: record.layer.part for record in records}
     counts = resample_counts(images, seed) if intervals else None
     resampled = _resampled(rows, counts)
     return Scores(
-        scores=_score_table(rows, parts, resampled, negative),
+        scores=_score_table(rows, parts, offsets, resampled, negative),
         parts=_part_table(rows, parts, resampled, negative),
         channels=pd.concat(channels, ignore_index=True),
         layers=_layer_table(records),
         replicates=_replicate_table(rows),
         manifest=manifest,
     )
+
+
+def _family_rows(layer: str, rows: Mapping[Key, _Row], families: Sequence[Family]) -> dict[Key, _Row]:
+    """The families' rows of one layer; a registered one where all of its transformations have one."""
+    found: dict[Key, _Row] = {}
+    for family, measure, scope, alignment in product(families, MEASURES, SCOPES, ALIGNMENTS):
+        keys = [(layer, member.name, measure, scope, alignment) for member in family.transformations]
+        if all(key in rows for key in keys):
+            found[layer, family.name, measure, scope, alignment] = _mean_row([rows[key] for key in keys], scope)
+    return found
 
 
 def _with_rows_of_their_own(families: Iterable[Family]) -> list[Family]:
@@ -246,7 +267,7 @@ def _nullable(partner: Any) -> "pd.api.extensions.ExtensionArray":
     return pd.array(np.where(partner < 0, np.nan, partner), dtype="Int64")
 
 
-def _resampled(rows: Mapping[tuple[str, str, str, str], _Row], counts: Array | None) -> dict[tuple[str, ...], Array]:
+def _resampled(rows: Mapping[Key, _Row], counts: Array | None) -> dict[Key, Array]:
     """The bootstrap means of every row within images, the same resamples for all."""
     keys = [key for key in rows if key[3] == "image"]
     if counts is None or not keys:
@@ -285,26 +306,31 @@ def _columns(score: float, chance: float, interval: tuple[float, float]) -> dict
 
 
 def _score_table(
-    rows: Mapping[tuple[str, str, str, str], _Row],
+    rows: Mapping[Key, _Row],
     parts: Mapping[str, str],
-    resampled: Mapping[tuple[str, ...], Array],
+    offsets: Mapping[tuple[str, str], tuple[float, float]],
+    resampled: Mapping[Key, Array],
     negative: str,
 ) -> pd.DataFrame:
+    def offset(key: Key) -> tuple[float, float]:
+        return offsets.get(key[:2], (np.nan, np.nan)) if key[4] == "registered" else (np.nan, np.nan)
+
     return pd.DataFrame(
         {"layer": key[0], "part": parts[key[0]]}
-        | dict(zip(KEYS, (*key[1:], "array"), strict=True))
+        | dict(zip(KEYS, key[1:], strict=True))
         | _columns(
             row.score, row.chance, _interval(key[3], row.score, resampled.get(key), row.replicates, negative)
         )
         | {"images": row.images, "undefined": row.undefined, "transformations": row.transformations}
+        | dict(zip(("offset_y", "offset_x"), offset(key), strict=True))
         for key, row in rows.items()
     )  # fmt: skip
 
 
 def _part_table(
-    rows: Mapping[tuple[str, str, str, str], _Row],
+    rows: Mapping[Key, _Row],
     parts: Mapping[str, str],
-    resampled: Mapping[tuple[str, ...], Array],
+    resampled: Mapping[Key, Array],
     negative: str,
 ) -> pd.DataFrame:
     """A part's scores: the means over its layers that have one, in every resample and group left out as well."""
@@ -319,7 +345,7 @@ def _part_table(
             scored_images = int((~np.isnan(replicates)).any(0).sum())
             table.append(
                 {"part": part, "layers": int(sum(not np.isnan(row.score) for row in members))}
-                | dict(zip(KEYS, (*key, "array"), strict=True))
+                | dict(zip(KEYS, key, strict=True))
                 | _columns(
                     score,
                     float(mean_of_defined(np.array([row.chance for row in members]))),
@@ -340,15 +366,15 @@ def _part_table(
     return pd.DataFrame(table)
 
 
-def _replicate_table(rows: Mapping[tuple[str, str, str, str], _Row]) -> pd.DataFrame:
+def _replicate_table(rows: Mapping[Key, _Row]) -> pd.DataFrame:
     frames = [
         pd.DataFrame({"unit": np.arange(len(row.replicates)), "score": row.replicates}).assign(
-            layer=layer, transformation=transformation, measure=measure, scope=scope
+            layer=layer, transformation=transformation, measure=measure, scope=scope, alignment=alignment
         )
-        for (layer, transformation, measure, scope), row in rows.items()
+        for (layer, transformation, measure, scope, alignment), row in rows.items()
     ]
     table = pd.concat(frames, ignore_index=True)
-    return table[["layer", "transformation", "measure", "scope", "unit", "score"]]
+    return table[["layer", *KEYS, "unit", "score"]]
 
 
 def _layer_table(records: Sequence[LayerRecord]) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil, floor
 from typing import Any
@@ -16,7 +16,7 @@ Maps = Float[Tensor, "image channel row column"]
 Valid = Bool[Tensor, "row column"]
 Stride = tuple[int, int]
 
-FILLS = ("zero", "reflect", "wrap")
+FILLS = ("zero", "reflect", "wrap", "crop")
 SUBCELLS = ("linear", "exact", "round")
 
 
@@ -37,6 +37,7 @@ class Transformation:
     on_cells: Callable[[Tensor, Stride | None], "tuple[Tensor, Tensor | None] | None"]
     offset: tuple[int, int] | None = None  # pixels down and right, where the transformation is a shift
     swaps_axes: bool = False  # so that it needs square images
+    turns: bool = False  # it turns the image about its centre, so that a layer may turn about a centre of its own
     only_moves: bool = False  # on cells it moves values and averages neighbours: what is added before stays added
 
 
@@ -48,11 +49,16 @@ class Family:
     transformations: tuple[Transformation, ...]
 
 
-def _on_grid(name: str, move: Callable[[Tensor], Tensor], swaps_axes: bool = False) -> Transformation:
-    return Transformation(name, move, lambda maps, stride: (move(maps), None), swaps_axes=swaps_axes, only_moves=True)
+def _on_grid(
+    name: str, move: Callable[[Tensor], Tensor], *, swaps_axes: bool = False, turns: bool = True
+) -> Transformation:
+    def on_cells(maps: Tensor, stride: Stride | None) -> tuple[Tensor, None]:
+        return move(maps), None
+
+    return Transformation(name, move, on_cells, swaps_axes=swaps_axes, turns=turns, only_moves=True)
 
 
-_IDENTITY = _on_grid("identity", lambda x: x)
+_IDENTITY = _on_grid("identity", lambda x: x, turns=False)
 _ROTATIONS = (
     _on_grid("rot90", lambda x: torch.rot90(x, 1, (-2, -1)), swaps_axes=True),
     _on_grid("rot180", lambda x: torch.rot90(x, 2, (-2, -1))),
@@ -119,7 +125,9 @@ def _offset(value: Any) -> tuple[int, int]:
 def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear") -> Transformation:
     """A shift by whole pixels; `(T X)[y, x] = X[y - down, x - right]`.
 
-    `fill` is what enters at the border; `subcell` is what a layer does with a shift by part of a cell.
+    `fill` is what enters at the border: nothing ("zero"), the image mirrored ("reflect") or from its other side
+    ("wrap"), or what a larger image has there ("crop", which a `Frame` does). `subcell` is what a layer does with a
+    shift by part of a cell.
     """
     return Transformation(
         name=f"shift({down},{right})",
@@ -128,6 +136,73 @@ def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear")
         offset=(down, right),
         only_moves=True,
     )
+
+
+def about(transformation: Transformation, offset: tuple[float | int, float | int]) -> Transformation:
+    """The transformation with its map moved afterwards by `offset` cells (down, right): about another centre."""
+
+    def on_cells(maps: Tensor, stride: Stride | None) -> tuple[Tensor, Tensor | None] | None:
+        action = transformation.on_cells(maps, stride)
+        if action is None:
+            return None
+        values, inside = moved(action[0], *offset)
+        if action[1] is None or inside is None:
+            return values, inside if action[1] is None else action[1]
+        cells, valid = moved((~action[1]).float()[None, None], *offset)
+        return values, inside & (cells[0, 0] == 0) if valid is not None else inside
+
+    return replace(transformation, on_cells=on_cells)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The window of the images that the network sees, and where it goes under a shift that crops."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    crops: bool
+
+    def still(self, images: Images) -> Images:
+        """The images as they are."""
+        return self._window(images, 0, 0)
+
+    def under(self, transformation: Transformation, images: Images) -> Images:
+        """The images under a transformation; a shift that crops moves the window the other way."""
+        if self.crops and transformation.offset is not None:
+            down, right = transformation.offset
+            return self._window(images, -down, -right)
+        return transformation.on_pixels(self.still(images))
+
+    def _window(self, images: Tensor, down: int, right: int) -> Tensor:
+        top, left = self.top + down, self.left + right
+        return images[..., top : top + self.height, left : left + self.width]
+
+
+def frame(
+    image: tuple[int, int], size: tuple[int, int] | None, transformations: Iterable[Transformation], *, crops: bool
+) -> Frame:
+    """The frame of images of this size: the whole image, or a window in it of `size` that every shift can move.
+
+    The windows lie centrally in the image. ValueError where they do not fit.
+    """
+    if not crops:
+        return Frame(0, 0, image[0], image[1], crops=False)
+    if size is None:
+        raise ValueError('fill="crop" needs size=(height, width), the window of the images that the network sees.')
+    offsets = [(0, 0), *(one.offset for one in transformations if one.offset is not None)]
+    corner: list[int] = []
+    for axis, name in enumerate(("high", "wide")):
+        most, least = (extreme(offset[axis] for offset in offsets) for extreme in (max, min))
+        spare = image[axis] - size[axis] - (most - least)
+        if spare < 0:
+            raise ValueError(
+                f'fill="crop" with a window of {size[0]} x {size[1]} and shifts over {most - least} pixels needs '
+                f"images at least {size[axis] + most - least} {name}; these are {image[0]} x {image[1]}."
+            )
+        corner.append(spare // 2 + most)
+    return Frame(corner[0], corner[1], size[0], size[1], crops=True)
 
 
 def known(option: str, value: str, values: Iterable[str]) -> str:

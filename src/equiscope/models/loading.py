@@ -99,6 +99,8 @@ def load_network(
     ({'source': 'random (seed 0)'}, ('layer*.*',), (32, 32))
     """
     _told(_ASSUMED, size=size, mean=mean, std=std)  # a mistake is refused before anything is fetched
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed is {seed}, but it must lie between 0 and {2**32 - 1}")
     entry = CATALOGUE.get(name)
     constructor = entry.constructor if entry else name
     package = entry.package if entry and weights is None else None

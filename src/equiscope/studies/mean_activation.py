@@ -564,8 +564,8 @@ def _chance(table: pd.DataFrame) -> str:
         "nothing but the means and shapes of maps, and the choice of the best channel, can raise it. Its r with the "
         f"activation is {_span(found['chance', 'cosine'])} under cosine and {_span(found['chance', 'pearson'])} under "
         f"correlation{': this is the bias that the paper warns of' if owes else ''}. Corrected for chance, cosine's r "
-        f"is {_span(found['corrected', 'cosine'])} and correlation's {_span(found['corrected', 'pearson'])}: cosine's is "
-        f"the higher in {more} of {len(READINGS)} readings."
+        f"is {_span(found['corrected', 'cosine'])} and correlation's {_span(found['corrected', 'pearson'])}: cosine's "
+        f"is the higher in {more} of {len(READINGS)} readings."
     )
 
 

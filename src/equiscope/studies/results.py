@@ -97,9 +97,13 @@ def save(folder: Path, numbers: pd.DataFrame, picture: Plot, page: str, *, force
     is there the files move one by one; files of other names are left alone.
     """
     files = {"data.parquet": numbers.to_parquet(), "page.md": page.encode()}
-    for suffix, dated in (("png", {}), ("pdf", {"CreationDate": None})):  # the same picture is the same file
+    options: dict[str, dict[str, Any]] = {
+        "png": {"dpi": 160, "pil_kwargs": {"optimize": True}},
+        "pdf": {"metadata": {"CreationDate": None}},  # so that the same picture is the same file
+    }
+    for suffix, chosen in options.items():
         stream = BytesIO()
-        picture.savefig(stream, format=suffix, metadata=dated)
+        picture.savefig(stream, format=suffix, **chosen)
         files[f"figure.{suffix}"] = stream.getvalue()
     folder = folder.resolve()
     refuse_taken(folder, force=force)
