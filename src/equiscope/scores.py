@@ -149,7 +149,7 @@ def scored(
     """The scores that the records of all layers add up to."""
     rows: dict[Key, _Row] = {}
     offsets: dict[tuple[str, str], tuple[float, float]] = {}  # of a layer under a transformation, registered
-    channels: list[pd.DataFrame] = []
+    channels: list[tuple[dict[str, str], dict[str, Any]]] = []
     for record in records:
         layer = record.layer.name
         offsets.update({(layer, name): offset for name, offset in (record.offsets or {}).items() if offset})
@@ -159,10 +159,12 @@ def scored(
             )
             rows.update({(layer, name, *key, alignment): row for key, row in found.items()})
             channels.extend(
-                pd.DataFrame({"layer": layer, "transformation": name, "channel": np.arange(record.layer.channels)})
-                .assign(scope=scope, alignment=alignment, **columns)
+                (
+                    {"layer": layer, "transformation": name, "scope": scope, "alignment": alignment},
+                    {"channel": np.arange(record.layer.channels), **columns},
+                )
                 for scope, columns in of_channels.items()
-            )  # fmt: skip
+            )
         rows.update(_family_rows(layer, rows, _with_rows_of_their_own(families)))
     parts = {record.layer.name: record.layer.part for record in records}
     counts = resample_counts(images, seed) if intervals else None
@@ -170,7 +172,7 @@ def scored(
     return Scores(
         scores=_score_table(rows, parts, offsets, resampled, negative),
         parts=_part_table(rows, parts, resampled, negative),
-        channels=pd.concat(channels, ignore_index=True),
+        channels=_channel_table(channels),
         layers=_layer_table(records),
         replicates=_replicate_table(rows),
         manifest=manifest,
@@ -225,7 +227,7 @@ def _transformation_rows(
         "dataset": {
             "invariance": whole["invariance"],
             "equivariance": whole["equivariance"],
-            "partner": _nullable(whole["partner"]),
+            "partner": whole["partner"],
             "chance_invariance": other["invariance"] if other else nothing,
             "chance_equivariance": other["equivariance"] if other else nothing,
             "defined": (~np.isnan(whole["equivariance"])).astype(np.int64),
@@ -233,7 +235,7 @@ def _transformation_rows(
         "image": {
             "invariance": within.channel_invariance,
             "equivariance": within.channel_equivariance,
-            "partner": _nullable(within.channel_partner),
+            "partner": within.channel_partner,
             "chance_invariance": within_other.channel_invariance if within_other else nothing,
             "chance_equivariance": within_other.channel_equivariance if within_other else nothing,
             "defined": within.channel_images,
@@ -261,10 +263,6 @@ def _over_all_images(memory: PairMemory, negative: str, jackknife: bool) -> list
         }
         for own_score, matched in zip(invariance, found, strict=True)
     ]
-
-
-def _nullable(partner: Any) -> "pd.api.extensions.ExtensionArray":
-    return pd.array(np.where(partner < 0, np.nan, partner), dtype="Int64")
 
 
 def _resampled(rows: Mapping[Key, _Row], counts: Array | None) -> dict[Key, Array]:
@@ -367,14 +365,34 @@ def _part_table(
 
 
 def _replicate_table(rows: Mapping[Key, _Row]) -> pd.DataFrame:
-    frames = [
-        pd.DataFrame({"unit": np.arange(len(row.replicates)), "score": row.replicates}).assign(
-            layer=layer, transformation=transformation, measure=measure, scope=scope, alignment=alignment
-        )
-        for (layer, transformation, measure, scope, alignment), row in rows.items()
-    ]
-    table = pd.concat(frames, ignore_index=True)
-    return table[["layer", *KEYS, "unit", "score"]]
+    labels = ("layer", *KEYS)
+    return _labelled(
+        [
+            (
+                dict(zip(labels, key, strict=True)),
+                {"unit": np.arange(len(row.replicates)), "score": row.replicates},
+            )
+            for key, row in rows.items()
+        ]
+    )
+
+
+def _channel_table(blocks: Sequence[tuple[dict[str, str], dict[str, Any]]]) -> pd.DataFrame:
+    table = _labelled(blocks)
+    table["partner"] = table["partner"].astype("Int64").mask(table["partner"] < 0)
+    first = ["layer", "transformation", "channel", "scope", "alignment"]
+    return table[[*first, *(column for column in table if column not in first)]]
+
+
+def _labelled(blocks: Sequence[tuple[dict[str, str], dict[str, Any]]]) -> pd.DataFrame:
+    """Blocks of rows one below the other, each with labels that are the same in all of its rows."""
+    lengths = [len(next(iter(columns.values()))) for _, columns in blocks]
+    table: dict[str, Any] = {}
+    for label in blocks[0][0]:
+        table[label] = np.repeat(np.array([labels[label] for labels, _ in blocks], dtype=object), lengths)
+    for column in blocks[0][1]:
+        table[column] = np.concatenate([columns[column] for _, columns in blocks])
+    return pd.DataFrame(table)
 
 
 def _layer_table(records: Sequence[LayerRecord]) -> pd.DataFrame:
