@@ -21,12 +21,13 @@ from terminal import equiscope, network_file, pictures
 
 SCORE = ["score", "low", "high", "chance", "corrected", "corrected_low", "corrected_high"]
 COUNTS = ["images", "undefined", "transformations"]
+OFFSET = ["offset_y", "offset_x"]
 CONTRACT = {
-    "scores": ["layer", "part", "transformation", "measure", "scope", "alignment", *SCORE, *COUNTS],
+    "scores": ["layer", "part", "transformation", "measure", "scope", "alignment", *SCORE, *COUNTS, *OFFSET],
     "parts": ["part", "layers", "transformation", "measure", "scope", "alignment", *SCORE, *COUNTS],
-    "replicates": ["layer", "transformation", "measure", "scope", "unit", "score"],
+    "replicates": ["layer", "transformation", "measure", "scope", "alignment", "unit", "score"],
     "channels": [
-        "layer", "transformation", "channel", "scope",
+        "layer", "transformation", "channel", "scope", "alignment",
         "invariance", "equivariance", "partner", "chance_invariance", "chance_equivariance", "defined",
     ],
     "layers": ["layer", "index", "part", "type", "channels", "height", "width", "stride_y", "stride_x", "dead"],
@@ -141,7 +142,7 @@ def test_options_arrive():
 
 
 def test_json_is_alone_on_stdout():
-    measure = ("measure", "my code/net.py:small", "--images", "pictures", "--size", "32", "--limit", "8")
+    measure = ("measure", "my code/net.py:talkative", "--images", "pictures", "--size", "32", "--limit", "8")
     answer = equiscope(*measure, "--json", "--output", "as json")
     records = json.loads(answer.out)
     table = es.load("as json").table()
@@ -153,7 +154,7 @@ def test_json_is_alone_on_stdout():
     assert "Report: as json/report.html" in answer.err.splitlines()
     assert equiscope(*measure, "--output", "as json").status == 2
     again = equiscope(*measure, "--output", "as json", "--force", "--json", "--quiet")
-    assert (again.status, json.loads(again.out), again.err) == (0, records, "")
+    assert (again.status, json.loads(again.out), again.err) == (0, records, "a word from the network\n")
 
 
 def test_layers_are_listed():
@@ -210,7 +211,7 @@ def test_help_begins_with_examples(command):
 
 def test_help_lists_every_choice():
     words = equiscope("measure", "--help").out.replace("│", " ").split()
-    for choice in (*SIMILARITIES, *NEGATIVES, *FILLS, *SUBCELLS):
+    for choice in {*SIMILARITIES, *NEGATIVES, *FILLS, *SUBCELLS}:
         assert any(word.strip(".,:;") == choice for word in words), choice
 
 
@@ -218,15 +219,15 @@ def test_no_arguments_show_the_help():
     assert equiscope() == equiscope("--help")
 
 
-def test_another_process_runs_the_same_commands():
-    def run(*arguments):
-        return subprocess.run([sys.executable, "-m", "equiscope", *arguments], capture_output=True, text=True)
+def test_the_version_is_the_installed_one():
+    assert equiscope("--version") == (0, f"equiscope {version('equiscope')}\n", "")
 
-    told = run("--version")
-    assert (told.returncode, told.stdout, told.stderr) == (0, f"equiscope {version('equiscope')}\n", "")
-    mistake = run("measure", "my code/net.py:large")
-    assert (mistake.returncode, mistake.stdout) == (2, "")
-    assert mistake.stderr.startswith("Error: no function 'large'") and mistake.stderr.count("\n") == 1
+
+def test_another_process_gives_the_same_answer():
+    mistake = ["measure", "my code/net.py:large"]
+    process = subprocess.run([sys.executable, "-m", "equiscope", *mistake], capture_output=True, text=True)
+    assert (process.returncode, process.stdout, process.stderr) == equiscope(*mistake)
+    assert process.stderr.startswith("Error: no function 'large'") and process.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

@@ -10,23 +10,22 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from equiscope.functional.transformations import (
-    Family,
-    Transformation,
-    d4,
-    flips,
-    identity,
-    rotations,
-    shift,
-    shifts,
-)
-from equiscope.measurement import measure
-from equiscope.models.layers import find_layers
-from equiscope.scores import Scores
-
 if TYPE_CHECKING:
     from equiscope.folder import load
+    from equiscope.functional.transformations import (
+        Family,
+        Transformation,
+        d4,
+        flips,
+        identity,
+        rotations,
+        shift,
+        shifts,
+    )
+    from equiscope.measurement import measure
+    from equiscope.models.layers import find_layers
     from equiscope.plots import plot_layers, plot_parts
+    from equiscope.scores import Scores
 
 __all__ = [
     "Family",
@@ -45,12 +44,20 @@ __all__ = [
     "shifts",
 ]
 
-_WITH_MATPLOTLIB = {"load": "folder", "plot_layers": "plots", "plot_parts": "plots"}
+# Imported when asked for: the command line's help needs no torch, and measuring no matplotlib.
+_WHERE = dict.fromkeys(__all__, "functional.transformations") | {
+    "Scores": "scores",
+    "find_layers": "models.layers",
+    "load": "folder",
+    "measure": "measurement",
+    "plot_layers": "plots",
+    "plot_parts": "plots",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WITH_MATPLOTLIB:  # imported when asked for: to measure needs none
-        return getattr(import_module(f"equiscope.{_WITH_MATPLOTLIB[name]}"), name)
+    if name in _WHERE:
+        return getattr(import_module(f"equiscope.{_WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import version
@@ -39,6 +40,8 @@ _OPTIONS = {  # as the library's sentences have them, and as the command line do
     "force=True": "--force",
     "negative=": "--negative ",
     "similarity=": "--similarity ",
+    "alignment= ?": "--alignment ",
+    "registration_images= ?": "--registration-images ",
     "strides= ?": "--stride ",
     "subcell=": "--subcell ",
 }
@@ -85,6 +88,17 @@ StrideGlobs = Annotated[
         show_default=False,
         help="The pixels from cell to cell of these layers, which a shift needs, where their shapes do not tell them. "
         "May be given several times.",
+    ),
+]
+LayoutGlobs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layout",
+        metavar="GLOB=LAYOUT",
+        rich_help_panel=_MEASURE,
+        show_default=False,
+        help="How the features of these layers lie, where nothing tells: nchw, nhwc, vector, or tokens:14x14+1, rows "
+        "and columns of cells and the tokens before them. May be given several times.",
     ),
 ]
 Size = Annotated[
@@ -290,9 +304,27 @@ def measure(
         typer.Option(
             metavar="NAME",
             rich_help_panel=_MEASURE,
-            help="What a shift brings in at the border: zero, after normalisation; reflect; or wrap.",
+            help="What a shift brings in at the border: zero, after normalisation; reflect; wrap; or crop, the "
+            "network's input as a window of a larger picture, that the shift moves.",
         ),
     ] = "zero",
+    alignment: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_MEASURE,
+            help="A rotation or flip turns a layer about its array's centre: array; or about that and about the "
+            "layer's own centre, found from some of the images: registered.",
+        ),
+    ] = "array",
+    registration_images: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_MEASURE,
+            help="Images to find the layers' own centres from, left out of every score; half of fewer than 2 N.",
+        ),
+    ] = 64,
     subcell: Annotated[
         str,
         typer.Option(
@@ -303,6 +335,7 @@ def measure(
         ),
     ] = "linear",
     strides: StrideGlobs = None,
+    layouts: LayoutGlobs = None,
     no_chance: Annotated[
         bool,
         typer.Option(
@@ -376,46 +409,55 @@ def measure(
     import equiscope as es
     from equiscope.data import open_images
     from equiscope.folder import refuse_taken
+    from equiscope.functional.transformations import spans
     from equiscope.models.loading import load_network
 
     folder = output or Path("out", _as_path(model))
     refuse_taken(folder, force=force)
     families = _families(transformations or ["rotations"])
     told_strides = _strides(strides or ())
-    network = load_network(
-        model, weights=weights, size=size, mean=_values("--mean", mean), std=_values("--std", std), seed=seed
-    )
-    source = open_images(images, network.preprocessing, limit=limit, seed=seed, workers=workers)
-    if not quiet:
-        _note(network.remarks)
-    scores = es.measure(
-        network.model,
-        source,
-        transformations=families,
-        layers=layers,
-        similarity=similarity,
-        strict=strict,
-        negative=negative,
-        fill=fill,
-        subcell=subcell,
-        strides=told_strides,
-        chance=not no_chance,
-        intervals=not no_intervals,
-        batch_size=batch_size,
-        device=device,
-        seed=seed,
-        progress=not quiet,
-        default_layers=network.layers,
-        pool=network.pool,
-    )
-    if not quiet:
-        _note(_left_out(source))
-    asked = {
-        "weights": weights, "size": size, "mean": mean, "std": std, "images": images, "limit": limit,
-        "workers": workers, "output": output, "force": force, "quiet": quiet, "json": json,
-    }  # fmt: skip
-    scores = _with_recipe(scores, network, source, asked)
-    scores.save(folder, force=force)
+    with redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
+        network = load_network(
+            model, weights=weights, size=size, mean=_values("--mean", mean), std=_values("--std", std), seed=seed
+        )
+        preprocessing, window = network.preprocessing, None
+        if fill == "crop":
+            preprocessing, window = preprocessing.larger_by(*spans(families)), preprocessing.size
+        source = open_images(images, preprocessing, limit=limit, seed=seed, workers=workers)
+        if not quiet:
+            _note(network.remarks)
+        scores = es.measure(
+            network.model,
+            source,
+            transformations=families,
+            layers=layers,
+            similarity=similarity,
+            strict=strict,
+            negative=negative,
+            fill=fill,
+            size=window,
+            alignment=alignment,
+            registration_images=registration_images,
+            subcell=subcell,
+            strides=told_strides,
+            layouts=_layouts(layouts or ()),
+            chance=not no_chance,
+            intervals=not no_intervals,
+            batch_size=batch_size,
+            device=device,
+            seed=seed,
+            progress=not quiet,
+            default_layers=network.layers,
+            pool=network.pool,
+        )
+        if not quiet:
+            _note(_left_out(source))
+        asked = {
+            "weights": weights, "size": size, "mean": mean, "std": std, "images": images, "limit": limit,
+            "workers": workers, "output": output, "force": force, "quiet": quiet, "json": json,
+        }  # fmt: skip
+        scores = _with_recipe(scores, network, source, asked)
+        scores.save(folder, force=force)
     if json:
         typer.echo(_json_table(scores))
     if not quiet:
@@ -429,6 +471,7 @@ def layers(
     model: ModelName,
     patterns: LayerGlobs = None,
     strides: StrideGlobs = None,
+    layouts: LayoutGlobs = None,
     size: Size = None,
     mean: Mean = None,
     std: Std = None,
@@ -443,24 +486,26 @@ def layers(
     [bold]Examples[/bold]
 
         equiscope layers efficientnet-lite0
-        equiscope layers timm:resnet18 --layers "**.relu*"
+        equiscope layers timm:resnet18 --layers "layer*.*.act2"
         equiscope layers my_network.py:build --size 64 --json
     """
     import equiscope as es
     from equiscope.models.loading import load_network
 
-    network = load_network(
-        model, weights="random", size=size, mean=_values("--mean", mean), std=_values("--std", std)
-    )  # which need not be fetched: shapes tell all
-    channels = len(network.preprocessing.mean)
-    found = es.find_layers(
-        network.model,
-        (channels, *network.preprocessing.size),
-        patterns,
-        default=network.layers,
-        pool=network.pool,
-        strides=_strides(strides or ()),
-    )
+    with redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
+        network = load_network(
+            model, weights="random", size=size, mean=_values("--mean", mean), std=_values("--std", std)
+        )  # which need not be fetched: shapes tell all
+        channels = len(network.preprocessing.mean)
+        found = es.find_layers(
+            network.model,
+            (channels, *network.preprocessing.size),
+            patterns,
+            default=network.layers,
+            pool=network.pool,
+            strides=_strides(strides or ()),
+            layouts=_layouts(layouts or ()),
+        )
     _note(network.remarks)
     if json:
         typer.echo(_json(_listed_layers(found)))
@@ -587,6 +632,19 @@ def _strides(given: Iterable[str]) -> dict[str, int]:
             raise ValueError(f"--stride {text!r} is not a layer and its pixels; write --stride 'blocks.*=16'.")
         strides[glob] = int(pixels)
     return strides
+
+
+def _layouts(given: Iterable[str]) -> dict[str, str]:
+    """Layouts by layers' names or globs, of `GLOB=LAYOUT`."""
+    layouts = {}
+    for text in given:
+        glob, _, its = text.rpartition("=")
+        if not glob or not its:
+            raise ValueError(
+                f"--layout {text!r} is not a layer and its layout; write --layout 'blocks.*=tokens:14x14+1'."
+            )
+        layouts[glob] = its
+    return layouts
 
 
 def _values(option: str, text: str | None) -> list[float] | None:

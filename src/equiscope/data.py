@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -106,6 +106,11 @@ class Preprocessing:
             )
         if self.interpolation not in _INTERPOLATIONS:
             raise ValueError(f"no interpolation {self.interpolation!r}: choose from {', '.join(_INTERPOLATIONS)}")
+
+    def larger_by(self, down: int, right: int) -> "Preprocessing":
+        """The same for images that exceed this size, so that a window of this size can move in them."""
+        size = (self.size[0] + down, self.size[1] + right)
+        return replace(self, size=size, resize=max(self.resize or 0, *size))
 
     def __call__(self, image: Image.Image, *, box: Box | None = None) -> Float[Tensor, "channel height width"]:
         """The image as the network takes it, upright by its EXIF orientation.

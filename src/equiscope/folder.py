@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
 
 
 def refuse_taken(folder: Path, *, force: bool = False) -> None:
-    """FileExistsError where a result cannot be written to the folder: a file, or not empty and no `force`.
+    """An OSError where a result cannot be written to the folder: a file, not empty and no `force`, or read-only.
 
     Worth asking before a measurement of hours, too.
     """
@@ -65,6 +66,11 @@ def refuse_taken(folder: Path, *, force: bool = False) -> None:
         if path.exists():
             if not path.is_dir():
                 raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
+            try:
+                TemporaryFile(dir=path).close()
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                raise PermissionError(f"{path} cannot be written to ({reason}); give another folder.") from None
             break
     if folder.exists() and not force and any(folder.iterdir()):
         raise FileExistsError(f"{folder} exists and is not empty; give another folder, or force=True to write into it.")

@@ -20,7 +20,7 @@ from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Frame,
 from equiscope.models.features import called, left_as_found, reading, unwrapped
 from equiscope.models.layers import Layers, find_layers
 from equiscope.models.placement import floating_type, placed
-from equiscope.models.trace import failure
+from equiscope.models.trace import failure, out_of_memory
 from equiscope.progress import Progress, shown
 from equiscope.recording import ALIGNMENTS, LayerRecord, Recorder
 from equiscope.registration import LayerRegistration, Offset, registration_count
@@ -101,6 +101,8 @@ def measure(
         raise ValueError(f"registration_images={registration_images} is too few; give at least 8.")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r} is not a positive whole number of images.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed!r} must be a whole number between 0 and {2**32 - 1}.")
     families = _families(transformations)
     distinct = _distinct(families, fill, subcell)
     started = time.monotonic()
@@ -190,9 +192,9 @@ class _Run:
         """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
         try:
             called(self.network, images)
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:  # the user's network may raise anything
+            if recorder.error is None and out_of_memory(error):
+                raise
             raise recorder.error or failure(images.shape[1:], error) from error
 
 
@@ -284,7 +286,7 @@ def _check_strides(found: Layers, transformations: Sequence[Transformation]) -> 
         if not layer.vector and layer.stride is None:
             raise ValueError(
                 f"The stride of layer {layer.name} ({layer.height} x {layer.width} cells) does not follow from its "
-                f"shape, and a shift needs it; give strides={{{layer.name!r}: pixels from cell to cell}}."
+                f"shape, and a shift needs it; give it with strides={{{layer.name!r}: PIXELS}}."
             )
 
 

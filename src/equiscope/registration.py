@@ -16,6 +16,7 @@ from equiscope.streaming import PairSums
 
 REACH = 2  # cells, in every direction
 FEWEST_IMAGES = 16
+FEWEST_CELLS = 3  # along an axis, to compare moves on
 MOVES = range(-REACH, REACH + 1)
 
 Offset = tuple[float, float]  # cells down and right
@@ -48,7 +49,7 @@ class LayerRegistration:
         action = about(transformation, (down, right)).on_cells(still, self.layer.stride)
         if action is None:
             return
-        cells = valid_cells(self.layer, transformation, turned, *action)
+        cells = valid_cells(self.layer, transformation, turned, action[0], _compared(turned.shape[-2:], action[1]))
         if not cells[0].shape[-1]:
             return
         key = (transformation.name, down, right)
@@ -85,6 +86,18 @@ class LayerRegistration:
                 stacklevel=2,
             )
         return found
+
+
+def _compared(grid: Sequence[int], valid: Tensor | None) -> Tensor | None:
+    """The cells to compare: those valid under every move, lest moves that leave out the border look better for it.
+
+    On a grid too small for that, those valid under this move.
+    """
+    if min(grid) < FEWEST_CELLS + 2 * REACH:
+        return valid
+    inner = torch.zeros(*grid, dtype=torch.bool)
+    inner[REACH:-REACH, REACH:-REACH] = True
+    return inner if valid is None else inner & valid
 
 
 def _vertex(scores: Tensor, best: int) -> float:

@@ -116,12 +116,12 @@ def test_figure_2_tells_what_its_numbers_say_and_no_path(of_figure2):
     assert "40 of the 10,000 images of DATA/cifar10:test" in page
     assert "`equiscope figure 2 --data DATA --images 40 --seed 0 --output OUTPUT`" in page
     assert str(DATA) not in page and str(DATA) not in str(table.attrs)
-    assert "in 4 of 4 readings" in page
+    assert "in 6 of 6 readings" in page
     turned = table.copy()
     is_difference = turned["of"] == "difference"
     turned.loc[is_difference, ["value", "low", "high"]] *= -1
     words = mean_activation.page(turned)
-    assert "in 0 of 4 readings" in words and "unlike in the paper" in words
+    assert "in 0 of 6 readings" in words and "unlike in the paper" in words
 
 
 @pytest.mark.parametrize("missing", ["cifar10", "weights/resnet44-cifar10.safetensors"])

@@ -164,11 +164,11 @@ class Frame:
     width: int
     crops: bool
 
-    def still(self, images: Images) -> Images:
+    def still(self, images: Images) -> Tensor:
         """The images as they are."""
         return self._window(images, 0, 0)
 
-    def under(self, transformation: Transformation, images: Images) -> Images:
+    def under(self, transformation: Transformation, images: Images) -> Tensor:
         """The images under a transformation; a shift that crops moves the window the other way."""
         if self.crops and transformation.offset is not None:
             down, right = transformation.offset
@@ -191,18 +191,34 @@ def frame(
         return Frame(0, 0, image[0], image[1], crops=False)
     if size is None:
         raise ValueError('fill="crop" needs size=(height, width), the window of the images that the network sees.')
-    offsets = [(0, 0), *(one.offset for one in transformations if one.offset is not None)]
     corner: list[int] = []
-    for axis, name in enumerate(("high", "wide")):
-        most, least = (extreme(offset[axis] for offset in offsets) for extreme in (max, min))
+    for axis, (least, most) in enumerate(_extremes(transformations)):
         spare = image[axis] - size[axis] - (most - least)
         if spare < 0:
             raise ValueError(
                 f'fill="crop" with a window of {size[0]} x {size[1]} and shifts over {most - least} pixels needs '
-                f"images at least {size[axis] + most - least} {name}; these are {image[0]} x {image[1]}."
+                f"images at least {size[axis] + most - least} {('high', 'wide')[axis]}; these are "
+                f"{image[0]} x {image[1]}."
             )
         corner.append(spare // 2 + most)
     return Frame(corner[0], corner[1], size[0], size[1], crops=True)
+
+
+def spans(families: Iterable[Family]) -> tuple[int, int]:
+    """By how many pixels, down and right, images must exceed the window that these shifts move ("crop").
+
+    >>> spans([shifts([4, (-2, 1)]), rotations()])
+    (6, 4)
+    """
+    members = [member for family in families for member in family.transformations]
+    (top, bottom), (left, right) = _extremes(members)
+    return bottom - top, right - left
+
+
+def _extremes(transformations: Iterable[Transformation]) -> list[tuple[int, int]]:
+    """The least and the most that any shift moves, and no shift, on each axis."""
+    offsets = [(0, 0), *(one.offset for one in transformations if one.offset is not None)]
+    return [(min(along), max(along)) for along in zip(*offsets, strict=True)]
 
 
 def known(option: str, value: str, values: Iterable[str]) -> str:

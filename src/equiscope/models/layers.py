@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -65,6 +66,7 @@ class Layers:
 
 
 Strides = Mapping[str, "int | tuple[int, int]"]
+_Call = tuple[str, int]  # which call of which module
 
 
 def find_layers(
@@ -127,7 +129,7 @@ class _Network:
             return found
         for pattern, stride in self.strides.items():
             if _means(pattern, tensor):
-                return found[0], (stride, stride) if isinstance(stride, int) else stride
+                return found[0], _both(stride)
         return found[0], found[1] or self._whole_ratio(found[0])
 
     def _whole_ratio(self, its: Layout) -> Grid | None:
@@ -139,6 +141,9 @@ class _Network:
         """ValueError where a name or glob of an option means no tensor."""
         for pattern in told_of or ():
             self.named([pattern], f"{option}=")
+        for pattern, stride in self.strides.items():
+            if any(isinstance(one, bool) or not isinstance(one, int) or one < 1 for one in _both(stride)):
+                raise ValueError(f"The stride of layer {pattern!r} is {stride}; it must be at least one whole pixel.")
 
     def is_vector(self, tensor: Seen) -> bool:
         """Whether the tensor has no grid."""
@@ -189,21 +194,36 @@ class _Network:
         return given[0] if len(given) == 1 and self.is_vector(given[0]) else None
 
     def blocks(self) -> list[Seen]:
-        """The network's blocks, or all leaf modules that give a map where it has none."""
+        """The network's blocks, or all leaf modules that give a map where it has none.
+
+        A block that gives no map of its own, or several, gives way to the blocks inside it, where these do.
+        """
         found: list[str] = []
+        given_up: list[str] = []
         for name, module in self._roots.items():
             if isinstance(module, nn.Sequential | nn.ModuleList) and not any(_lies_in(name, block) for block in found):
-                children = ((f"{name}.{child}" if name else child, inner) for child, inner in module.named_children())
-                found.extend(child for child, inner in children if any(True for _ in inner.children()))
-        blocks = [tensor for tensor in self.outputs if tensor.source.module in found]
+                for child, inner in module.named_children():
+                    if any(True for _ in inner.children()):
+                        block = f"{name}.{child}" if name else child
+                        (found if self._lies_as_one(block) else given_up).append(block)
+        shown = [block for block in given_up if not any(_lies_in(inner, block) for inner in found)]
+        outermost = [block for block in shown if not any(block != outer and _lies_in(block, outer) for outer in shown)]
+        blocks = [tensor for tensor in self.outputs if tensor.source.module in {*found, *outermost}]
         if any(self.is_map(tensor) for tensor in blocks):
             return blocks
         return [tensor for tensor in self.outputs if tensor.leaf and self.is_map(tensor)]
 
+    def _lies_as_one(self, block: str) -> bool:
+        """Whether each call of a module gives one map, or, where it gives none, one vector."""
+        of_block = [tensor for tensor in self.outputs if tensor.source.module == block]
+        maps = [tensor.source.call for tensor in of_block if self.is_map(tensor)]
+        lying = maps or [tensor.source.call for tensor in of_block if self.is_vector(tensor)]
+        return bool(lying) and len(lying) == len(set(lying))
+
     def named(self, patterns: list[str], option: str = "") -> list[Seen]:
         """The tensors that any of the patterns means, in order of execution."""
         for pattern in patterns:
-            if any(_means(pattern, tensor) for tensor in self.seen):
+            if pattern and any(_means(pattern, tensor) for tensor in self.seen):
                 continue
             said = f"{option} {pattern!r}".strip()
             if any(_expression(pattern).fullmatch(name) for name in self._modules):
@@ -212,6 +232,10 @@ class _Network:
             near = difflib.get_close_matches(pattern.replace("*", ""), names, n=5, cutoff=0.3) or names[:5]
             raise ValueError(f"No layer matches {said}; the nearest names are {', '.join(near)}.")
         return [tensor for tensor in self.seen if any(_means(pattern, tensor) for pattern in patterns)]
+
+
+def _both(stride: int | tuple[int, int]) -> Grid:
+    return stride if isinstance(stride, tuple) else (stride, stride)
 
 
 def _lies_in(name: str, block: str) -> bool:
@@ -238,7 +262,14 @@ class _Parts:
 
     def __init__(self, network: _Network, whole: list[Seen], pooled: Seen | None, final: Seen | None) -> None:
         places = network.places
-        maps = {places[tensor.source] for tensor in whole if tensor not in (pooled, final) and network.is_map(tensor)}
+        beside = _maps_beside(network, whole)
+        maps = {
+            places[tensor.source]
+            for tensor in whole
+            if tensor not in (pooled, final)
+            and network.is_map(tensor)
+            and (not tensor.source.path or beside[tensor.source.module, tensor.source.call] == 1)
+        }
         self._pool = places[pooled.source] if pooled else None
         self._final = places[final.source] if final else None
         size, more = divmod(len(maps), 3)
@@ -257,11 +288,11 @@ class _Parts:
 def _described(network: _Network, chosen: list[Seen], parts: _Parts, named: Sequence[str] | None) -> Layers:
     measured: list[Layer] = []
     left_out: list[LeftOut] = []
-    several = _with_several_maps(network, chosen)
+    beside = _maps_beside(network, chosen)
     for tensor in sorted(set(chosen), key=lambda tensor: network.places[tensor.source]):
         lies = network.lies(tensor)
         if not isinstance(lies, str):
-            lies = _why_not(tensor, lies[0], several, named) or lies
+            lies = _why_not(tensor, lies[0], beside, named) or lies
         if isinstance(lies, str):
             left_out.append(LeftOut(tensor.name, lies))
             continue
@@ -285,19 +316,21 @@ def _described(network: _Network, chosen: list[Seen], parts: _Parts, named: Sequ
     return Layers(tuple(measured), tuple(left_out))
 
 
-def _why_not(tensor: Seen, its: Layout, several: set[tuple[str, int]], named: Sequence[str] | None) -> str | None:
+def _why_not(tensor: Seen, its: Layout, beside: Mapping[_Call, int], named: Sequence[str] | None) -> str | None:
     """Why a tensor that lies well is not measured all the same."""
+    if named is not None and tensor.name in named:
+        return None
     channels = its.channels(tensor.shape)
     if named is None and its.kind == "vector" and channels > LARGEST_VECTOR:
         return f"a vector of {channels} channels; name it to have it measured"
-    one_of_several = tensor.source.path and (tensor.source.module, tensor.source.call) in several
-    if one_of_several and (named is None or tensor.name not in named):
+    maps = beside.get((tensor.source.module, tensor.source.call), 0) if tensor.source.path else 0
+    if maps > 1:
         return f"{tensor.source.module} gives several maps; name this one to have it measured"
+    if maps and its.kind == "vector":
+        return f"{tensor.source.module} gives a map beside this vector; name it to have it measured"
     return None
 
 
-def _with_several_maps(network: _Network, chosen: Iterable[Seen]) -> set[tuple[str, int]]:
-    calls = [
-        (tensor.source.module, tensor.source.call) for tensor in chosen if not isinstance(network.lies(tensor), str)
-    ]
-    return {call for call in calls if calls.count(call) > 1}
+def _maps_beside(network: _Network, chosen: Iterable[Seen]) -> Mapping[_Call, int]:
+    """How many maps each call gives, of those that are chosen."""
+    return Counter((tensor.source.module, tensor.source.call) for tensor in chosen if network.is_map(tensor))

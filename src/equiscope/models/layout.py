@@ -56,7 +56,7 @@ class Declared:
 
 
 _TOKENS = re.compile(r"tokens:(\d+)x(\d+)(?:\+(\d+))?(?:\+(\d+))?")
-_EXTRA_TOKEN = re.compile(r"((?:cls|class|dist|distillation|reg|register)_(?:token|embedding))s?\d*")
+_EXTRA_TOKEN = re.compile(r"((?:cls|class|dist|distillation|reg|register)_(?:token|embedding))s?_?\d*")
 
 
 def told(text: str, shape: Shape) -> Layout:
@@ -219,8 +219,12 @@ def _map_of_one_size(shape: Shape, image: Grid, says: Declared) -> tuple[Layout,
     kind, cells = next(iter(grids.items()))
     ratio = (image[0] / cells[0], image[1] / cells[1])
     whole = (int(ratio[0]), int(ratio[1])) if all(one.is_integer() for one in ratio) else None
-    near = [reduction for reduction in says.reductions if (image[0] // reduction[0], image[1] // reduction[1]) == cells]
-    return Layout(kind, (cells[0], cells[1])), near[0] if near else whole  # type: ignore[arg-type]
+    its = Layout(kind, (cells[0], cells[1]))
+    for lost in (0, 1):  # a cell, to a kernel that is wider than its stride and not padded
+        for down, right in says.reductions:
+            if (image[0] // down - lost, image[1] // right - lost) == cells:
+                return its, (down, right)
+    return its, whole
 
 
 def _is_grid(cells: Shape, image: Grid) -> bool:

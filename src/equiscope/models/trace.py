@@ -54,14 +54,22 @@ def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> list[Seen]:
             small = _pass(blank, torch.zeros(2, *image_shape, **place))
         except Exception as error:  # the user's network may raise anything
             raise failure(image_shape, error) from error
-    for growth in growths:
+    twice = (min(height, width),)  # which windows and strides that divide a square image divide as well
+    for growth in growths + twice:
         try:
             large = _pass(blank, torch.zeros(2, channels, height + growth, width + growth, **place))
         except Exception:  # noqa: BLE001 -- a network of one input size says so in its own way
             continue
         shapes = {tensor.source: tensor.shape for tensor in large}
+        if all(shapes.get(tensor.source) == tensor.shape for tensor in small if tensor.source.side == "output"):
+            break  # it resizes its images itself, and so has one size inside
         return [replace(tensor, grown=shapes.get(tensor.source), growth=growth) for tensor in small]
     return small
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether the network failed for want of memory, on whatever device."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error)
 
 
 def failure(image_shape: Sequence[int], error: Exception) -> ValueError:

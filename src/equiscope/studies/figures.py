@@ -1,10 +1,15 @@
 """The paper's figures by their numbers: measured, drawn, told in words, and written to a folder."""
 
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from equiscope.folder import refuse_taken
 from equiscope.progress import Progress
-from equiscope.studies import known_answers, mean_activation
+from equiscope.studies import accuracy as accuracies
+from equiscope.studies import architectures, claims, known_answers, mean_activation
 from equiscope.studies.results import save
 
 
@@ -38,3 +43,119 @@ def figure3(
     refuse_taken(output, force=force)
     numbers = known_answers.numbers(images=images, seed=seed, progress=progress)
     return save(output, numbers, known_answers.picture(numbers), known_answers.page(numbers), force=force)
+
+
+def figure4(
+    data: Path | None,
+    output: Path,
+    *,
+    results: Path,
+    models: Sequence[str] | None = None,
+    source: str | None = None,
+    images: int = 2000,
+    shifts: Sequence[int] | None = None,
+    weights: Mapping[str, str] | None = None,
+    accuracy: Mapping[str, float] | None = None,
+    device: str | None = None,
+    seed: int = 0,
+    progress: bool | Progress = False,
+    force: bool = False,
+) -> Path:
+    """The folder that tells whether accuracy goes with learned equivariance over networks (the paper's Figure 4).
+
+    All is as for `figure7`, whose measurements it shares. ValueError where the networks' accuracies are not on the
+    same images, or one is not known.
+    """
+    refuse_taken(output, force=force)
+    table = _architectures(
+        4, data, results, models=models, source=source, images=images, shifts=shifts, weights=weights,
+        accuracy=accuracy, device=device, seed=seed, progress=progress,
+    )  # fmt: skip
+    relations = accuracies.numbers(table, seed)
+    return save(output, relations, accuracies.picture(relations), accuracies.page(table, relations), force=force)
+
+
+def figure7(
+    data: Path | None,
+    output: Path,
+    *,
+    results: Path,
+    models: Sequence[str] | None = None,
+    source: str | None = None,
+    images: int = 2000,
+    shifts: Sequence[int] | None = None,
+    weights: Mapping[str, str] | None = None,
+    accuracy: Mapping[str, float] | None = None,
+    device: str | None = None,
+    seed: int = 0,
+    progress: bool | Progress = False,
+    force: bool = False,
+) -> Path:
+    """The folder that tells which architectures learn equivariant features (the paper's Figure 7).
+
+    Args:
+        data: The folder that holds what is named by `source` and the weights of the CIFAR networks; None:
+            EQUISCOPE_DATA.
+        output: The folder to write, as for `figure2`.
+        results: Where each network's measurements lie, in folders of its own; what is finished is not measured again.
+        models: Names as `load_network` takes them; None: the paper's six.
+        source: Images, as `open_images` takes them, or a name within `data`; None, for CIFAR networks: CIFAR-10.
+        images: How many are measured.
+        shifts: Along the diagonal, in pixels; None: ten from 1 to 32, and of networks for small images 1 to 16.
+        weights: By network: a file, or "random".
+        accuracy: By network: top-1 in per cent, where the catalogue does not know it.
+        device: Where the networks run.
+        seed: Of the images' order, of intervals and of random weights.
+        progress: As for `measure`.
+        force: Whether to write into a folder that is not empty.
+    """
+    refuse_taken(output, force=force)
+    table = _architectures(
+        7, data, results, models=models, source=source, images=images, shifts=shifts, weights=weights,
+        accuracy=accuracy, device=device, seed=seed, progress=progress,
+    )  # fmt: skip
+    verdicts = claims.told(claims.FIGURE7, table)
+    rules = {claim.says: claim.rule for claim in claims.FIGURE7}
+    page = architectures.page(table, verdicts, rules)
+    return save(output, table, architectures.picture(table), page, force=force)
+
+
+def _architectures(
+    figure: int,
+    data: Path | None,
+    results: Path,
+    *,
+    models: Sequence[str] | None,
+    source: str | None,
+    images: int,
+    shifts: Sequence[int] | None,
+    weights: Mapping[str, str] | None,
+    accuracy: Mapping[str, float] | None,
+    device: str | None,
+    seed: int,
+    progress: bool | Progress,
+) -> pd.DataFrame:
+    """The numbers of all networks; what of them is not there yet is measured."""
+    names = list(models or architectures.SETTINGS.models)
+    wanted = architectures.asked(names, data, source, images=images, seed=seed, shifts=shifts)
+    told, known = weights or {}, accuracy or {}
+    for name in {*told, *known} - set(names):
+        raise ValueError(f"{name} is given weights or an accuracy, but is none of the networks: {', '.join(names)}.")
+    for name in names:
+        architectures.measured(
+            name, wanted, results, weights=told.get(name), data=data, accuracy=known.get(name), device=device,
+            progress=progress,
+        )  # fmt: skip
+    table = architectures.numbers(names, results, known)
+    command = ["equiscope", "figure", str(figure), *(part for name in names for part in ("--models", name))]
+    command += ["--data", "DATA", "--source", wanted.named.removeprefix("DATA/"), "--images", str(images)]
+    command += ["--shifts", ",".join(map(str, shifts))] if shifts else []
+    command += [part for name, value in known.items() for part in ("--accuracy", f"{name}={value:g}")]
+    command += [
+        part
+        for name, value in told.items()
+        for part in ("--weights", f"{name}={value if value == 'random' else 'FILE'}")
+    ]
+    command += ["--seed", str(seed), "--results", "RESULTS", "--output", "OUTPUT"]
+    table.attrs["recipe"] = {"command": shlex.join(command)} | table.attrs["recipe"]
+    return table

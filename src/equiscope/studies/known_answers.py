@@ -271,7 +271,7 @@ def page(table: pd.DataFrame) -> str:
             _strided_in_words(table),
             _stride_table(table),
             "## How this was made",
-            recipe_in_words(recipe) + "\n\nAll numbers, with more digits, are in `data.parquet`.",
+            recipe_in_words(recipe) + "\n\nAll numbers, with more digits, are in `data.parquet`.\n",
         ]
     )
 
