@@ -146,6 +146,25 @@ def test_intervals_hold_the_score_of_all_images_about_as_often_as_they_say():
     assert (np.mean(held, axis=0) > 0.8).all()
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e-12, 1e12, 1e30])
+def test_the_size_of_features_does_not_matter(factor):
+    images = random_images()
+    network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU())
+    larger = nn.Sequential(*network, scaled_by(factor))
+    one = es.measure(network, images, transformations=es.rotations(), layers="1").scores
+    other = es.measure(larger, images, transformations=es.rotations(), layers="2").scores
+    columns = ["score", "low", "high", "chance", "corrected"]
+    np.testing.assert_allclose(one[columns], other[columns], atol=1e-5)
+
+
+def scaled_by(factor):
+    class Scaled(nn.Module):
+        def forward(self, images):
+            return images * factor
+
+    return Scaled()
+
+
 def test_chance_is_the_score_of_neighbours_that_do_not_belong_together():
     images = random_images(9)
     network = random_network(3)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import log2
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,6 +14,7 @@ from equiscope.functional.transformations import Transformation, about
 from equiscope.models.layers import Layer
 from equiscope.streaming import ChannelSpread, PairMemory
 
+SMALLEST, LARGEST = 1e-9, 1e9  # features between which squares, and sums of them, are safe in float32
 ALIGNMENTS = ("array", "registered")
 
 
@@ -84,6 +86,7 @@ class LayerRecord:
         self.layer = layer
         self.similarity, self.strict, self.groups = similarity, strict, groups
         self.offsets = offsets
+        self.scale: float | None = None  # of the features, fixed by the first ones
         self.variants = {one.name: self._variants(one) for one in transformations}
         keys = [(name, alignment) for name, variants in self.variants.items() for alignment in variants]
         self.matched = {key: memory(groups) for key in keys}
@@ -106,6 +109,9 @@ class LayerRecord:
     def add(self, features: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass, as a `Record` does."""
         maps = stacked_maps(self.layer, features, images, start, chosen)
+        self.scale = self.scale or scale_of(maps)
+        if self.scale != 1:
+            maps = maps * self.scale
         taken = _Taken.of(maps, self.similarity)
         still = taken[:images]
         if first:
@@ -189,6 +195,20 @@ class _Taken:
 
     def side(self, similarity: str) -> Side:
         return side(self.values.flatten(-2), similarity, self.reference)
+
+
+def scale_of(maps: Tensor) -> float:
+    """A power of two to multiply a layer's features by, so that their squares neither overflow nor vanish.
+
+    It is 1 for features of any usual size, and then costs nothing.
+
+    >>> scale_of(torch.tensor([3.0])), scale_of(torch.tensor([2.0**80]))
+    (1.0, 8.271806125530277e-25)
+    """
+    largest = float(maps.abs().max()) if maps.numel() else 0.0
+    if largest == 0 or SMALLEST < largest < LARGEST:
+        return 1.0
+    return 2.0 ** -round(log2(largest))
 
 
 def stacked_maps(

@@ -113,7 +113,7 @@ def test_a_network_of_one_size_takes_whole_ratios_and_asks_for_the_others():
     whole, broken = OneSize(4), OneSize(7)
     assert es.find_layers(whole, (3, 32, 32), "conv").measured[0].stride == (4, 4)
     es.measure(broken, images, transformations=es.rotations(), layers="conv")
-    with pytest.raises(ValueError, match="stride of layer conv .* needs it; give strides="):
+    with pytest.raises(ValueError, match="stride of layer conv .* needs it; give it with strides="):
         es.measure(broken, images, transformations=es.shifts([1]), layers="conv")
     scores = es.measure(broken, images, transformations=es.shifts([1]), layers="conv", strides={"con*": 4})
     assert scores.layers["stride_y"].item() == 4

@@ -3,8 +3,8 @@
 The paper (section 4.1) makes two networks of three layers by hand. (a) Isotropic Gaussian filters: invariance must be 1
 under every rotation. (b) Filters that are the four rotations of one Gaussian with a corner cut out: equivariance must
 be 1, with partners that go round in a 4-cycle, and invariance lower. We add (c), where it can go wrong: filters that
-are exactly symmetric, at stride 2, on 225 pixels (1 everywhere) and on 224, where every stride loses some. About two
-minutes on two CPU cores. The seed draws the random images and the crops; the strided networks have seeds of their own.
+are exactly symmetric, at stride 2, on 225 pixels (1 everywhere) and on 224, where every stride loses some. Half a
+minute on one CPU core. The seed draws the random images and the crops; the strided networks have seeds of their own.
 """
 
 from collections.abc import Callable, Iterator

@@ -3,7 +3,7 @@
 The paper (section 3.3) chooses correlation over cosine because (a) cosine changes with the mean of the maps compared,
 and (b) in a ResNet-44 trained on CIFAR-10 the blocks' scores follow their mean activation under cosine (r = .63) more
 than under correlation (r = .11). Both are measured again here, (b) in every reading of its words, on one training of
-the network: about five minutes on two CPU cores for 2000 images. The seed draws the maps, the images and the resamples
+the network: about four minutes on one CPU core for 2000 images. The seed draws the maps, the images and the resamples
 of blocks.
 """
 
