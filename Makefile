@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format clean
+.PHONY: demo test slow check format clean
 
 demo: .venv/demo  ## measure a trained network on photographs
 	$(BIN)/equiscope measure efficientnet-lite0 --images photographs --limit 48 \
@@ -10,6 +10,9 @@ demo: .venv/demo  ## measure a trained network on photographs
 
 test: .venv/dev  ## all tests, one thread each on two processes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal -q
+
+slow: .venv/dev  ## the tests that take minutes, such as the paper's six networks with random weights
+	$(BIN)/python -m pytest -m slow -q
 
 check: .venv/dev  ## style and types
 	$(BIN)/ruff check

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
@@ -38,8 +39,11 @@ _OPTIONS = {  # as the library's sentences have them, and as the command line do
     "batch_size=": "--batch-size ",
     "fill=": "--fill ",
     "force=True": "--force",
+    "limit=": "--limit ",
     "negative=": "--negative ",
+    "shifts=": "--shifts ",
     "similarity=": "--similarity ",
+    "source=": "--source ",
     "alignment= ?": "--alignment ",
     "registration_images= ?": "--registration-images ",
     "strides= ?": "--stride ",
@@ -58,14 +62,15 @@ app = typer.Typer(
 )
 
 _NETWORK, _IMAGES, _MEASURE, _RUN, _RESULT = "The network", "The images", "What is measured", "The run", "The result"
+_NETWORKS = "The networks of figures 4 and 7"
 
 ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
         show_default=False,
-        help="A name that `equiscope models` lists, timm:NAME, torchvision:NAME, or your own function that returns a "
-        "torch.nn.Module: FILE.py:FUNCTION or package.module:FUNCTION (that code runs).",
+        help="A name that `equiscope models` lists, timm:NAME, torchvision:NAME, transformers:NAME, or your own "
+        "function that returns a torch.nn.Module: FILE.py:FUNCTION or package.module:FUNCTION (that code runs).",
     ),
 ]
 LayerGlobs = Annotated[
@@ -426,37 +431,40 @@ def measure(
         source = open_images(images, preprocessing, limit=limit, seed=seed, workers=workers)
         if not quiet:
             _note(network.remarks)
-        scores = es.measure(
-            network.model,
-            source,
-            transformations=families,
-            layers=layers,
-            similarity=similarity,
-            strict=strict,
-            negative=negative,
-            fill=fill,
-            size=window,
-            alignment=alignment,
-            registration_images=registration_images,
-            subcell=subcell,
-            strides=told_strides,
-            layouts=_layouts(layouts or ()),
-            chance=not no_chance,
-            intervals=not no_intervals,
-            batch_size=batch_size,
-            device=device,
-            seed=seed,
-            progress=not quiet,
-            default_layers=network.layers,
-            pool=network.pool,
-        )
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            scores = es.measure(
+                network.model,
+                source,
+                transformations=families,
+                layers=layers,
+                similarity=similarity,
+                strict=strict,
+                negative=negative,
+                fill=fill,
+                size=window,
+                alignment=alignment,
+                registration_images=registration_images,
+                subcell=subcell,
+                strides=told_strides,
+                layouts=_layouts(layouts or ()),
+                chance=not no_chance,
+                intervals=not no_intervals,
+                batch_size=batch_size,
+                device=device,
+                seed=seed,
+                progress=not quiet,
+                default_layers=network.layers,
+                pool=network.pool,
+            )
+        remarks = [*network.remarks, *dict.fromkeys(str(one.message) for one in told)]
         if not quiet:
-            _note(_left_out(source))
+            _note([*remarks[len(network.remarks) :], *_left_out(source)])
         asked = {
             "weights": weights, "size": size, "mean": mean, "std": std, "images": images, "limit": limit,
             "workers": workers, "output": output, "force": force, "quiet": quiet, "json": json,
         }  # fmt: skip
-        scores = _with_recipe(scores, network, source, asked)
+        scores = _with_recipe(scores, network, source, remarks, asked)
         scores.save(folder, force=force)
     if json:
         typer.echo(_json_table(scores))
@@ -542,18 +550,86 @@ def models(json: AsJson = False) -> None:
 
 @app.command()
 def figure(
-    number: Annotated[str, typer.Argument(metavar="2|3", show_default=False, help="Which figure of the paper.")],
+    number: Annotated[str, typer.Argument(metavar="2|3|4|7", show_default=False, help="Which figure of the paper.")],
     data: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             show_default="the environment's EQUISCOPE_DATA",
-            help="Figure 2: the folder that holds cifar10/ and weights/resnet44-cifar10.safetensors.",
+            help="The folder that holds cifar10/ and weights/resnet44-cifar10.safetensors (figure 2), or what --source "
+            "names and the CIFAR networks' weights (figures 4 and 7).",
         ),
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option(metavar="N", show_default="figure 2: 2000, figure 3: 48", help="How many images are measured."),
+        typer.Option(metavar="N", show_default="2000; figure 3: 48", help="How many images are measured."),
+    ] = None,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--models",
+            metavar="MODEL",
+            rich_help_panel=_NETWORKS,
+            show_default="the paper's six",
+            help="A network, as `equiscope measure` takes it. May be given several times.",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            rich_help_panel=_NETWORKS,
+            show_default="CIFAR networks: cifar10:test in the folder of data",
+            help="The images that all networks are measured on, as --images of `equiscope measure`, or a name in the "
+            "folder of data.",
+        ),
+    ] = None,
+    shifts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PIXELS",
+            rich_help_panel=_NETWORKS,
+            show_default="1,2,3,4,6,8,12,16,24,32; inputs under 64 pixels: 1-16",
+            help="The diagonal shifts: 1,2,4 or 1-32.",
+        ),
+    ] = None,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights",
+            metavar="MODEL=FILE",
+            rich_help_panel=_NETWORKS,
+            show_default="the networks' own",
+            help="A network's file of weights, or the word random. May be given several times.",
+        ),
+    ] = None,
+    accuracy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accuracy",
+            metavar="MODEL=PERCENT",
+            rich_help_panel=_NETWORKS,
+            show_default="published, or measured on all labelled images of the split",
+            help="A network's top-1 accuracy. May be given several times.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVICE",
+            rich_help_panel=_NETWORKS,
+            show_default="cpu",
+            help="Where the networks run, such as cuda.",
+        ),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=_NETWORKS,
+            show_default="out/architectures",
+            help="Where each network's measurements are kept: what is finished there is not measured again.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Of all that is drawn at random.")] = 0,
     output: Annotated[
@@ -567,7 +643,9 @@ def figure(
     The paper: Bruintjes, Motyka and van Gemert, What Affects Learned
     Equivariance in Deep Image Recognition Models?, CVPR Workshops 2023.
     Figure 2 asks whether a similarity follows the mean activation; figure 3,
-    whether the measure finds the symmetry that is built into a network.
+    whether the measure finds the symmetry that is built into a network;
+    figure 7, which architectures learn equivariant features; figure 4, whether
+    accuracy goes with them, from the same measurements.
     Writes the picture (figure.png, figure.pdf), its numbers (data.parquet),
     and what they say (page.md).
 
@@ -575,10 +653,25 @@ def figure(
 
         equiscope figure 3
         equiscope figure 2 --data data/ --images 500
+        equiscope figure 7 --source imagenet/val
+        equiscope figure 4 --data data/ --models cifar-resnet20 --models cifar-resnet44
     """
-    from equiscope.studies.figures import figure2, figure3
+    from equiscope.studies.figures import figure2, figure3, figure4, figure7
 
-    figures: dict[str, Callable[..., Path]] = {"2": partial(figure2, data), "3": figure3}
+    of_networks: dict[str, Any] = {
+        "models": models, "source": source, "shifts": _pixels(shifts), "weights": _by_model("--weights", weights),
+        "accuracy": _percents(accuracy), "device": device, "results": results,
+    }  # fmt: skip
+    given = [f"--{option}" for option, value in of_networks.items() if value]
+    if number in ("2", "3") and given:
+        raise ValueError(f"{given[0]} is for figures 4 and 7, and figure {number} measures a network of its own.")
+    of_networks["results"] = results or Path("out", "architectures")
+    figures: dict[str, Callable[..., Path]] = {
+        "2": partial(figure2, data),
+        "3": figure3,
+        "4": partial(figure4, data, **of_networks),
+        "7": partial(figure7, data, **of_networks),
+    }
     if number not in figures:
         raise ValueError(f"There is no figure {number!r} to make; it is one of {', '.join(figures)}.")
     folder = output or Path("out", f"figure{number}")
@@ -588,6 +681,105 @@ def figure(
         typer.echo(folder)
     else:
         typer.echo(f"Figure: {folder / 'figure.png'}\nIn words: {folder / 'page.md'}")
+
+
+@app.command()
+def audit(
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", show_default="all, about 115", help="Only the first so many families."),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the random weights and the images.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default="out/audit", help="The folder to write.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure a small network of every family of timm and torchvision.
+
+    Random weights, four images, one shift, one rotation, and no hint: does it
+    just work, and are all scores what they must be? Writes a row for each
+    family (audit.parquet) and a page (page.md). Takes about half an hour.
+
+    [bold]Examples[/bold]
+
+        equiscope audit
+        equiscope audit --limit 10
+    """
+    from equiscope.studies.audit import audit as audited
+
+    folder = audited(output or Path("out", "audit"), limit=limit, seed=seed, progress=not quiet, force=force)
+    typer.echo(folder if quiet else f"In words: {folder / 'page.md'}")
+
+
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", show_default=False, help="Folders that `equiscope measure` wrote.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default="out/comparison", help="The folder to write.")
+    ] = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Several results in one figure and one table, by part of the network.
+
+    Where two were made on the same images, their difference has an interval of
+    its own, which is narrower than theirs. Writes the picture (figure.png,
+    figure.pdf), its numbers (data.parquet), and a page of tables (page.md).
+
+    [bold]Example[/bold]
+
+        equiscope compare out/efficientnet-lite0 out/efficientnet-lite1
+    """
+    from equiscope.folder import refuse_taken
+    from equiscope.studies.comparison import compared
+
+    folder = output or Path("out", "comparison")
+    refuse_taken(folder, force=force)
+    compared(folders, folder, command=shlex.join(["equiscope", *sys.argv[1:]]), force=force)
+    if quiet:
+        typer.echo(folder)
+    else:
+        typer.echo(f"Figure: {folder / 'figure.png'}\nIn words: {folder / 'page.md'}")
+
+
+def _pixels(text: str | None) -> list[int] | None:
+    """The shifts of `--shifts`.
+
+    >>> _pixels("1-3,8")
+    [1, 2, 3, 8]
+    """
+    if text is None:
+        return None
+    found: list[int] = []
+    for one in text.split(","):
+        if (match := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", one)) is None:
+            raise ValueError(f"--shifts {text!r} is no list of pixels; give for example 1,2,4 or 1-32.")
+        found.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
+    return found
+
+
+def _by_model(option: str, given: Iterable[str] | None) -> dict[str, str]:
+    """What is told of each network, as `MODEL=VALUE`."""
+    found = {}
+    for one in given or ():
+        model, equals, value = one.rpartition("=")
+        if not (model and equals and value):
+            raise ValueError(f"{option} {one!r} is not MODEL=VALUE.")
+        found[model] = value
+    return found
+
+
+def _percents(given: Iterable[str] | None) -> dict[str, float]:
+    found = {}
+    for model, value in _by_model("--accuracy", given).items():
+        if re.fullmatch(r"\d+(\.\d*)?", value) is None or float(value) > 100:
+            raise ValueError(f"--accuracy '{model}={value}' is no accuracy in per cent; give for example {model}=76.1.")
+        found[model] = float(value)
+    return found
 
 
 def _families(given: Iterable[str]) -> "list[Family]":
@@ -667,7 +859,9 @@ def _as_path(model: str) -> str:
     return re.sub(r"[^\w.-]+", "-", PurePath(model).name).strip(".-")
 
 
-def _with_recipe(scores: "Scores", network: "Network", source: "ImageSource", asked: dict[str, Any]) -> "Scores":
+def _with_recipe(
+    scores: "Scores", network: "Network", source: "ImageSource", remarks: list[str], asked: dict[str, Any]
+) -> "Scores":
     """The scores with all in their manifest that it takes to make them again."""
     measured = scores.manifest
     data = dict(source.description)
@@ -679,7 +873,7 @@ def _with_recipe(scores: "Scores", network: "Network", source: "ImageSource", as
         "command": shlex.join(["equiscope", *sys.argv[1:]]),
         "data": data | {"tried": len(source), "left_out": len(source.left_out)},
         "preprocessing": preprocessing,
-        "remarks": network.remarks,
+        "remarks": remarks,
         "images_left_out": [{"image": image.name, "reason": image.reason} for image in source.left_out],
         "options": measured["options"] | asked,
     }

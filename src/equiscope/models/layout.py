@@ -219,7 +219,7 @@ def _map_of_one_size(shape: Shape, image: Grid, says: Declared) -> tuple[Layout,
     kind, cells = next(iter(grids.items()))
     ratio = (image[0] / cells[0], image[1] / cells[1])
     whole = (int(ratio[0]), int(ratio[1])) if all(one.is_integer() for one in ratio) else None
-    its = Layout(kind, (cells[0], cells[1]))
+    its = Layout(kind, (cells[0], cells[1]))  # type: ignore[arg-type]  # a key of grids
     for lost in (0, 1):  # a cell, to a kernel that is wider than its stride and not padded
         for down, right in says.reductions:
             if (image[0] // down - lost, image[1] // right - lost) == cells:

@@ -1,6 +1,6 @@
 """A network by its name: built, its weights loaded and checked, its preprocessing found.
 
-timm and torchvision are imported where they are used: they would double the time to start everything else.
+timm, torchvision and transformers are imported where they are used: they would double the time to start all else.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import pickle
 import random
 import re
@@ -33,6 +34,8 @@ from equiscope.models.catalogue import CATALOGUE, IMAGENET_MEAN, IMAGENET_STD, T
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 _NESTED_UNDER = ("state_dict", "model_state_dict", "model_state", "model")
+_HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+_RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic")  # by Pillow's number, as transformers writes it
 _ASSUMED = Preprocessing(size=(224, 224), mean=IMAGENET_MEAN, std=IMAGENET_STD)
 _HOW = "pass --weights FILE or --weights random (in Python weights=...)"
 
@@ -83,8 +86,9 @@ def load_network(
     A file of code is the user's own and runs; a file of weights never does. Random states are as they were, after.
 
     Args:
-        name: A name in the catalogue, `timm:NAME`, `torchvision:NAME` (both with or without `.TAG` of the weights), or
-            a function without arguments that returns an `nn.Module`: `FILE.py:FUNCTION`, `package.module:FUNCTION`.
+        name: A name in the catalogue, `timm:NAME`, `torchvision:NAME` (both with or without `.TAG` of the weights),
+            `transformers:NAME` of the hub or `transformers:FOLDER`, or a function without arguments that returns an
+            `nn.Module`: `FILE.py:FUNCTION`, `package.module:FUNCTION`.
         weights: A file `.safetensors`, `.pth`, `.pt` or `.bin`, or "random". `None`: the network's own.
         size: Height and width of the input in pixels; the crop stays the same fraction of the image.
         mean: The value of each channel that is subtracted.
@@ -110,6 +114,8 @@ def load_network(
             built = _from_timm(constructor.removeprefix("timm:"), pretrained=pretrained)
         elif constructor.startswith("torchvision:"):
             built = _from_torchvision(constructor.removeprefix("torchvision:"), pretrained=pretrained)
+        elif constructor.startswith("transformers:"):
+            built = _from_transformers(constructor.removeprefix("transformers:"), pretrained=pretrained)
         elif entry and pretrained:
             raise ValueError(f"{name} comes without weights: {_HOW}")
         elif ":" in constructor or constructor.endswith(".py"):
@@ -170,7 +176,12 @@ def _from_timm(name: str, *, pretrained: bool) -> _Built:
         remarks.append(f"timm pads images to {_pixels(pixels)} pixels for {weights}; here they are resized instead.")
     if facts["crop_mode"] != "center":
         remarks.append(f"timm crops by {facts['crop_mode']!r} for {weights}; here the centre is cut out.")
-    return _Built(model, preprocessing, _record(weights, _timm_file(model)) if pretrained else {}, tuple(remarks))
+    return _Built(
+        model,
+        preprocessing,
+        _record(weights, _hub_file(model.pretrained_cfg.get("hf_hub_id"))) if pretrained else {},
+        tuple(remarks),
+    )
 
 
 def _from_torchvision(name: str, *, pretrained: bool) -> _Built:
@@ -203,6 +214,103 @@ def _from_torchvision(name: str, *, pretrained: bool) -> _Built:
     remarks = () if tag or pretrained else (f"The preprocessing is that of the weights {weights}.",)
     file = Path(torch.hub.get_dir(), "checkpoints", declared.url.rpartition("/")[2])  # where torchvision puts it
     return _Built(model, preprocessing, _record(weights, file) if pretrained else {}, remarks)
+
+
+def _from_transformers(name: str, *, pretrained: bool) -> _Built:
+    """An image classifier, or the image tower of a model of images and text; no code of the hub's runs."""
+    if importlib.util.find_spec("transformers") is None:
+        raise ValueError(f"transformers:{name} needs the package transformers: pip install 'equiscope[transformers]'")
+    transformers: Any = importlib.import_module("transformers")  # whose types are in part missing
+
+    with _silent_transformers():
+        try:
+            config = transformers.AutoConfig.from_pretrained(name)
+        except (OSError, ValueError) as error:
+            message = (
+                f"transformers has no configuration of {name!r} within reach ({_shown(error)}): give a name on the "
+                "hub, or a folder with config.json that save_pretrained wrote"
+            )
+            raise ValueError(message) from error
+        kind, saved = transformers.AutoModelForImageClassification, config.architectures or []
+        classifier = any(one.endswith("ForImageClassification") for one in saved) or (
+            not saved and type(config) in kind._model_mapping and not hasattr(config, "vision_config")
+        )
+        kind = kind if classifier else transformers.AutoModel
+        config = config if classifier else getattr(config, "vision_config", config)
+        if type(config) not in kind._model_mapping:
+            raise ValueError(f"transformers:{name} is a {type(config).__name__}, which has no model of images alone")
+        if pretrained:
+            with _fetching(f"transformers:{name}"):
+                model, found = kind.from_pretrained(name, config=config, output_loading_info=True)
+            if missing := sorted(found["missing_keys"]):
+                raise ValueError(
+                    f"the weights of transformers:{name} lack {len(missing)} tensors of {type(model).__name__}, the "
+                    f"first is {missing[0]}: {_HOW}"
+                )
+        else:
+            model = kind.from_config(config)
+        try:
+            facts = transformers.AutoImageProcessor.from_pretrained(name).to_dict()
+        except (OSError, ValueError):
+            facts = None
+    if "pixel_values" not in inspect.signature(model.forward).parameters:
+        raise ValueError(f"transformers:{name} is a {type(model).__name__}, which takes no images")
+    preprocessing, remarks = _of_processor(name, facts, getattr(config, "image_size", None))
+    local = [Path(name, file) for file in _HUB_FILES if Path(name, file).is_file()]
+    file = local[0] if local else _hub_file(None if Path(name).exists() else name)
+    return _Built(model, preprocessing, _record(f"transformers:{name}", file) if pretrained else {}, remarks)
+
+
+def _of_processor(name: str, facts: Mapping[str, Any] | None, image_size: Any) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The preprocessing that an image processor's configuration declares, and what is assumed or unlike it."""
+    if facts is None:
+        pixels = _sides(image_size) or _ASSUMED.size
+        remark = (
+            f"transformers:{name} comes without an image processor: assumed an input of {_pixels(pixels)} pixels, "
+            f"ImageNet's mean {_ASSUMED.mean} and ImageNet's deviation {_ASSUMED.std}."
+        )
+        return replace(_ASSUMED, size=pixels), (remark,)
+    resized: Mapping[str, int] = facts.get("size") or {}
+    shortest = resized.get("shortest_edge")
+    given = _sides(resized) or (_sides(shortest) if shortest else None) or _ASSUMED.size
+    pixels = (_sides(facts["crop_size"]) if facts.get("do_center_crop") and facts.get("crop_size") else None) or given
+    fraction = facts.get("crop_pct") if shortest and shortest < 384 else None  # above, transformers crops nothing
+    resize = int(shortest / fraction) if shortest and fraction else shortest or max(given)
+    normal = facts.get("do_normalize", True)
+    preprocessing = Preprocessing(
+        size=pixels,
+        mean=tuple(facts["image_mean"]) if normal else (0.0, 0.0, 0.0),
+        std=tuple(facts["image_std"]) if normal else (1.0, 1.0, 1.0),
+        resize=max(resize, *pixels),
+        interpolation=_RESAMPLING[int(facts.get("resample") or 2)],
+    )
+    squashed = not shortest and bool(_sides(resized))
+    remark = f"transformers squashes images into {_pixels(given)} pixels for {name}; here the centre is cut out."
+    return preprocessing, (remark,) if squashed else ()
+
+
+def _sides(size: Any) -> tuple[int, int] | None:
+    """Height and width, of one number, a pair, or the way that transformers writes both."""
+    if isinstance(size, int):
+        return size, size
+    if isinstance(size, Mapping):
+        return (size["height"], size["width"]) if "height" in size and "width" in size else None
+    return (size[0], size[1]) if isinstance(size, list | tuple) and len(size) == 2 else None
+
+
+@contextmanager
+def _silent_transformers() -> Iterator[None]:
+    """Neither bars nor reports while it loads; its settings are as they were, after."""
+    logging: Any = importlib.import_module("transformers.utils.logging")
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _from_function(constructor: str, entry: Entry | None, *, told: Mapping[str, Any]) -> _Built:
@@ -281,7 +389,7 @@ def _package_module(name: str) -> ModuleType:
     except Exception as error:
         raise ValueError(
             f"importing {name!r} raised {_shown(error)}: a network is a name in the catalogue, timm:NAME, "
-            "torchvision:NAME, FILE.py:FUNCTION or package.module:FUNCTION"
+            "torchvision:NAME, transformers:NAME, FILE.py:FUNCTION or package.module:FUNCTION"
         ) from error
 
 
@@ -386,13 +494,12 @@ def _record(source: str, file: Path | None) -> dict[str, str]:
         return {"source": source, "file": file.name, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
 
 
-def _timm_file(model: Any) -> Path | None:
-    """The file timm fetched, as far as the hub's cache tells."""
+def _hub_file(hub: str | None) -> Path | None:
+    """The file of weights that was fetched from the hub, as far as its cache tells."""
     from huggingface_hub import try_to_load_from_cache
 
-    hub = model.pretrained_cfg.get("hf_hub_id")
-    for name in ("model.safetensors", "pytorch_model.bin") if hub else ():
-        if isinstance(file := try_to_load_from_cache(hub, name), str):
+    for name in _HUB_FILES if hub else ():
+        if isinstance(file := try_to_load_from_cache(str(hub), name), str):
             return Path(file)
     return None
 
@@ -445,7 +552,7 @@ def _unknown(name: str) -> str:
         return f"no network {name!r} in the catalogue, but in torchvision: write torchvision:{name}"
     return (
         f"no network {name!r} in the catalogue: {_nearest(name, CATALOGUE)}; or write timm:NAME, torchvision:NAME, "
-        "FILE.py:FUNCTION or package.module:FUNCTION"
+        "transformers:NAME, FILE.py:FUNCTION or package.module:FUNCTION"
     )
 
 

@@ -175,11 +175,12 @@ def _draw(axes: Axes, rows: pd.DataFrame) -> None:
             places, of_both["rho"], "o" if measure == "invariance" else "s", color=colour, clip_on=False,
             markerfacecolor=colour if values == "raw" else "white", label=f"{measure}, {values}",
         )  # fmt: skip
-        clear = of_both["p"].to_numpy() <= SIGNIFICANT
-        axes.plot(places[clear], np.full(clear.sum(), 1.12), "*", color=colour, markersize=3, clip_on=False)
+        clear = places[of_both["p"].to_numpy() <= SIGNIFICANT]
+        if len(clear):  # a line of no points has no place, and the layout fails on it
+            axes.plot(clear, np.full(len(clear), 1.12), "*", color=colour, markersize=3, clip_on=False)
     axes.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     axes.set(ylim=(-1.05, 1.15), xlim=(-0.5, len(PARTS) - 0.5), yticks=(-1, -0.5, 0, 0.5, 1))
-    axes.set_xticks(range(len(PARTS)), PARTS)
+    axes.set_xticks(range(len(PARTS)), PARTS, fontsize=6)
 
 
 # --- the page

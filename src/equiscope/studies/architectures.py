@@ -1,9 +1,9 @@
 """What figures 4 and 7 are made of: several networks, measured alike, each in folders of its own.
 
 A network is measured three times: under diagonal shifts that bring in zeros; under the same shifts with nothing
-invented at the border (the network's window moves over a larger image; where images are no larger than the input, they are
-mirrored at the border); and under the three rotations, about the arrays' centres and about each layer's own. Each
-measurement is a folder `RESULTS/NETWORK/MEASUREMENT` as `Scores.save` writes it, so that what is finished is never
+invented at the border (the network's window moves over a larger image; where images are no larger than the input,
+they are mirrored at the border); and under the three rotations, about the arrays' centres and about each layer's own.
+Each measurement is a folder `RESULTS/NETWORK/MEASUREMENT` as `Scores.save` writes it, so that what is finished is never
 measured again. Accuracy is the catalogue's published one, what the user tells, or else measured on all labelled
 images of the same split. On two CPU cores an EfficientNet-Lite takes about a quarter of an hour for 200 images.
 """
@@ -101,8 +101,8 @@ def asked(
     if source is None:
         if not models or any(not name.startswith("cifar-") for name in models):
             raise ValueError(
-                "The images to measure on are not given; give source=, a folder or a data set of ImageNet's validation "
-                "images (2000 in the paper)."
+                "The images to measure on are not given; give source=NAME, a folder or a data set of ImageNet's "
+                "validation images (2000 in the paper)."
             )
         if folder is None:
             raise ValueError(
@@ -319,11 +319,12 @@ def numbers(models: Sequence[str], results: Path, accuracy: Mapping[str, float] 
     shifts.
     """
     tables: list[pd.DataFrame] = []
-    recipes: dict[str, dict[str, Any]] = {}
+    recipes: dict[str, dict[str, Any]] = {}  # of each network's measurement with zeros, the first of its folders
     for name in models:
         home = results / folder_name(name)
         top1, on = _accuracy_of(name, home, accuracy or {})
-        for folder in sorted(path.parent for path in home.glob(f"*/{MANIFEST}")):
+        folders = (path.parent for path in home.glob(f"*/{MANIFEST}"))
+        for folder in sorted(folders, key=lambda folder: folder.name, reverse=True):
             scores = es.load(folder)
             recipes.setdefault(name, scores.manifest)
             _refuse_unlike(scores.manifest, recipes[models[0]])
@@ -376,14 +377,13 @@ def _accuracy_of(name: str, home: Path, given: Mapping[str, float]) -> tuple[flo
 def _recipe(models: Sequence[str], manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     first = manifests[models[0]]
     study = first["study"]
-    shifts = next(iter(m["study"]["shifts"] for m in manifests.values() if m["study"]["shifts"]), None)
     return {
         "started": first["started"],
         "versions": first["versions"],
         "images": f"{first['data']['tried']:,} of the {first['data']['found']:,} images of {study['source']}",
         "fingerprint of the images' names and sizes": first["data"]["fingerprint"],
         "images that registered centres are found on, and rotations are not scored on": 64,
-        "shifts": shifts,
+        "shifts along the diagonal, in pixels": ", ".join(map(str, study["shifts"])),
         "seed": study["seed"],
         "networks": ", ".join(
             f"{name} ({manifest['study']['input'][0]} pixels, weights {_weights_in_words(manifest)})"
@@ -466,8 +466,8 @@ def picture(table: pd.DataFrame) -> Plot:
                     axes.set_title(f"{group}, {variant}", color=GREY)
             panels[line, 0].set_ylabel(f"{'corrected' if corrected else 'score'}, scope {scope}")
         handles, labels = panels[0, 0].get_legend_handles_labels()
-        for measure, style in (("equivariance", "-"), ("invariance", ":")):
-            handles.append(Line2D([], [], color=GREY, linestyle=style, label=measure))
+        handles.append(Line2D([], [], color=GREY, linestyle="-", label="equivariance"))
+        handles.append(Line2D([], [], color=GREY, linestyle=":", label="invariance"))
         figure.legend(handles=handles, loc="outside lower center", ncols=4 if len(labels) > 3 else len(handles))
     return figure
 
@@ -488,7 +488,7 @@ def _draw(axes: Axes, rows: pd.DataFrame) -> None:
                 markerfacecolor=colour if equivariance else "white", zorder=3 if equivariance else 4,
                 label=network if equivariance else None,
             )  # fmt: skip
-    axes.set_xticks(range(len(PARTS)), PARTS)
+    axes.set_xticks(range(len(PARTS)), PARTS, fontsize=6)
     axes.set(xlim=(-0.5, len(PARTS) - 0.5), ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
     axes.grid(axis="y", color="#E6E6E6", linewidth=0.4)
 
@@ -534,16 +534,24 @@ def _border_and_centre(table: pd.DataFrame) -> str:
             wide = found[found["part"] == part].pivot(index="network", columns="variant", values="score")
             if wide.empty or wide.isna().all(axis=None):
                 continue
-            moved = (wide[names[1]] - wide[names[0]]).mean()
-            apart = np.ptp(wide[names[0]].to_numpy())
-            lines.append([f"{group}, {scope}, {part}", f"{moved:+.3f}", f"{apart:.3f}"])
+            moved = (wide[names[1]] - wide[names[0]]).to_numpy()
+            apart, then = (np.ptp(wide[name].to_numpy()) for name in names)
+            most = moved[np.abs(moved).argmax()]
+            ends = (f"{moved.mean():+.3f}", f"{most:+.3f}", f"{apart:.3f}", f"{then:.3f}")
+            lines.append([f"{group}, {scope}, {part}", *ends])
     second = {group: variants(rows[rows["group"] == group]) for group in GROUPS}
     choices = " and ".join(f"from {names[0]} to {names[-1]} ({group})" for group, names in second.items() if names)
-    more = sum(abs(float(moved)) > float(apart) for _, moved, apart in lines)
+    more = sum(abs(float(moved)) > float(apart) for _, _, moved, apart, _ in lines)
+    compared = (
+        f" In {more} of {len(lines)} rows the choice of border or centre moves one network more than the networks lie "
+        "apart before it."
+        if table["network"].nunique() > 1
+        else ""
+    )
     return (
-        f"By how much equivariance changes, in the mean over networks, {choices}, beside how far the networks lie "
-        f"apart in the first of the two. In {more} of {len(lines)} rows the choice of border or centre moves the score more "
-        "than the network does.\n\n" + markdown(["score", "moved by the choice", "networks apart"], lines)
+        f"By how much equivariance changes {choices}, in the mean over networks and in the one that changes most, "
+        f"beside how far the networks lie apart before and after.{compared}\n\n"
+        + markdown(["score", "mean change", "largest change", "networks apart before", "after"], lines)
     )
 
 

@@ -31,8 +31,8 @@ from torch.nn.functional import interpolate
 import equiscope as es
 from equiscope.data import PHOTOGRAPHS, Preprocessing, open_images
 from equiscope.folder import refuse_taken
-from equiscope.streaming import LEAST_CELLS, LEAST_SAMPLES
 from equiscope.models.loading import Network, load_network
+from equiscope.streaming import LEAST_CELLS, LEAST_SAMPLES
 from equiscope.studies.results import markdown
 
 GOAL = 0.95  # of the families
@@ -183,11 +183,12 @@ def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str
     sections = [
         "# Audit: does it just work on any network?",
         f"{len(table) - len(failed)} of {len(table)} families are measured with no hint and no error "
-        f"({share:.0%}; the goal, {GOAL:.0%}, is {verdict}). Of each family the member with the fewest parameters, with "
-        f"random weights, sees {SETTINGS.images} photographs under the identity, a shift of {SETTINGS.shift} pixels "
-        f"along the diagonal, and {SETTINGS.turn}, in its default layers. Its images have the size that it declares; "
-        f"where that is above {SETTINGS.large} pixels and the network takes fewer, {SETTINGS.moderate}. A family is a "
-        "file of timm or of torchvision. Random weights tell nothing of equivariance, and no score is printed here.",
+        f"({share:.0%}; the goal, {GOAL:.0%}, is {verdict}). Of each family the member with the fewest parameters, "
+        f"with random weights, sees {SETTINGS.images} photographs under the identity, a shift of {SETTINGS.shift} "
+        f"pixels along the diagonal, and {SETTINGS.turn}, in its default layers. Its images have the size that it "
+        f"declares; where that is above {SETTINGS.large} pixels and the network takes fewer, {SETTINGS.moderate}. "
+        "A family is a file of timm or of torchvision. Random weights tell nothing of equivariance, and no score is "
+        "printed here.",
         "Every score is checked: between 0 and 1, or undefined for a reason that follows from the layer's size or its "
         f"constant channels; under the identity 1 within {EXACT:g} on every defined channel. A score that breaks this "
         "counts as an error.",
@@ -249,13 +250,14 @@ def photographs(preprocessing: Preprocessing, seed: int) -> Float[Tensor, "image
 
 def checked(scores: es.Scores) -> tuple[dict[str, str], list[str]]:
     """Why layers have no score, by layer; and all that a score may not be, in words."""
-    layers = scores.layers.set_index("layer")
+    layers: dict[Any, Any] = scores.layers.set_index("layer", drop=False).to_dict("index")
     undefined: dict[str, list[str]] = {}
     broken: list[str] = []
+    row: dict[Any, Any]
     for row in scores.scores.to_dict("records"):
         where = f"{row['measure']} of {row['layer']} under {row['transformation']} ({row['scope']})"
         if row["score"] != row["score"]:
-            reason = _why_undefined(row, layers.loc[row["layer"]])
+            reason = _why_undefined(row, layers[row["layer"]])
             if reason is None:
                 broken.append(f"{where} is NaN for no reason")
             elif reason != VECTOR and reason not in undefined.setdefault(row["layer"], []):
@@ -268,12 +270,12 @@ def checked(scores: es.Scores) -> tuple[dict[str, str], list[str]]:
         same = channels[(channels["transformation"] == "identity") & ((channels[measure] - 1).abs() > EXACT)]
         for what, rows in ((f"{measure} beyond 0 and 1", outside), (f"{measure} under the identity", same)):
             if len(rows):
-                worst = rows.loc[(rows[measure] - 1).abs().idxmax()]
+                worst = rows.iloc[int((rows[measure] - 1).abs().argmax())]
                 broken.append(f"{what}: {len(rows)} channels, of {worst['layer']} {worst[measure]:.9f}")
     return {layer: " and ".join(reasons) for layer, reasons in undefined.items()}, broken
 
 
-def _why_undefined(row: dict[str, Any], layer: "pd.Series[Any]") -> str | None:
+def _why_undefined(row: dict[Any, Any], layer: dict[Any, Any]) -> str | None:
     """The reason why a row has no score; None where there is none."""
     if layer["dead"] == layer["channels"]:
         return "every channel is constant"
@@ -289,7 +291,7 @@ def _why_undefined(row: dict[str, Any], layer: "pd.Series[Any]") -> str | None:
     return "every channel is constant within every image" if all_undefined else None
 
 
-def _fewest_cells(row: dict[str, Any], layer: "pd.Series[Any]") -> int:
+def _fewest_cells(row: dict[Any, Any], layer: dict[Any, Any]) -> int:
     """How many cells are valid within an image."""
     lost = 0 if row["transformation"] in ("identity", SETTINGS.turn) else SETTINGS.shift
     steps = (0, 0) if pd.isna(layer["stride_y"]) else (-(-lost // layer["stride_y"]), -(-lost // layer["stride_x"]))

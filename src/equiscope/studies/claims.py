@@ -125,6 +125,8 @@ def _joined(verdicts: list[Verdict], parts: tuple[str, ...]) -> Verdict:
 def _measures_equal(rows: pd.DataFrame) -> Verdict:
     both = _both_measures(rows)
     both = both.assign(where=both["network"] + ", " + both["part"], difference=both["value_e"] - both["value_i"])
+    if both.empty:
+        return Verdict(CANNOT_TELL, "no score is defined")
     ordered = both.sort_values("difference", key=abs, ascending=False).to_dict("records")
     beyond = [row for row in ordered if abs(row["difference"]) > SAME]
     apart = [row for row in beyond if row["from_e"] > row["to_i"] or row["from_i"] > row["to_e"]]
@@ -163,7 +165,9 @@ def _gap_wider_early(rows: pd.DataFrame) -> Verdict:
         for row in _both_measures(rows).to_dict("records")
     }
     networks = tuple(rows["network"].unique())
-    return _joined([all_above([gaps[network, "early"]], [gaps[network, "late"]]) for network in networks], networks)
+    unknown = Interval("", float("nan"), float("nan"))
+    early, late = ([gaps.get((network, part), unknown) for network in networks] for part in ("early", "late"))
+    return _joined([all_above([one], [other]) for one, other in zip(early, late, strict=True)], networks)
 
 
 def _reversed_in_final(rows: pd.DataFrame) -> Verdict:
@@ -191,7 +195,8 @@ def _both_measures(rows: pd.DataFrame) -> pd.DataFrame:
     """A row a part of a network where both are defined: `value_e`, `value_i` and so on."""
     columns = ["network", "part", "value", "from", "to"]
     both = (rows.loc[rows["measure"] == measure, columns] for measure in ("equivariance", "invariance"))
-    return next(both).merge(next(both), on=["network", "part"], suffixes=("_e", "_i")).dropna()
+    merged = next(both).merge(next(both), on=["network", "part"], suffixes=("_e", "_i"))
+    return merged.dropna(subset=["value_e", "value_i"])
 
 
 def _intervals(rows: pd.DataFrame, name: str | None = None) -> list[Interval]:
