@@ -203,6 +203,65 @@ def test_the_model_comes_back_as_it_was():
     assert torch.is_grad_enabled() and all(parameter.requires_grad for parameter in network.parameters())
 
 
+def test_buffers_made_or_changed_by_a_forward_pass_are_undone():
+    class Keeping(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.seen = nn.Conv2d(3, 4, 3), None
+            self.register_buffer("mean", None)
+
+        def forward(self, images):
+            self.mean = images.mean()
+            self.register_buffer("grid", torch.ones(2), persistent=False)
+            return self.conv(images)
+
+    network = Keeping()
+    before = list(network.state_dict())
+    es.measure(network, random_images(), transformations=es.flips(), layers="conv")
+    assert list(network.state_dict()) == before and network.mean is None and not hasattr(network, "grid")
+
+
+def test_transformations_of_the_users_own_may_change_what_they_are_given():
+    images, network = random_images(), random_network(2)
+    flipped = es.Transformation("negative", lambda x: x.neg_(), lambda maps, stride: (maps.neg_(), None))
+    alone = es.measure(network, images, transformations=es.rotations()).scores
+    both = es.measure(network, images, transformations=[flipped, es.rotations()]).scores
+    both = both[both["transformation"] != "negative"].reset_index(drop=True)
+    np.testing.assert_allclose(alone["score"], both["score"], atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (lambda maps, stride: (maps, torch.ones(3, 3, dtype=torch.bool)), "must be booleans of shape"),
+        (lambda maps, stride: 1 / 0, "cannot be measured: ZeroDivisionError"),
+        (lambda maps, stride: (maps[..., 1:, :], None), "is expected to give maps of"),
+    ],
+)
+def test_a_wrong_action_on_cells_is_told(action, words):
+    wrong = es.Transformation("wrong", lambda images: images, action)
+    with pytest.raises(ValueError, match=words):
+        es.measure(random_network(0), random_images(), transformations=wrong)
+
+
+def test_gradients_and_keywords_inside_a_network_do_no_harm():
+    class Head(nn.Linear):
+        def forward(self, vectors, scale=1.0):
+            return super().forward(vectors) * scale
+
+    class Inside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(3, 4, 3), Head(4, 2)
+
+        def forward(self, images):
+            with torch.enable_grad():
+                return self.head(self.conv(images.requires_grad_()).mean((2, 3)), scale=2.0)
+
+    scores = es.measure(Inside(), random_images(), transformations=es.flips())
+    assert scores.layers["part"].tolist()[-1] == "final"
+
+
 def test_changes_in_place_after_a_layer_do_no_harm():
     torch.manual_seed(0)
 
@@ -256,6 +315,8 @@ def test_a_module_called_twice_is_two_layers():
         ({"transformations": []}, "No transformation"),
         ({"transformations": [es.flips(), es.flips()]}, "flips is given 2 times"),
         ({"transformations": ["rot90"]}, "'rot90' is no transformation"),
+        ({"transformations": es.Family("none", ())}, "is no transformation"),
+        ({"device": "meta"}, "'meta' is not there"),
         ({"transformations": es.shifts([12])}, "out of sight"),
         ({"images": torch.randn(4, 3, 12, 10)}, "crop them to 10 x 10"),
         ({"images": torch.randn(3, 12, 12)}, "[image, channel, height, width]"),

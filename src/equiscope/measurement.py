@@ -1,5 +1,6 @@
 """The whole method: images, transformed; features, matched; scores."""
 
+import hashlib
 import platform
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -144,6 +145,10 @@ def measure(
     }  # fmt: skip
     manifest = {
         "model": type(network).__name__,
+        "weights": {"source": "the model's own", "sha256": _digest(network)},
+        "data": {"kind": type(images).__name__},
+        "preprocessing": "as the images were given",
+        "images_left_out": [],
         "images": recorder.images,
         "images_registered_on": registered,
         "image_shape": list(image_shape),
@@ -228,7 +233,8 @@ def _families(transformations: Family | Transformation | Sequence[Any]) -> list[
     given = [transformations] if isinstance(transformations, Family | Transformation) else list(transformations)
     families = [Family(one.name, (one,)) if isinstance(one, Transformation) else one for one in given]
     for family in families:
-        if not isinstance(family, Family):
+        members = family.transformations if isinstance(family, Family) else ()
+        if not members or not all(isinstance(member, Transformation) for member in members):
             raise ValueError(f"{family!r} is no transformation; give a family such as equiscope.rotations().")
     if not families:
         raise ValueError("No transformation was given; give a family such as equiscope.rotations().")
@@ -243,7 +249,7 @@ def _distinct(families: Sequence[Family], fill: str, subcell: str) -> list[Trans
     """The families' transformations, each once, shifts with the border and the sub-cell rule that were asked for."""
     found: dict[str, Transformation] = {}
     for transformation in (member for family in families for member in family.transformations):
-        if transformation.offset is not None:
+        if transformation.offset is not None and transformation.only_moves:
             transformation = shift(*transformation.offset, fill=fill, subcell=subcell)
         known_one = found.setdefault(transformation.name, transformation)
         if known_one is not transformation and transformation.offset is None:
@@ -288,6 +294,16 @@ def _check_strides(found: Layers, transformations: Sequence[Transformation]) -> 
                 f"The stride of layer {layer.name} ({layer.height} x {layer.width} cells) does not follow from its "
                 f"shape, and a shift needs it; give it with strides={{{layer.name!r}: PIXELS}}."
             )
+
+
+def _digest(network: nn.Module) -> str:
+    """The SHA-256 of the network's weights: every name and value of its state, in order."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        if isinstance(value, Tensor):
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _versions() -> dict[str, str]:

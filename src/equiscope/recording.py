@@ -56,6 +56,9 @@ class Recorder:
         except ValueError as error:
             self.error = error
             raise
+        except Exception as error:  # a transformation of the user's may raise anything
+            self.error = ValueError(f"Layer {layer} cannot be measured: {type(error).__name__}: {error}")
+            raise self.error from error
 
     def next_images(self) -> None:
         """Leave these images for the next ones."""
@@ -157,7 +160,7 @@ class LayerRecord:
         valid: Tensor | None = None
         if not self.layer.vector:
             action = transformation.on_cells(
-                still.values if transformation.only_moves else still.maps, self.layer.stride
+                still.values if transformation.only_moves else still.maps.clone(), self.layer.stride
             )
             if action is None:
                 return None
@@ -239,6 +242,11 @@ def valid_cells(
         raise ValueError(
             f"Under {transformation.name}, layer {layer.name} is expected to give maps of {given} and gives {needed}; "
             "its maps must be square, or the transformation's action on cells must keep their shape."
+        )
+    if valid is not None and (valid.shape != expected.shape[-2:] or valid.dtype != torch.bool):
+        raise ValueError(
+            f"Under {transformation.name}, the valid cells of layer {layer.name} must be booleans of shape "
+            f"{list(expected.shape[-2:])}; they are {valid.dtype} of shape {list(valid.shape)}."
         )
     if valid is None:
         return turned.flatten(-2), expected.flatten(-2)

@@ -99,7 +99,7 @@ class Scores:
         """
         from equiscope.folder import write  # it draws, and drawing is not needed to measure
 
-        write(self, Path(folder), force=force)
+        write(self, Path(folder).expanduser(), force=force)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def scored(
             )
         rows.update(_family_rows(layer, rows, _with_rows_of_their_own(families)))
     parts = {record.layer.name: record.layer.part for record in records}
-    counts = resample_counts(images, seed) if intervals else None
+    counts = resample_counts(images, seed) if intervals and images > 1 else None
     resampled = _resampled(rows, counts)
     return Scores(
         scores=_score_table(rows, parts, offsets, resampled, negative),

@@ -127,7 +127,7 @@ def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear")
 
     `fill` is what enters at the border: nothing ("zero"), the image mirrored ("reflect") or from its other side
     ("wrap"), or what a larger image has there ("crop", which a `Frame` does). `subcell` is what a layer does with a
-    shift by part of a cell.
+    shift by part of a cell. `measure` puts its own options in their place.
     """
     return Transformation(
         name=f"shift({down},{right})",
@@ -173,7 +173,8 @@ class Frame:
         if self.crops and transformation.offset is not None:
             down, right = transformation.offset
             return self._window(images, -down, -right)
-        return transformation.on_pixels(self.still(images))
+        still = self.still(images)
+        return transformation.on_pixels(still if transformation.only_moves else still.clone())
 
     def _window(self, images: Tensor, down: int, right: int) -> Tensor:
         top, left = self.top + down, self.left + right

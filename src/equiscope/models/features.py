@@ -56,10 +56,11 @@ def called(model: nn.Module, images: Tensor) -> Any:
 def left_as_found(model: nn.Module) -> Iterator[None]:
     """Evaluate the model without gradients; put its modes, buffers and all random state back afterwards."""
     modes = {module: module.training for module in model.modules()}
+    registered = {module: (dict(module._buffers), set(module._non_persistent_buffers_set)) for module in modes}
     buffers = [
-        (module, name, buffer, buffer.detach().clone())
-        for module in modes
-        for name, buffer in module._buffers.items()
+        (buffer, buffer.detach().clone())
+        for theirs, _ in registered.values()
+        for buffer in theirs.values()
         if buffer is not None
     ]
     python_state, numpy_state = random.getstate(), np.random.get_state()
@@ -72,9 +73,12 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
         finally:
             for module, training in modes.items():
                 module.training = training
+            for module, (theirs, not_persistent) in registered.items():
+                module._buffers.clear()
+                module._buffers.update(theirs)
+                module._non_persistent_buffers_set = not_persistent
             with torch.no_grad():
-                for module, name, buffer, before in buffers:
-                    module._buffers[name] = buffer
+                for buffer, before in buffers:
                     if not torch.equal(buffer, before):
                         buffer.copy_(before)
             random.setstate(python_state)
@@ -116,7 +120,7 @@ class _Reader:
 
     def before(self, module: nn.Module, arguments: Any, named: Any) -> None:
         self.call += 1
-        self._hand_over("input", _inputs(arguments, named))
+        self._hand_over("input", inputs(arguments, named))
 
     def after(self, module: nn.Module, arguments: Any, output: Any) -> None:
         self._hand_over("output", output)
@@ -127,10 +131,10 @@ class _Reader:
                 found = [tensor for path, tensor in tensors_in(value) if path == source.path]
                 if not found:
                     raise ValueError(f"Layer {layer} gave no tensor at {source.path!r} in this forward pass.")
-                self.receive(layer, found[0])
+                self.receive(layer, found[0].detach())
 
 
-def _inputs(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def inputs(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
     """What a module is given, as one value: the only argument itself, or all of them."""
     if len(arguments) == 1 and not named:
         return arguments[0]

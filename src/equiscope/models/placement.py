@@ -27,6 +27,8 @@ def available_device(device: str | torch.device) -> torch.device:
     """The device, if tensors can be made on it; else a ValueError that names the ones that are there."""
     try:
         found = torch.device(device)
+        if found.type == "meta":  # has shapes and no values
+            raise NotImplementedError
         torch.empty(0, device=found)
     except (RuntimeError, AssertionError, NotImplementedError):
         there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
@@ -39,4 +41,5 @@ def available_device(device: str | torch.device) -> torch.device:
 
 def floating_type(model: nn.Module) -> torch.dtype:
     """The type of the network's numbers, which its images must have as well."""
-    return next((parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), torch.float32)
+    tensors = (*model.parameters(), *model.buffers())
+    return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from equiscope.models.features import Source, called, left_as_found, tensors_in
+from equiscope.models.features import Source, called, inputs, left_as_found, tensors_in
 
 # Pixels by which the input grows, to see which tensors grow with it. A stride of 10 is not seen from 128 pixels
 # (12 cells more, so 10.7 pixels each), but from 1920, which cost nothing where only shapes are computed.
@@ -112,15 +112,15 @@ def _pass(model: nn.Module, images: Tensor) -> list[Seen]:
             )
 
     def hook(name: str) -> Any:
-        def after(module: nn.Module, arguments: Any, output: Any) -> None:
+        def after(module: nn.Module, arguments: Any, named: Any, output: Any) -> None:
             call = calls.get(name, 0)
             calls[name] = call + 1
-            record(name, module, call, "input", arguments[0] if len(arguments) == 1 else list(arguments))
+            record(name, module, call, "input", inputs(arguments, named))
             record(name, module, call, "output", output)
 
         return after
 
-    handles = [module.register_forward_hook(hook(name)) for name, module in model.named_modules()]
+    handles = [module.register_forward_hook(hook(name), with_kwargs=True) for name, module in model.named_modules()]
     try:
         with left_as_found(model):
             called(model, images)
