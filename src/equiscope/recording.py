@@ -22,7 +22,9 @@ ALIGNMENTS = ("array", "registered")
 class Record(Protocol):
     """What is kept of a layer."""
 
-    def add(self, features: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
+    layer: Layer
+
+    def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass: `images` as they are, then the same under each chosen transformation.
 
         `start` is the first image's place in the data set; `first` says that this is their first forward pass.
@@ -39,6 +41,7 @@ class Recorder:
         self.records = records
         self.images = 0  # done
         self.error: ValueError | None = None  # of ours, raised while the network was running
+        self._scales: dict[str, float] = {}  # of each layer's features, fixed by the first ones
         self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
 
     def expect(self, images: int, chosen: Sequence[Transformation], *, first: bool) -> None:
@@ -52,7 +55,12 @@ class Recorder:
         """Take in one layer's features of the forward pass."""
         images, chosen, first = self._given
         try:
-            self.records[layer].add(features, images, self.images, chosen, first)
+            record = self.records[layer]
+            maps = stacked_maps(record.layer, features, images, self.images, chosen)
+            if layer not in self._scales:
+                self._scales[layer] = scale_of(maps)
+            scale = self._scales[layer]
+            record.add(maps if scale == 1 else maps * scale, images, self.images, chosen, first)
         except ValueError as error:
             self.error = error
             raise
@@ -89,7 +97,6 @@ class LayerRecord:
         self.layer = layer
         self.similarity, self.strict, self.groups = similarity, strict, groups
         self.offsets = offsets
-        self.scale: float | None = None  # of the features, fixed by the first ones
         self.variants = {one.name: self._variants(one) for one in transformations}
         keys = [(name, alignment) for name, variants in self.variants.items() for alignment in variants]
         self.matched = {key: memory(groups) for key in keys}
@@ -109,12 +116,8 @@ class LayerRecord:
                 variants["registered"] = None if offset is None else about(transformation, offset)
         return variants
 
-    def add(self, features: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
+    def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass, as a `Record` does."""
-        maps = stacked_maps(self.layer, features, images, start, chosen)
-        self.scale = self.scale or scale_of(maps)
-        if self.scale != 1:
-            maps = maps * self.scale
         taken = _Taken.of(maps, self.similarity)
         still = taken[:images]
         if first:

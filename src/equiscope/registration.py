@@ -11,7 +11,7 @@ from equiscope.functional.similarity import side
 from equiscope.functional.statistics import defined_mean
 from equiscope.functional.transformations import Transformation, about
 from equiscope.models.layers import Layer
-from equiscope.recording import scale_of, stacked_maps, valid_cells
+from equiscope.recording import valid_cells
 from equiscope.streaming import PairSums
 
 REACH = 2  # cells, in every direction
@@ -29,17 +29,12 @@ class LayerRegistration:
     layer: Layer
     transformations: Sequence[Transformation]
     device: torch.device
-    scale: float | None = None  # of the features, fixed by the first ones
     _sums: dict[tuple[str, int, int], PairSums] = field(default_factory=dict)
 
-    def add(self, features: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
+    def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass: `images` as they are, then the same under each chosen transformation."""
         if self.layer.vector:
             return
-        maps = stacked_maps(self.layer, features, images, start, chosen)
-        self.scale = self.scale or scale_of(maps)
-        if self.scale != 1:
-            maps = maps * self.scale
         for number, transformation in enumerate(chosen, start=1):
             turned = maps[images * number : images * (number + 1)]
             for down in MOVES:
