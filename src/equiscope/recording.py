@@ -1,7 +1,8 @@
 """What happens to a layer's features as they pass by: they are moved, matched, and remembered as scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import cached_property
 from math import log2
 from typing import Protocol, runtime_checkable
 
@@ -101,7 +102,7 @@ class LayerRecord:
         keys = [(name, alignment) for name, variants in self.variants.items() for alignment in variants]
         self.matched = {key: memory(groups) for key in keys}
         self.mismatched = {key: memory(1) for key in keys} if chance else {}
-        self.spread = ChannelSpread(layer.channels, device)
+        self.spread = ChannelSpread(layer.channels)
         self._last: _Taken | None = None  # the image before these
         self._newest: _Taken | None = None
 
@@ -120,12 +121,13 @@ class LayerRecord:
         """Take in one forward pass, as a `Record` does."""
         taken = _Taken.of(maps, self.similarity)
         still = taken[:images]
+        before = self._last if self.mismatched else None
+        if before is not None:
+            still = before.followed_by(still)
         if first:
-            spread = still if self.similarity == "pearson" else _Taken.of(maps[:images], "pearson")
-            self.spread.add(spread.side("pearson"))
+            spread = still if self.similarity == "pearson" else _Taken.of(still.maps, "pearson")
+            self.spread.add(spread.whole.centring[-images:])
             self._newest = still[-1:].copied()
-        if self.mismatched and self._last is not None:
-            still = self._last.followed_by(still)
         for number, transformation in enumerate(chosen, start=1):
             turned = taken[images * number : images * (number + 1)]
             for alignment, variant in self.variants[transformation.name].items():
@@ -135,18 +137,23 @@ class LayerRecord:
         """Make the last of these images the one before the next."""
         self._last = self._newest
 
+    def join(self) -> None:
+        """Remember what waits."""
+        for memory in (*self.matched.values(), *self.mismatched.values()):
+            memory.join()
+
     def _match(
         self, key: tuple[str, str], transformation: Transformation | None, turned: "_Taken", still: "_Taken", start: int
     ) -> None:
         """Match the images' turned features with their own still ones and, for chance, with the image before's."""
-        images = len(turned.maps)
+        images = len(turned.values)
         memories = [(self.matched[key], slice(None), slice(-images, None), self.groups)]
-        pairs = min(images, len(still.maps) - 1)
+        pairs = min(images, len(still.values) - 1)
         if self.mismatched and pairs:
             others = slice(-pairs - 1, -1)
             memories.append((self.mismatched[key], slice(-pairs, None), others, 1))
         sides = None if transformation is None else self._sides(transformation, turned, still)
-        own = (turned.side(self.similarity), still.side(self.similarity)) if self.strict else None
+        own = (turned.whole, still.unit) if self.strict else None
         for memory, these, others, groups in memories:
             places = [(start + image) % groups for image in range(images)[these]]
             of_own = (own[0][these], own[1][others]) if own else None
@@ -158,49 +165,76 @@ class LayerRecord:
                 memory.add(sides[0][these], sides[1][others], places, of_own)
 
     def _sides(self, transformation: Transformation, turned: "_Taken", still: "_Taken") -> tuple[Side, Side] | None:
-        """The turned features and the expected ones at the valid cells; None where the transformation is left out."""
+        """The turned features, and the expected ones scaled to norms of 1, at the valid cells; None if left out."""
+        if self.layer.vector:
+            return turned.whole, still.unit
+        if transformation.permutes:
+            return turned.whole, self._permuted(transformation, turned, still)
         expected, values = still, still.values
-        valid: Tensor | None = None
-        if not self.layer.vector:
-            action = transformation.on_cells(
-                still.values if transformation.only_moves else still.maps.clone(), self.layer.stride
-            )
+        if transformation.on_window is not None:
+            window = transformation.on_window(still.values, self.layer.stride)
+            if window is None:
+                return None
+            moved, rows, columns = window
+            check_shapes(self.layer, transformation, turned.values[..., rows, columns], moved)
+            cells = turned.values[..., rows, columns].flatten(-2), moved.flatten(-2)
+        else:
+            given = still.values if transformation.only_moves else still.maps.clone()
+            action = transformation.on_cells(given, self.layer.stride)
             if action is None:
                 return None
             values, valid = action
             if not transformation.only_moves:
                 expected = _Taken.of(values, self.similarity)
                 values = expected.values
-        cells = valid_cells(self.layer, transformation, turned.values, values, valid)
-        return side(cells[0], self.similarity, turned.reference), side(cells[1], self.similarity, expected.reference)
+            cells = valid_cells(self.layer, transformation, turned.values, values, valid)
+        return (
+            side(cells[0], self.similarity, turned.reference),
+            side(cells[1], self.similarity, expected.reference).unit(),
+        )
+
+    def _permuted(self, transformation: Transformation, turned: "_Taken", still: "_Taken") -> Side:
+        """The expected side where values only change places: what was centred and scaled stays so."""
+        action = transformation.on_cells(still.unit.values.view_as(still.values), self.layer.stride)
+        assert action is not None
+        check_shapes(self.layer, transformation, turned.values, action[0])
+        return replace(still.unit, values=action[0].flatten(-2))
 
 
-@dataclass(frozen=True)
 class _Taken:
     """Maps, and the same less a reference value of each, which keeps the digits of what is almost constant."""
 
-    maps: Float[Tensor, "image channel row column"]
-    values: Float[Tensor, "image channel row column"]
-    reference: Float[Tensor, "image channel"]
+    def __init__(self, maps: Tensor, values: Tensor, reference: Tensor, similarity: str) -> None:
+        self.maps: Float[Tensor, "image channel row column"] = maps
+        self.values: Float[Tensor, "image channel row column"] = values
+        self.reference: Float[Tensor, "image channel"] = reference
+        self.similarity = similarity
 
     @classmethod
     def of(cls, maps: Tensor, similarity: str) -> "_Taken":
         if similarity == "cosine":  # which is about zero, not about a mean
-            return cls(maps, maps, maps.new_zeros(maps.shape[:2]))
-        return cls(maps, *referred(maps))
+            return cls(maps, maps, maps.new_zeros(maps.shape[:2]), similarity)
+        return cls(maps, *referred(maps), similarity)
+
+    @cached_property
+    def whole(self) -> Side:
+        """All cells, centred."""
+        return side(self.values.flatten(-2), self.similarity, self.reference)
+
+    @cached_property
+    def unit(self) -> Side:
+        """All cells, centred and scaled to norms of 1."""
+        return self.whole.unit()
 
     def __getitem__(self, images: slice) -> "_Taken":
-        return _Taken(self.maps[images], self.values[images], self.reference[images])
+        return _Taken(self.maps[images], self.values[images], self.reference[images], self.similarity)
 
     def copied(self) -> "_Taken":
-        return _Taken(self.maps.clone(), self.values.clone(), self.reference.clone())
+        return _Taken(self.maps.clone(), self.values.clone(), self.reference.clone(), self.similarity)
 
     def followed_by(self, other: "_Taken") -> "_Taken":
         pairs = ((self.maps, other.maps), (self.values, other.values), (self.reference, other.reference))
-        return _Taken(*(torch.cat(pair) for pair in pairs))
-
-    def side(self, similarity: str) -> Side:
-        return side(self.values.flatten(-2), similarity, self.reference)
+        return _Taken(*(torch.cat(pair) for pair in pairs), self.similarity)
 
 
 def scale_of(maps: Tensor) -> float:
@@ -236,16 +270,21 @@ def stacked_maps(
     return maps
 
 
-def valid_cells(
-    layer: Layer, transformation: Transformation, turned: Tensor, expected: Tensor, valid: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Both sides' values at the valid cells, `[image, channel, cell]`."""
+def check_shapes(layer: Layer, transformation: Transformation, turned: Tensor, expected: Tensor) -> None:
+    """ValueError where the turned and the expected maps of a layer differ in shape."""
     if turned.shape[1:] != expected.shape[1:]:
         given, needed = (" x ".join(str(size) for size in maps.shape[1:]) for maps in (expected, turned))
         raise ValueError(
             f"Under {transformation.name}, layer {layer.name} is expected to give maps of {given} and gives {needed}; "
             "its maps must be square, or the transformation's action on cells must keep their shape."
         )
+
+
+def valid_cells(
+    layer: Layer, transformation: Transformation, turned: Tensor, expected: Tensor, valid: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Both sides' values at the valid cells, `[image, channel, cell]`."""
+    check_shapes(layer, transformation, turned, expected)
     if valid is not None and (valid.shape != expected.shape[-2:] or valid.dtype != torch.bool):
         raise ValueError(
             f"Under {transformation.name}, the valid cells of layer {layer.name} must be booleans of shape "

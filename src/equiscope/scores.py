@@ -197,6 +197,9 @@ def _transformation_rows(
     memory: PairMemory, mismatched: PairMemory | None, images: int, negative: str, jackknife: bool
 ) -> tuple[dict[tuple[str, str], _Row], dict[str, dict[str, Any]]]:
     """Both measures' rows in both scopes, and the columns of the channel table in both scopes."""
+    memory.join()
+    if mismatched is not None:
+        mismatched.join()
     whole, *left_out = _over_all_images(memory, negative, jackknife)
     other = _over_all_images(mismatched, negative, False)[0] if mismatched else None
     within, within_other = memory.within.scores(), mismatched.within.scores() if mismatched else None

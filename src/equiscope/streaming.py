@@ -1,5 +1,6 @@
 """What a measurement remembers of the images it has seen: sums that join, and one score an image."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,14 +9,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.matching import Matches, bounded, matches
-from equiscope.functional.similarity import Side, channel_products, norm
+from equiscope.functional.matching import Matches, bounded, matched, matches, strongest
+from equiscope.functional.similarity import Centring, Side, norm
 from equiscope.functional.statistics import defined_mean
 
 LEAST_SAMPLES = 4  # of a correlation over all images
 LEAST_CELLS = 9  # of a correlation within one image
-HELD_IMAGES = 64  # image means that wait for their turn in the sums
-LARGEST_PRODUCT = 4_000_000  # elements of the products of every channel with every channel that exist at once
+HELD = 3 * 2**14  # channels of images that wait to be remembered
+TILE = 2**19  # products of channels with channels that exist at once: two megabytes, which a core's cache can hold
+LARGE_TILE = 2**25  # the same on an accelerator, which would rather have much to do at once
 
 
 @dataclass(frozen=True)
@@ -48,70 +50,75 @@ class Moments:
 
 
 class PairSums:
-    """Running sums over the images of each group, of every channel with every channel or of each with itself."""
+    """Running sums over the images of each group, of every channel with every channel or of each with itself.
+
+    The products, which are large, lie where the features are, in float32; all else lies in float64 on the CPU. What
+    is told of images waits there until there is enough of it: then it costs next to nothing, and an accelerator need
+    not stop for it.
+    """
 
     def __init__(self, groups: int, channels: int, *, own: bool = False, device: torch.device | None = None) -> None:
-
         def zeros(*shape: int) -> Tensor:
-            return torch.zeros(*shape, dtype=torch.float64, device=device)
+            return torch.zeros(*shape, dtype=torch.float64)
 
-        self.own = own
+        self.own, self.channels = own, channels
         self.count = zeros(groups)
         self.turned_mean, self.expected_mean = zeros(groups, channels), zeros(groups, channels)
         self.turned_square, self.expected_square = zeros(groups, channels), zeros(groups, channels)
         pair = (channels,) if own else (channels, channels)
         self.product = torch.zeros(groups, *pair, device=device)
-        self._held: list[tuple[int, int, Tensor, Tensor]] = []  # group, cells, mean of the turned, of the expected
+        self._held: list[tuple[Sequence[int], Centring, Centring]] = []  # groups, of the turned, of the expected
+        self._images_held = 0
 
-    def add(
-        self, turned: Side, expected: Side, product: Float[Tensor, "image *pair"] | None, groups: Sequence[int]
-    ) -> None:
-        """Take in images: their sides, the product of the sides (None: of single cells, so zero), their groups."""
-        places = torch.as_tensor(groups, device=self.product.device)
-        if product is not None:
-            for image, group in enumerate(groups):
-                self.product[group] += product[image]
-        self.turned_square.index_add_(0, places, turned.square)
-        self.expected_square.index_add_(0, places, expected.square)
-        for image, group in enumerate(groups):
-            self._held.append((group, turned.cells, turned.mean[image], expected.mean[image]))
-        if len(self._held) >= HELD_IMAGES:
-            self._join_held()
+    def add(self, turned: Centring, expected: Centring, groups: Sequence[int]) -> None:
+        """Take in images and their groups, but for the products of their centred values, which go into `product`."""
+        self._held.append((groups, turned, expected))
+        self._images_held += len(groups)
+        if self._images_held * self.channels >= HELD:
+            self.join()
 
-    def _join_held(self) -> None:
-        """Join the waiting images' means to their groups: what differs between images, by Chan's rule."""
-        for group in sorted({held[0] for held in self._held}):
-            of_group = [held for held in self._held if held[0] == group]
-            weight = torch.tensor([float(cells) for _, cells, _, _ in of_group], device=self.count.device).double()
-            turned = torch.stack([held[2] for held in of_group])
-            expected = torch.stack([held[3] for held in of_group])
-            before, added = self.count[group].clone(), weight.sum()
-            turned_mean = (weight[:, None] * turned).sum(0) / added
-            expected_mean = (weight[:, None] * expected).sum(0) / added
-            turned_step = turned_mean - self.turned_mean[group]
-            expected_step = expected_mean - self.expected_mean[group]
-            root = torch.cat([weight, (before * added / (before + added))[None]]).sqrt()[:, None]
-            turned_off = root * torch.cat([turned - turned_mean, turned_step[None]])
-            expected_off = root * torch.cat([expected - expected_mean, expected_step[None]])
-            self.turned_square[group] += turned_off.square().sum(0)
-            self.expected_square[group] += expected_off.square().sum(0)
-            if self.own:
-                self.product[group] += (turned_off * expected_off).sum(0)
-            else:
-                self.product[group].addmm_(turned_off.T.float(), expected_off.float())
-            self.count[group] = before + added
-            self.turned_mean[group] += turned_step * added / (before + added)
-            self.expected_mean[group] += expected_step * added / (before + added)
+    def join(self) -> None:
+        """Join the waiting images to their groups: what differs between images, by Chan's rule."""
+        if not self._held:
+            return
+        groups = torch.tensor([group for of, _, _ in self._held for group in of])
+        cells = torch.tensor([turned.cells for of, turned, _ in self._held for _ in of])
+        own_group = torch.cat([groups, torch.arange(len(self.count))])  # of every image, and of every group's mean
+        weight = torch.cat([cells.double(), self.count])
+        self.count = torch.zeros_like(self.count).index_add_(0, own_group, weight)
+        off = []
+        for sides, mean, square in (
+            ([turned for _, turned, _ in self._held], self.turned_mean, self.turned_square),
+            ([expected for _, _, expected in self._held], self.expected_mean, self.expected_square),
+        ):
+            values = torch.cat([_on_cpu([one.rest for one in sides]) + _on_cpu([one.reference for one in sides]), mean])
+            total = torch.zeros_like(mean).index_add_(0, own_group, weight[:, None] * values)
+            mean.copy_(total / self.count.clamp(min=1)[:, None])
+            off.append(weight.sqrt()[:, None] * (values - mean[own_group]))
+            square.index_add_(0, groups, _on_cpu([one.norm for one in sides]).square())
+            square.index_add_(0, own_group, off[-1].square())
+        self._add_products(off[0], off[1], own_group)
         self._held.clear()
+        self._images_held = 0
+
+    def _add_products(self, turned: Tensor, expected: Tensor, groups: Tensor) -> None:
+        """Add the products of rows, each row to its group."""
+        if self.own:
+            product = torch.zeros(self.product.shape, dtype=torch.float64).index_add_(0, groups, turned * expected)
+            self.product += product.to(self.product)
+            return
+        for group in groups.unique().tolist():
+            rows = groups == group
+            self.product[group].addmm_(turned[rows].T.to(self.product), expected[rows].to(self.product))
 
     def moments(self) -> Moments:
         """The sums of all groups, joined by Chan's rule."""
-        self._join_held()
+        self.join()
         turned_off, expected_off, whole = self._joined(list(range(len(self.count))))
         weighted = self.count[:, None] * turned_off
         product = (weighted * expected_off).sum(0) if self.own else weighted.T @ expected_off
         for of_group in self.product:
-            product += of_group
+            product += of_group.cpu()
         return replace(whole, product=product)
 
     def moments_without(self, group: int, whole: Moments) -> Moments:
@@ -120,7 +127,7 @@ class PairSums:
         turned_off = self.turned_mean[group] - whole.turned_mean
         expected_off = self.expected_mean[group] - whole.expected_mean
         weight = whole.count * self.count[group] / rest.count
-        product = whole.product - self.product[group]
+        product = whole.product - self.product[group].cpu()
         if self.own:
             product -= weight * turned_off * expected_off
         else:
@@ -163,41 +170,32 @@ class ImageScores:
 class ImageMemory:
     """The scores within each image: the mean over channels, and per channel the sums over images."""
 
-    def __init__(self, channels: int, device: torch.device | None = None) -> None:
+    def __init__(self, channels: int) -> None:
         self.channels = channels
         self._means: list[tuple[Tensor, Tensor]] = []
-        self._sums = torch.zeros(2, channels, dtype=torch.float64, device=device)
-        self._defined = torch.zeros(2, channels, dtype=torch.int64, device=device)
+        self._sums = torch.zeros(2, channels, dtype=torch.float64)
+        self._defined = torch.zeros(2, channels, dtype=torch.int64)
         self._images = 0
-        self._partners: list[Tensor] = []
         self._pairs = np.empty(0, dtype=np.int64)  # channel * channels + partner
         self._counts = np.empty(0, dtype=np.int64)
 
     def add(self, found: Matches) -> None:
-        """Take in the matches of some images."""
+        """Take in the matches of some images, in float64."""
         self._means.append((defined_mean(found.invariance)[0], defined_mean(found.equivariance)[0]))
         for row, values in enumerate((found.invariance, found.equivariance)):
-            self._sums[row] += values.nan_to_num(nan=0.0).double().sum(0)
+            self._sums[row] += values.nan_to_num(nan=0.0).sum(0)
             self._defined[row] += (~values.isnan()).sum(0)
         self._images += len(found.partner)
-        self._partners.append(found.partner.int())
-        if sum(partner.numel() for partner in self._partners) > LARGEST_PRODUCT:
-            self._count_partners()
+        self._count_partners(found.partner.numpy())
 
-    def _count_partners(self) -> None:
-        if not self._partners:
-            return
-        partner = torch.cat(self._partners).cpu().numpy().astype(np.int64)
-        channel = np.broadcast_to(np.arange(self.channels), partner.shape)
-        seen = (channel * self.channels + partner)[partner >= 0]
+    def _count_partners(self, partner: Int[np.ndarray, "image channel"]) -> None:
+        seen = (np.arange(self.channels) * self.channels + partner)[partner >= 0]
         pairs, place = np.unique(np.concatenate([self._pairs, seen]), return_inverse=True)
         counts = np.concatenate([self._counts, np.ones(len(seen), dtype=np.int64)])
         self._pairs = pairs
         self._counts = np.bincount(place, counts, minlength=len(pairs)).astype(np.int64)
-        self._partners.clear()
 
     def _most_frequent_partners(self) -> Int[np.ndarray, "channel"]:
-        self._count_partners()
         partner = np.full(self.channels, -1, dtype=np.int64)
         order = np.lexsort((-self._pairs, self._counts))  # the last written wins: most counts, then lowest partner
         partner[self._pairs[order] // self.channels] = self._pairs[order] % self.channels
@@ -205,11 +203,11 @@ class ImageMemory:
 
     def scores(self) -> ImageScores:
         """The scores so far."""
-        means = [torch.cat(column).double().cpu().numpy() for column in zip(*self._means, strict=True)]
+        means = [torch.cat(column).numpy() for column in zip(*self._means, strict=True)]
         if not means:
             means = [np.empty(0), np.empty(0)]
-        defined = self._defined.cpu().numpy()
-        sums = self._sums.cpu().numpy()
+        defined = self._defined.numpy()
+        sums = self._sums.numpy()
         channel = np.divide(sums, defined, out=np.full_like(sums, np.nan), where=defined > 0)
         pairs = self._images * self.channels
         return ImageScores(
@@ -224,6 +222,16 @@ class ImageMemory:
         )
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What has been found within some images, and waits to be remembered."""
+
+    turned: Centring
+    own: Float[Tensor, "image channel"]  # products with channels of norm 1; under `strict` similarities
+    best: Float[Tensor, "image channel"]
+    partner: Int[Tensor, "image channel"]
+
+
 class PairMemory:
     """Both scopes' memory of pairs of sides: a layer under one transformation, matched or mismatched images."""
 
@@ -232,67 +240,133 @@ class PairMemory:
     ) -> None:
         self.negative = negative
         self.groups = groups
+        self.channels, self.device = channels, device or torch.device("cpu")
         self.sums = PairSums(groups, channels, device=device)
         self.own_sums = PairSums(groups, channels, own=True, device=device) if strict else None
-        self.within = ImageMemory(channels, device)
+        self.within = ImageMemory(channels)
+        self._held: list[_Found] = []
+        self._images_held = 0
 
     def add(self, turned: Side, expected: Side, groups: Sequence[int], own: tuple[Side, Side] | None = None) -> None:
-        """Take in images' sides over the valid cells, and under `strict` both sides over all cells, not moved."""
-        images, channels, cells = turned.values.shape
-        step = max(1, LARGEST_PRODUCT // channels**2)
-        for start in range(0, images, step):
-            some = slice(start, min(start + step, images))
-            self._add_some(turned[some], expected[some], groups[some], (own[0][some], own[1][some]) if own else None)
+        """Take in images' sides over the valid cells, and under `strict` both sides over all cells, not moved.
+
+        The values of the expected sides are scaled to norms of 1.
+        """
+        self.sums.add(turned.centring, expected.centring, groups)
+        if turned.cells == 1 and turned.centred:
+            found = self._nothing(len(groups))  # a single cell, less itself
+        else:
+            found = self._matched(turned, expected, groups)
+        self._hold(turned.centring, *found, own, groups)
 
     def add_nothing(self, groups: Sequence[int], own: tuple[Side, Side] | None = None) -> None:
         """Take in images of which no cell is valid; under `strict` they still have a similarity of their own."""
-        found = _undefined(len(groups), self.within.channels, self.sums.product.device)
-        self.within.add(self._with_own(found, own, groups))
+        nothing = torch.zeros(len(groups), self.channels, device=self.device)
+        self._hold(Centring(nothing, nothing, nothing, 0), *self._nothing(len(groups)), own, groups)
 
-    def _add_some(self, turned: Side, expected: Side, groups: Sequence[int], own: tuple[Side, Side] | None) -> None:
-        nothing_within = turned.centred and turned.cells == 1
-        product = None if nothing_within else channel_products(turned, expected)
-        self.sums.add(turned, expected, product, groups)
-        if product is None or turned.cells < LEAST_CELLS:
-            found = _undefined(len(groups), self.within.channels, self.sums.product.device)
+    def join(self) -> None:
+        """Remember what waits."""
+        self.sums.join()
+        if self.own_sums is not None:
+            self.own_sums.join()
+        if not self._held:
+            return
+        turned = [found.turned for found in self._held]
+        cells = torch.tensor([float(one.cells) for one in turned for _ in one.rest])
+        level = _on_cpu([one.rest for one in turned]) + _on_cpu([one.reference for one in turned])
+        turned_norm = norm(_on_cpu([one.norm for one in turned]).square(), level, cells, LEAST_CELLS)
+        own = _on_cpu([found.own for found in self._held])
+        found = matched(
+            own,
+            _on_cpu([found.best for found in self._held]),
+            torch.cat([found.partner for found in self._held]).cpu(),
+            turned_norm,
+            self.negative,
+        )
+        self.within.add(found if self.own_sums is None else replace(found, invariance=bounded(own, self.negative)))
+        self._held.clear()
+        self._images_held = 0
+
+    def _hold(
+        self, turned: Centring, own: Tensor, best: Tensor, partner: Tensor, sides: tuple[Side, Side] | None,
+        groups: Sequence[int],
+    ) -> None:  # fmt: skip
+        if self.own_sums is not None:
+            own = torch.full_like(own, torch.nan) if sides is None else self._own_similarity(*sides, groups)
+        self._held.append(_Found(turned, own, best, partner))
+        self._images_held += len(groups)
+        if self._images_held * self.channels >= HELD:
+            self.join()
+
+    def _nothing(self, images: int) -> tuple[Tensor, Tensor, Tensor]:
+        nothing = torch.full((images, self.channels), torch.nan, device=self.device)
+        return nothing, nothing, torch.zeros(images, self.channels, dtype=torch.int64, device=self.device)
+
+    def _matched(self, turned: Side, expected: Side, groups: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Add the products to the sums; every channel's product with itself, the largest with any, and which.
+
+        A channel's product with itself is summed apart, pairwise: a matrix product in float32 is off by 3e-6 on long
+        sums, and a channel compared with itself must score 1 within 1e-6.
+        """
+        pairs, channels, cells = turned.values.shape
+        own = (turned.values * expected.values).sum(-1)
+        undefined = expected.centring.constant()
+        undefined_there = self.device.type != "cpu" or bool(undefined.any())
+        best, partner = torch.empty_like(own), torch.empty(own.shape, dtype=torch.int64, device=own.device)
+        at_once = TILE if self.device.type == "cpu" else LARGE_TILE
+        images, rows = max(1, at_once // channels**2), min(channels, max(1, at_once // channels))
+        for start, top in itertools.product(range(0, pairs, images), range(0, channels, rows)):
+            some, band = slice(start, start + images), slice(top, top + rows)
+            similarity = turned.values[some, band] @ expected.values[some].mT
+            similarity.diagonal(top, -2, -1).copy_(own[some, band])
+            self._add_product(similarity, expected.centring.norm[some], groups[some], band)
+            if cells < LEAST_CELLS:
+                continue
+            if self.negative == "abs":
+                similarity.abs_()
+            if undefined_there:
+                similarity.masked_fill_(undefined[some, None], -torch.inf)
+            best[some, band], partner[some, band] = strongest(similarity)
+        if cells < LEAST_CELLS:
+            return self._nothing(pairs)
+        return own.masked_fill_(undefined, torch.nan), best, partner
+
+    def _add_product(self, similarity: Tensor, norm: Tensor, groups: Sequence[int], band: slice) -> None:
+        """Add products with channels of norm 1, for what they were with that norm."""
+        sums = self.sums.product
+        if len(groups) == 1:
+            sums[groups[0], band].addcmul_(similarity[0], norm)
+        elif self.groups == 1:
+            sums[0] += (similarity * norm[:, None]).sum(0)
         else:
-            found = matches(product, *_norms(turned, expected), self.negative)
-        self.within.add(self._with_own(found, own, groups))
+            sums.index_add_(0, torch.tensor(groups, device=sums.device), similarity * norm[:, None])
 
-    def _with_own(self, found: Matches, own: tuple[Side, Side] | None, groups: Sequence[int]) -> Matches:
-        """The matches, with invariance to the letter of Eq. 4 under `strict`."""
-        if self.own_sums is None:
-            return found
-        if own is None:
-            return Matches(torch.full_like(found.invariance, torch.nan), found.equivariance, found.partner)
-        product = (own[0].values * own[1].values).sum(-1)
-        self.own_sums.add(*own, product, groups)
-        turned_norm, expected_norm = _norms(*own)
-        similarity = bounded(product / (turned_norm * expected_norm), self.negative)
-        return Matches(similarity, found.equivariance, found.partner)
-
-
-def _undefined(images: int, channels: int, device: torch.device) -> Matches:
-    nothing = torch.full((images, channels), torch.nan, device=device)
-    return Matches(nothing, nothing, torch.full((images, channels), -1, device=device))
+    def _own_similarity(self, turned: Side, expected: Side, groups: Sequence[int]) -> Tensor:
+        """Every channel's similarity with itself where it lies, not moved: Eq. 4 to the letter."""
+        assert self.own_sums is not None
+        product = (turned.values * expected.values).sum(-1)
+        inner = product * expected.centring.norm
+        self.own_sums.product.index_add_(0, torch.tensor(groups, device=inner.device), inner)
+        self.own_sums.add(turned.centring, expected.centring, groups)
+        undefined = turned.centring.constant() | expected.centring.constant()
+        if turned.centring.cells < LEAST_CELLS:
+            undefined = torch.ones_like(undefined)
+        return (product / turned.centring.norm).masked_fill_(undefined, torch.nan)
 
 
-def _norms(turned: Side, expected: Side) -> tuple[Tensor, Tensor]:
-    return (
-        norm(turned.square, turned.mean, turned.cells, LEAST_CELLS).float(),
-        norm(expected.square, expected.mean, expected.cells, LEAST_CELLS).float(),
-    )
+def _on_cpu(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)).cpu().double()
 
 
 class ChannelSpread:
     """Which channels are the same everywhere, in every image: the dead ones."""
 
-    def __init__(self, channels: int, device: torch.device | None = None) -> None:
-        self._sums = PairSums(1, channels, own=True, device=device)
+    def __init__(self, channels: int) -> None:
+        self._sums = PairSums(1, channels, own=True)
 
-    def add(self, still: Side) -> None:
+    def add(self, still: Centring) -> None:
         """Take in images."""
-        self._sums.add(still, still, None, [0] * len(still.mean))
+        self._sums.add(still, still, [0] * len(still.rest))
 
     def dead(self) -> int:
         """How many channels are constant over all images."""

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from equiscope.functional.matching import matches
-from equiscope.functional.similarity import channel_products, norm, referred, side
+from equiscope.functional.matching import matches, strongest
+from equiscope.functional.similarity import referred, side
 
 nan = float("nan")
 
@@ -39,14 +39,25 @@ def test_a_side_keeps_its_digits_far_from_zero(mean, deviation):
     centred = exact - exact.mean(-1, keepdim=True)
     values, reference = referred(maps)
     found = side(values.flatten(-2), reference=reference)
-    torch.testing.assert_close(found.mean, exact.mean(-1), rtol=1e-9, atol=1e-7 * deviation)
+    centring = found.centring
+    mean = centring.rest.double() + centring.reference.double()
+    torch.testing.assert_close(mean, exact.mean(-1), rtol=1e-9, atol=1e-7 * deviation)
     torch.testing.assert_close(found.values.double() / deviation, centred / deviation, atol=1e-6, rtol=0)
-    product = channel_products(found, found).double()
-    torch.testing.assert_close(product / deviation**2, centred @ centred.mT / deviation**2, rtol=1e-5, atol=1e-3)
+    unit = centred / centred.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(found.unit().values.double(), unit, atol=1e-6, rtol=0)
 
 
 def test_float_noise_on_a_bias_is_a_constant_and_a_faint_signal_is_not():
     noise = torch.randn(1, 2, 64, generator=torch.Generator().manual_seed(2))
     maps = torch.stack([0.3 + 5e-8 * noise[:, 0], 0.3 + 3e-6 * noise[:, 1]], dim=1)
-    found = side(maps)
-    assert norm(found.square, found.mean, 64, least=9).isnan().tolist() == [[True, False]]
+    assert side(maps).centring.constant().tolist() == [[True, False]]
+
+
+@pytest.mark.parametrize("channels", [1, 17, 48, 64, 67, 128, 320])
+def test_the_strongest_is_the_first_largest_for_any_number_of_channels(channels):
+    similarity = torch.randint(0, 9, (3, 50, channels), generator=torch.Generator().manual_seed(3)).float()
+    similarity[0, :7] = -torch.inf
+    best, place = strongest(similarity)
+    assert best.equal(similarity.amax(-1))
+    first = (similarity == best[..., None]).int().cumsum(-1).eq(0).sum(-1)
+    assert place.equal(first)

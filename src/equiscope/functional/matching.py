@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 NEGATIVES = ("clip", "keep", "abs")
+BLOCK = 64  # columns whose maximum is found at once; see `strongest`
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,52 @@ def matches(
     scaled = product.div_(expected_norm.unsqueeze(-2))
     if negative == "abs":
         scaled = scaled.abs_()
-    own = scaled.diagonal(dim1=-2, dim2=-1) / turned_norm
+    own = scaled.diagonal(dim1=-2, dim2=-1).clone()
     undefined = expected_norm.isnan()
     if undefined.any():
         scaled.masked_fill_(undefined.unsqueeze(-2), -torch.inf)
-    best, partner = scaled.max(-1)
+    return matched(own, *strongest(scaled), turned_norm, negative)
+
+
+def matched(
+    own: Float[Tensor, "sample channel"],
+    best: Float[Tensor, "sample channel"],
+    partner: Int[Tensor, "sample channel"],
+    turned_norm: Float[Tensor, "sample channel"],
+    negative: str = "clip",
+) -> Matches:
+    """The same from each channel's product with itself and its largest one, `-inf` where there is none.
+
+    Both are products with channels whose norm is 1.
+    """
     best = (best / turned_norm).masked_fill(best == -torch.inf, torch.nan)
     return Matches(
-        invariance=bounded(own, negative),
+        invariance=bounded(own / turned_norm, negative),
         equivariance=bounded(best, negative),
         partner=partner.masked_fill(best.isnan(), -1),
     )
+
+
+def strongest(
+    similarity: Float[Tensor, "*sample channel"],
+) -> tuple[Float[Tensor, "*sample"], Int[Tensor, "*sample"]]:
+    """The largest value along the last axis, and its first place.
+
+    A maximum with its place costs a CPU twenty times a maximum alone. So the maxima of blocks come first, then the
+    place of the largest of them, then the place within its block.
+
+    >>> strongest(torch.tensor([[0.0, 3.0, 3.0]]))
+    (tensor([3.]), tensor([1]))
+    """
+    channels = similarity.shape[-1]
+    block = next((size for size in range(BLOCK, BLOCK // 4, -1) if channels % size == 0), channels)
+    if block == channels or similarity.device.type != "cpu":
+        found = similarity.max(-1)
+        return found.values, found.indices
+    blocks = similarity.unflatten(-1, (-1, block))
+    best, place = blocks.amax(-1).max(-1)
+    chosen = blocks.take_along_dim(place[..., None, None], -2).squeeze(-2)
+    return best, place * block + chosen.max(-1).indices
 
 
 def bounded(similarity: Float[Tensor, "*sample"], negative: str) -> Float[Tensor, "*sample"]:

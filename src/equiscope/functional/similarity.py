@@ -1,33 +1,55 @@
 """One side of a similarity, ready for the product of every channel with every channel."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 SIMILARITIES = ("pearson", "cosine")
 
 # A map is constant where its centred norm is at most this part of its uncentred norm: float noise is no signal.
 CONSTANT = 1e-6
+SMALLEST_NORM = 1e-30  # to divide by
+
+
+@dataclass(frozen=True)
+class Centring:
+    """What centring took from some images' channels, and how much it left."""
+
+    rest: Float[Tensor, "image channel"]  # the mean of the values given
+    reference: Float[Tensor, "image channel"]  # what `referred` had taken from them before
+    norm: Float[Tensor, "image channel"]  # of what is left
+    cells: int
+
+    def __getitem__(self, images: slice) -> "Centring":
+        return Centring(self.rest[images], self.reference[images], self.norm[images], self.cells)
+
+    def constant(self) -> Bool[Tensor, "image channel"]:
+        """Where a channel has no similarity, be it constant or zero."""
+        level = (self.rest + self.reference) * self.cells**0.5
+        return self.norm <= CONSTANT * torch.hypot(self.norm, level)
 
 
 @dataclass(frozen=True)
 class Side:
-    """The values of some images' channels, centred per image, with what the centring took away."""
+    """The values of some images' channels, centred per image, or not ("cosine")."""
 
     values: Float[Tensor, "image channel cell"]
-    mean: Float[Tensor, "image channel"]  # float64
-    square: Float[Tensor, "image channel"]  # float64: the sum over cells of the squared values
+    centring: Centring
     centred: bool = True  # "pearson"; False: "cosine"
 
     def __getitem__(self, images: slice) -> "Side":
-        return Side(self.values[images], self.mean[images], self.square[images], self.centred)
+        return Side(self.values[images], self.centring[images], self.centred)
 
     @property
     def cells(self) -> int:
         """Cells a map has."""
-        return int(self.values.shape[-1])
+        return self.centring.cells
+
+    def unit(self) -> "Side":
+        """The same with the values of every channel scaled to a norm of 1; zeros stay zeros."""
+        return replace(self, values=self.values / self.centring.norm.clamp(min=SMALLEST_NORM)[..., None])
 
 
 def referred(
@@ -55,26 +77,17 @@ def side(
     [[[-1.0, 0.0, 1.0]]]
     """
     if similarity == "cosine":
-        return Side(maps, maps.new_zeros(maps.shape[:2], dtype=torch.float64), _squares(maps), centred=False)
+        nothing = maps.new_zeros(maps.shape[:2])
+        return Side(maps, Centring(nothing, nothing, _norm_of(maps), maps.shape[-1]), centred=False)
     rest = maps.mean(-1)
     values = maps - rest[..., None]
-    mean = rest.double() if reference is None else rest.double() + reference.double()
-    return Side(values, mean, _squares(values))
+    reference = torch.zeros_like(rest) if reference is None else reference
+    return Side(values, Centring(rest, reference, _norm_of(values), maps.shape[-1]))
 
 
-def _squares(values: Tensor) -> Tensor:
-    return values.square().sum(-1).double()
-
-
-def channel_products(turned: Side, expected: Side) -> Float[Tensor, "image channel channel"]:
-    """The inner product of every channel of one side with every channel of the other, image by image.
-
-    A channel's product with itself is summed apart, pairwise: a matrix product in float32 is off by 2e-6 on long
-    sums of one sign, and a channel compared with itself must score 1 within 1e-6.
-    """
-    product = turned.values @ expected.values.mT
-    product.diagonal(dim1=-2, dim2=-1).copy_((turned.values * expected.values).sum(-1))
-    return product
+def _norm_of(values: Tensor) -> Tensor:
+    """The norm along the last axis; summed pairwise, as `torch.linalg.vector_norm` does not."""
+    return values.square().sum(-1).sqrt_()
 
 
 def norm(

@@ -15,6 +15,7 @@ Images = Float[Tensor, "image channel height width"]
 Maps = Float[Tensor, "image channel row column"]
 Valid = Bool[Tensor, "row column"]
 Stride = tuple[int, int]
+Window = tuple[Tensor, slice, slice]  # the maps of valid cells, and the rows and columns where these lie
 
 FILLS = ("zero", "reflect", "wrap", "crop")
 SUBCELLS = ("linear", "exact", "round")
@@ -39,6 +40,8 @@ class Transformation:
     swaps_axes: bool = False  # so that it needs square images
     turns: bool = False  # it turns the image about its centre, so that a layer may turn about a centre of its own
     only_moves: bool = False  # on cells it moves values and averages neighbours: what is added before stays added
+    permutes: bool = False  # on cells it moves every value, whole, to another place: means and norms stay
+    on_window: "Callable[[Tensor, Stride | None], Window | None] | None" = None  # `on_cells`, of the valid cells alone
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def _on_grid(
     def on_cells(maps: Tensor, stride: Stride | None) -> tuple[Tensor, None]:
         return move(maps), None
 
-    return Transformation(name, move, on_cells, swaps_axes=swaps_axes, turns=turns, only_moves=True)
+    return Transformation(name, move, on_cells, swaps_axes=swaps_axes, turns=turns, only_moves=True, permutes=True)
 
 
 _IDENTITY = _on_grid("identity", lambda x: x, turns=False)
@@ -135,6 +138,7 @@ def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear")
         on_cells=partial(_shift_on_cells, down=down, right=right, subcell=known("subcell", subcell, SUBCELLS)),
         offset=(down, right),
         only_moves=True,
+        on_window=partial(_shift_window, down=down, right=right, subcell=subcell),
     )
 
 
@@ -151,7 +155,16 @@ def about(transformation: Transformation, offset: tuple[float | int, float | int
         cells, valid = moved((~action[1]).float()[None, None], *offset)
         return values, inside & (cells[0, 0] == 0) if valid is not None else inside
 
-    return replace(transformation, on_cells=on_cells)
+    def on_window(maps: Tensor, stride: Stride | None) -> Window | None:
+        action = transformation.on_cells(maps, stride)
+        return None if action is None else moved_window(action[0], *offset)
+
+    return replace(
+        transformation,
+        on_cells=on_cells,
+        on_window=on_window if transformation.permutes else None,
+        permutes=transformation.permutes and offset == (0, 0),
+    )
 
 
 @dataclass(frozen=True)
@@ -260,14 +273,23 @@ def _shifted_along(images: Tensor, axis: int, distance: int, fill: str) -> Tenso
 def _shift_on_cells(
     maps: Tensor, stride: Stride | None, *, down: int, right: int, subcell: str
 ) -> tuple[Tensor, Tensor | None] | None:
+    steps = _steps(stride, down, right, subcell)
+    return None if steps is None else moved(maps, *steps)
+
+
+def _shift_window(maps: Tensor, stride: Stride | None, *, down: int, right: int, subcell: str) -> Window | None:
+    steps = _steps(stride, down, right, subcell)
+    return None if steps is None else moved_window(maps, *steps)
+
+
+def _steps(stride: Stride | None, down: int, right: int, subcell: str) -> tuple[float, float] | None:
+    """A shift in cells; None where it is left out."""
     if stride is None:
         raise ValueError("A shift needs the layer's stride.")
     steps = (down / stride[0], right / stride[1])
     if subcell == "round":
-        steps = (_rounded(steps[0]), _rounded(steps[1]))
-    elif subcell == "exact" and not all(step.is_integer() for step in steps):
-        return None
-    return moved(maps, *steps)
+        return _rounded(steps[0]), _rounded(steps[1])
+    return None if subcell == "exact" and not all(step.is_integer() for step in steps) else steps
 
 
 def _rounded(step: float | int) -> float:
@@ -282,17 +304,26 @@ def moved(maps: Maps, down: float | int, right: float | int) -> tuple[Maps, Vali
     >>> values.tolist(), valid.tolist()
     ([[[[0.0, 1.0, 3.0]]]], [[False, True, True]])
     """
-    height, width = maps.shape[-2:]
-    down, right = round(down, 9), round(right, 9)  # what is less is float noise, and would cost a border cell
-    if down == 0 and right == 0:
+    inside, rows, columns = moved_window(maps, down, right)
+    if inside is maps:
         return maps, None
-    rows, columns = _valid_range(height, down), _valid_range(width, right)
-    valid = torch.zeros(height, width, dtype=torch.bool)
+    valid = torch.zeros(*maps.shape[-2:], dtype=torch.bool)
     valid[rows, columns] = True
     values = torch.zeros_like(maps)
-    if rows.start < rows.stop and columns.start < columns.stop:
-        values[..., rows, columns] = _sources(_sources(maps, -2, rows, down), -1, columns, right)
+    values[..., rows, columns] = inside
     return values, valid
+
+
+def moved_window(maps: Maps, down: float | int, right: float | int) -> Window:
+    """The same of the valid cells alone, and the rows and columns where they lie."""
+    height, width = maps.shape[-2:]
+    down, right = round(down, 9), round(right, 9)  # what is less is float noise, and would cost a border cell
+    rows, columns = _valid_range(height, down), _valid_range(width, right)
+    if down == 0 and right == 0:
+        return maps, rows, columns
+    if rows.start == rows.stop or columns.start == columns.stop:
+        return maps[..., rows, columns], rows, columns
+    return _sources(_sources(maps, -2, rows, down), -1, columns, right), rows, columns
 
 
 def _valid_range(size: int, step: float | int) -> slice:
