@@ -17,6 +17,7 @@ from equiscope.streaming import ChannelSpread, PairMemory
 
 SMALLEST, LARGEST = 1e-9, 1e9  # features between which squares, and sums of them, are safe in float32
 ALIGNMENTS = ("array", "registered")
+AT_ONCE = 2**20  # features of a layer that are taken in at once on a CPU: four megabytes, for its caches
 
 
 @runtime_checkable
@@ -119,19 +120,34 @@ class LayerRecord:
 
     def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass, as a `Record` does."""
-        taken = _Taken.of(maps, self.similarity)
-        still = taken[:images]
-        before = self._last if self.mismatched else None
+        passes = maps.unflatten(0, (1 + len(chosen), images))
+        at_once = images if maps.device.type != "cpu" else max(1, AT_ONCE // maps[0].numel())
+        before = self._last
+        for some in range(0, images, at_once):
+            before = self._add_some(passes[:, some : some + at_once], before, start + some, chosen, first)
+        self._newest = before
+
+    def _add_some(
+        self,
+        passes: Float[Tensor, "transformation image channel row column"],
+        before: "_Taken | None",
+        start: int,
+        chosen: Sequence[Transformation],
+        first: bool,
+    ) -> "_Taken | None":
+        """Take in so few images of a forward pass that they stay in the processor's cache; gives the last of them."""
+        still = _Taken.of(passes[0], self.similarity)
+        newest = still[-1:].copied() if self.mismatched else None
         if before is not None:
             still = before.followed_by(still)
         if first:
             spread = still if self.similarity == "pearson" else _Taken.of(still.maps, "pearson")
-            self.spread.add(spread.whole.centring[-images:])
-            self._newest = still[-1:].copied()
-        for number, transformation in enumerate(chosen, start=1):
-            turned = taken[images * number : images * (number + 1)]
+            self.spread.add(spread.whole.centring[-passes.shape[1] :])
+        for transformation, maps in zip(chosen, passes[1:], strict=True):
+            turned = _Taken.of(maps, self.similarity)
             for alignment, variant in self.variants[transformation.name].items():
                 self._match((transformation.name, alignment), variant, turned, still, start)
+        return newest
 
     def next_images(self) -> None:
         """Make the last of these images the one before the next."""

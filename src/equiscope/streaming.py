@@ -17,6 +17,7 @@ LEAST_SAMPLES = 4  # of a correlation over all images
 LEAST_CELLS = 9  # of a correlation within one image
 HELD = 3 * 2**14  # channels of images that wait to be remembered
 TILE = 2**19  # products of channels with channels that exist at once: two megabytes, which a core's cache can hold
+LEAST_LARGE = 2**13  # products of one image that are worth an operation of their own
 LARGE_TILE = 2**25  # the same on an accelerator, which would rather have much to do at once
 
 
@@ -241,6 +242,7 @@ class PairMemory:
         self.negative = negative
         self.groups = groups
         self.channels, self.device = channels, device or torch.device("cpu")
+        self.on_cpu = self.device.type == "cpu"
         self.sums = PairSums(groups, channels, device=device)
         self.own_sums = PairSums(groups, channels, own=True, device=device) if strict else None
         self.within = ImageMemory(channels)
@@ -311,31 +313,53 @@ class PairMemory:
         pairs, channels, cells = turned.values.shape
         own = (turned.values * expected.values).sum(-1)
         undefined = expected.centring.constant()
-        undefined_there = self.device.type != "cpu" or bool(undefined.any())
         best, partner = torch.empty_like(own), torch.empty(own.shape, dtype=torch.int64, device=own.device)
-        at_once = TILE if self.device.type == "cpu" else LARGE_TILE
+        at_once = TILE if self.on_cpu else LARGE_TILE
         images, rows = max(1, at_once // channels**2), min(channels, max(1, at_once // channels))
         for start, top in itertools.product(range(0, pairs, images), range(0, channels, rows)):
             some, band = slice(start, start + images), slice(top, top + rows)
             similarity = turned.values[some, band] @ expected.values[some].mT
             similarity.diagonal(top, -2, -1).copy_(own[some, band])
             self._add_product(similarity, expected.centring.norm[some], groups[some], band)
-            if cells < LEAST_CELLS:
-                continue
-            if self.negative == "abs":
-                similarity.abs_()
-            if undefined_there:
-                similarity.masked_fill_(undefined[some, None], -torch.inf)
-            best[some, band], partner[some, band] = strongest(similarity)
+            if cells >= LEAST_CELLS:
+                best[some, band], partner[some, band] = self._strongest(similarity, undefined[some])
         if cells < LEAST_CELLS:
             return self._nothing(pairs)
+        if self.on_cpu and undefined.any():
+            self._without_undefined(turned, expected, undefined, best, partner)
         return own.masked_fill_(undefined, torch.nan), best, partner
+
+    def _strongest(self, similarity: Tensor, undefined: Tensor) -> tuple[Tensor, Tensor]:
+        """The largest similarity of each row; on a CPU undefined channels take part."""
+        if self.negative == "abs":
+            similarity.abs_()
+        if not self.on_cpu:
+            similarity.masked_fill_(undefined[:, None], -torch.inf)
+        return strongest(similarity)
+
+    def _without_undefined(
+        self, turned: Side, expected: Side, undefined: Tensor, best: Tensor, partner: Tensor
+    ) -> None:
+        """Find the best match anew where an undefined channel has won.
+
+        That is rare, for most of them are zero; looking for it costs less than leaving them out of every product.
+        """
+        all_undefined = undefined.all(-1, keepdim=True)
+        best.masked_fill_(all_undefined, -torch.inf)
+        won = undefined.gather(-1, partner) & ~turned.centring.constant() & ~all_undefined
+        for image in won.any(-1).nonzero()[:, 0].tolist():
+            rows = won[image].nonzero()[:, 0]
+            similarity = turned.values[image, rows] @ expected.values[image].T
+            if self.negative == "abs":
+                similarity.abs_()
+            best[image, rows], partner[image, rows] = strongest(similarity.masked_fill_(undefined[image], -torch.inf))
 
     def _add_product(self, similarity: Tensor, norm: Tensor, groups: Sequence[int], band: slice) -> None:
         """Add products with channels of norm 1, for what they were with that norm."""
         sums = self.sums.product
-        if len(groups) == 1:
-            sums[groups[0], band].addcmul_(similarity[0], norm)
+        if self.on_cpu and similarity[0].numel() >= LEAST_LARGE:
+            for one, group in enumerate(groups):
+                sums[group, band].addcmul_(similarity[one], norm[one])
         elif self.groups == 1:
             sums[0] += (similarity * norm[:, None]).sum(0)
         else:

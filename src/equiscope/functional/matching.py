@@ -83,7 +83,7 @@ def strongest(
         return found.values, found.indices
     blocks = similarity.unflatten(-1, (-1, block))
     best, place = blocks.amax(-1).max(-1)
-    chosen = blocks.take_along_dim(place[..., None, None], -2).squeeze(-2)
+    chosen = blocks.gather(-2, place[..., None, None].expand(*place.shape, 1, block)).squeeze(-2)
     return best, place * block + chosen.max(-1).indices
 
 
