@@ -68,8 +68,8 @@ class LayerRegistration:
         scores = torch.full((len(MOVES), len(MOVES)), torch.nan, dtype=torch.float64)
         for (transformation, down, right), sums in self._sums.items():
             if transformation == name:
-                similarity = sums.moments().own_similarity("clip")
-                scores[down + REACH, right + REACH] = defined_mean(similarity)[0].cpu()
+                similarity = sums.own_similarities("clip")[0]
+                scores[down + REACH, right + REACH] = defined_mean(similarity)[0]
         if scores.isnan().all():
             return None
         best = int(scores.nan_to_num(nan=-1.0).argmax())

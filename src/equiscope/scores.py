@@ -249,15 +249,10 @@ def _transformation_rows(
 
 def _over_all_images(memory: PairMemory, negative: str, jackknife: bool) -> list[dict[str, Array]]:
     """Each channel's scores and partner over all images and, for the jackknife, over all but each group's."""
-    groups = range(memory.groups if jackknife else 0)
-    moments = memory.sums.moments()
-    found = [moments.matches(negative)]
-    found.extend(memory.sums.moments_without(group, moments).matches(negative) for group in groups)
+    found = memory.sums.matches(negative, left_out=jackknife)
     invariance = [matched.invariance[0] for matched in found]
     if memory.own_sums is not None:
-        own = memory.own_sums.moments()
-        invariance = [own.own_similarity(negative)]
-        invariance.extend(memory.own_sums.moments_without(group, own).own_similarity(negative) for group in groups)
+        invariance = memory.own_sums.own_similarities(negative, left_out=jackknife)
     return [
         {
             "invariance": own_score.cpu().numpy(),

@@ -1,7 +1,7 @@
 """What a measurement remembers of the images it has seen: sums that join, and one score an image."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.matching import Matches, bounded, matched, matches, strongest
+from equiscope.functional.matching import Matches, bounded, matched, strongest
 from equiscope.functional.similarity import Centring, Side, norm
 from equiscope.functional.statistics import defined_mean
 
@@ -23,14 +23,13 @@ LARGE_TILE = 2**25  # the same on an accelerator, which would rather have much t
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, means and centred sums of products of two sides over some images, in float64."""
+    """Count, means and centred sums of squares of two sides over some images, in float64."""
 
     count: Float[Tensor, ""]
     turned_mean: Float[Tensor, "channel"]
     expected_mean: Float[Tensor, "channel"]
     turned_square: Float[Tensor, "channel"]
     expected_square: Float[Tensor, "channel"]
-    product: Float[Tensor, "*pair"]  # channel by channel; each channel with itself alone under `strict`
 
     def norms(self) -> tuple[Tensor, Tensor]:
         """The norms of both sides; NaN where a channel has no similarity."""
@@ -38,16 +37,6 @@ class Moments:
             norm(self.turned_square, self.turned_mean, self.count, LEAST_SAMPLES),
             norm(self.expected_square, self.expected_mean, self.count, LEAST_SAMPLES),
         )
-
-    def matches(self, negative: str) -> Matches:
-        """Every channel's scores over all the images."""
-        turned_norm, expected_norm = self.norms()
-        return matches(self.product.clone()[None], turned_norm[None], expected_norm[None], negative)
-
-    def own_similarity(self, negative: str) -> Float[Tensor, "channel"]:
-        """Every channel's similarity with itself, from sums that hold nothing else."""
-        turned_norm, expected_norm = self.norms()
-        return bounded(self.product / (turned_norm * expected_norm), negative)
 
 
 class PairSums:
@@ -112,46 +101,75 @@ class PairSums:
             rows = groups == group
             self.product[group].addmm_(turned[rows].T.to(self.product), expected[rows].to(self.product))
 
-    def moments(self) -> Moments:
-        """The sums of all groups, joined by Chan's rule."""
+    def moments(self, without: int | None = None) -> Moments:
+        """Of the images of all groups, or of all but one, by Chan's rule."""
         self.join()
-        turned_off, expected_off, whole = self._joined(list(range(len(self.count))))
-        weighted = self.count[:, None] * turned_off
-        product = (weighted * expected_off).sum(0) if self.own else weighted.T @ expected_off
-        for of_group in self.product:
-            product += of_group.cpu()
-        return replace(whole, product=product)
-
-    def moments_without(self, group: int, whole: Moments) -> Moments:
-        """The sums of all groups but one, by Chan's rule backwards from `whole`, the moments of all."""
-        _, _, rest = self._joined([other for other in range(len(self.count)) if other != group])
-        turned_off = self.turned_mean[group] - whole.turned_mean
-        expected_off = self.expected_mean[group] - whole.expected_mean
-        weight = whole.count * self.count[group] / rest.count
-        product = whole.product - self.product[group].cpu()
-        if self.own:
-            product -= weight * turned_off * expected_off
-        else:
-            product.addr_(weight * turned_off, expected_off, alpha=-1)
-        return replace(rest, product=product)
-
-    def _joined(self, groups: list[int]) -> tuple[Tensor, Tensor, Moments]:
-        """The groups' means less their joint mean, on both sides, and their joint moments but for the product."""
+        groups = [group for group in range(len(self.count)) if group != without]
         count = self.count[groups][:, None]
         total = count.sum()
         turned_mean = (count * self.turned_mean[groups]).sum(0) / total.clamp(min=1)
         expected_mean = (count * self.expected_mean[groups]).sum(0) / total.clamp(min=1)
-        turned_off = self.turned_mean[groups] - turned_mean
-        expected_off = self.expected_mean[groups] - expected_mean
-        joint = Moments(
+        return Moments(
             total,
             turned_mean,
             expected_mean,
-            self.turned_square[groups].sum(0) + (count * turned_off.square()).sum(0),
-            self.expected_square[groups].sum(0) + (count * expected_off.square()).sum(0),
-            turned_mean,
+            self.turned_square[groups].sum(0) + (count * (self.turned_mean[groups] - turned_mean).square()).sum(0),
+            self.expected_square[groups].sum(0) + (count * (self.expected_mean[groups] - expected_mean).square()).sum(0),
         )
-        return turned_off, expected_off, joint
+
+    def matches(self, negative: str, *, left_out: bool = False) -> list[Matches]:
+        """Every channel's scores over all images and, where asked for, over all but each group's in turn."""
+        some = self._all_and_left_out(left_out)
+        place = self.product.device if self.product.device.type != "mps" else torch.device("cpu")  # which has float64
+        norms = [tuple(one.to(place) for one in moments.norms()) for _, moments in some]
+        parts: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in some]
+        rows = min(self.channels, max(1, TILE // self.channels))
+        for top in range(0, self.channels, rows):
+            band = slice(top, top + rows)
+            for part, product, (_, expected_norm) in zip(parts, self._products(some, band, place), norms, strict=True):
+                scaled = product.div_(expected_norm)
+                if negative == "abs":
+                    scaled.abs_()
+                own = scaled.diagonal(top).clone()
+                part.append((own, *strongest(scaled.masked_fill_(expected_norm.isnan(), -torch.inf))))
+        return [
+            matched(*(torch.cat(column)[None] for column in zip(*part, strict=True)), turned_norm[None], negative)
+            for part, (turned_norm, _) in zip(parts, norms, strict=True)
+        ]
+
+    def own_similarities(self, negative: str, *, left_out: bool = False) -> list[Float[Tensor, "channel"]]:
+        """Every channel's similarity with itself, from sums that hold nothing else, over the same images."""
+        some = self._all_and_left_out(left_out)
+        products = self._products(some, slice(None), torch.device("cpu"))
+        return [
+            bounded(product / (moments.norms()[0] * moments.norms()[1]), negative)
+            for product, (_, moments) in zip(products, some, strict=True)
+        ]
+
+    def _all_and_left_out(self, left_out: bool) -> list[tuple[int | None, Moments]]:
+        groups = [None, *range(len(self.count) if left_out else 0)]
+        return [(group, self.moments(group)) for group in groups]
+
+    def _products(
+        self, some: Sequence[tuple[int | None, Moments]], band: slice, place: torch.device
+    ) -> Iterator[Tensor]:
+        """The centred sums of products over all groups, for a band of channels; then without each group in turn."""
+        (_, whole), *rest = some
+        turned = (self.turned_mean - whole.turned_mean)[:, band].to(place)
+        expected = (self.expected_mean - whole.expected_mean).to(place)
+        count = self.count.to(place)
+        sums = [of_group[band].to(place) for of_group in self.product]
+        product = (count[:, None] * turned * expected).sum(0) if self.own else (count[:, None] * turned).T @ expected
+        for of_group in sums:
+            product += of_group
+        yield product.clone()
+        for group, moments in rest:
+            assert group is not None
+            weight = whole.count * self.count[group] / moments.count
+            if self.own:
+                yield product - sums[group] - weight.to(place) * turned[group] * expected[group]
+            else:
+                yield (product - sums[group]).addr_(weight.to(place) * turned[group], expected[group], alpha=-1)
 
 
 @dataclass(frozen=True)
