@@ -4,21 +4,20 @@ All contestants take turns in one process, round by round, on the same images. T
 the clock starts when the second batch is asked for, and stops when there are no more; finding the layers before and
 joining the sums afterwards is timed apart.
 
-    python benchmarks/speed.py [--networks NAME ...] [--rounds N] [--batches N] [--device DEVICE] [--write FILE]
+    python benchmarks/speed.py [--networks NAME ...] [--rounds N] [--batches N] [--threads N] [--device DEVICE]
+                               [--write FILE]
 """
 
 import argparse
 import platform
-import sys
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from itertools import product
-from math import nan
 from pathlib import Path
 from statistics import median
 
@@ -116,7 +115,7 @@ def floor(
 
 
 def measure(network: nn.Module, family: Family, copies: int, batches: Sequence[Tensor], chance: bool) -> list[float]:
-    """Contestants c and d: seconds of the images, and of set-up. Images of every jackknife group come before, to warm up."""
+    """Contestants c and d: seconds of the images, and of set-up; images of every jackknife group come first."""
     marks = [time.perf_counter()]
 
     def counted() -> Iterator[Tensor]:
@@ -131,9 +130,7 @@ def measure(network: nn.Module, family: Family, copies: int, batches: Sequence[T
     return [marks[2] - marks[1], marks[1] - marks[0] + marks[3] - marks[2]]
 
 
-def tmeasures_rotations(
-    network: nn.Module, layers: Sequence[Layer], copies: int, batches: Sequence[Tensor]
-) -> None:
+def tmeasures_rotations(network: nn.Module, layers: Sequence[Layer], copies: int, batches: Sequence[Tensor]) -> None:
     """Contestant e, over the same layers and as many rotations.
 
     Its angles are multiplied by 180 and then taken for radians, so that it turns by something else than asked; what
@@ -160,18 +157,27 @@ def tmeasures_rotations(
 
 
 def loops_over_pairs(network: nn.Module, layers: Sequence[Layer], images: Tensor) -> None:
-    """Contestant f: equivariance within each image under a quarter turn, channel pair by channel pair."""
+    """Contestant f: equivariance within each image under a quarter turn, one pair of channels after the other."""
     quarter = es.rotations().transformations[0]
-    found: dict[str, Tensor] = {}
-    by_name = {layer.name: layer for layer in layers}
-    with reading(network, {layer.name: layer.source for layer in layers}, lambda name, x: found.update({name: by_name[name].maps(x)})):
+    maps: dict[str, Tensor] = {}
+    by_name = {layer.name: layer for layer in layers if not layer.vector}
+
+    def receive(name: str, features: Tensor) -> None:
+        maps[name] = by_name[name].maps(features).clone()
+
+    with reading(network, {name: layer.source for name, layer in by_name.items()}, receive):
         forward_passes(network, [with_copies(images, [quarter])])
-    for maps in found.values():
-        still, turned = maps.chunk(2)
-        expected, _ = quarter.on_cells(still, None)
-        for image in range(len(images)):
-            for one in turned[image]:
-                max(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1] for other in expected[image])
+    for of_layer in maps.values():
+        still, turned = of_layer.chunk(2)
+        expected = quarter.on_cells(still, None)[0]
+        for one_image, others in zip(turned, expected, strict=True):
+            for one in one_image:
+                max(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) for other in others)
+
+
+def quarter_turns(network: nn.Module, images: Tensor) -> None:
+    """The same as `loops_over_pairs`, and the rest of what a measurement gives."""
+    es.measure(network, images, transformations=es.rotations().transformations[0], intervals=False, chance=False)
 
 
 def contest(name: str, family: Family, rounds: int, batches: int, device: str) -> Times:
@@ -207,13 +213,103 @@ def contest(name: str, family: Family, rounds: int, batches: int, device: str) -
     return times
 
 
+def loops_row(rounds: int) -> str:
+    """A row of the table: the loops of f beside `measure`, two images on the CIFAR network."""
+    network = NETWORKS["cifar-resnet44"].build().eval()
+    layers = find_layers(network, (3, 32, 32)).measured
+    images = smooth_noise(32, 2, 1)[0]
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for _ in range(rounds):
+        for key, run in (
+            ("loops", lambda: loops_over_pairs(network, layers, images)),
+            ("measure", lambda: quarter_turns(network, images)),
+        ):
+            began = time.perf_counter()
+            run()
+            seconds[key].append(time.perf_counter() - began)
+    loops, ours = median(seconds["loops"]), median(seconds["measure"])
+    return (
+        f"f. The definition as plain loops over pairs of channels, cifar-resnet44, 2 images, one quarter turn: "
+        f"{loops:.1f} s; `measure`, set-up and all: {ours:.1f} s, {loops / ours:.0f} times less."
+    )
+
+
+def row(name: str, family: Family, times: Times) -> list[str]:
+    """A row of the table: milliseconds an image, and ratios of medians."""
+    found = {key: median(seconds) for key, seconds in times.image.items()}
+    spread = max(max(seconds) / min(seconds) for seconds in times.image.values())
+    cells = [name, family.name, *(f"{1000 * found[key]:.1f}" for key in ("a", "b", "d", "c"))]
+    cells += [f"{found['d'] / found['b']:.2f}", f"{found['c'] / found['b2']:.2f}", f"{found['c'] / found['a']:.2f}"]
+    cells += [f"{found['e'] / found['c']:.1f}" if "e" in found else ""]
+    return [*cells, f"{median(times.setup['c']):.1f}", f"{spread:.2f}"]
+
+
+HEADER = [
+    "network", "family", "a, ms", "b, ms", "d, ms", "c, ms", "d / b", "c / b2", "c / a", "e / c", "set-up, s", "spread",
+]  # fmt: skip
+
+
+def machine(device: str) -> str:
+    """What the benchmark ran on."""
+    info = Path("/proc/cpuinfo")
+    names = [line.split(": ")[1] for line in info.read_text().splitlines() if line.startswith("model name")]
+    cpu = names[0] if names else platform.processor()
+    graphics = f", {torch.cuda.get_device_name()}" if device.startswith("cuda") else ""
+    return f"{cpu}, {torch.get_num_threads()} thread(s){graphics}"
+
+
+def versions() -> str:
+    """Of everything that was timed."""
+    names = ("equiscope", "torch", "torchvision", "timm", "tmeasures")
+    return ", ".join(f"{name} {version(name)}" for name in names) + f", Python {platform.python_version()}"
+
+
+def written(lines: Sequence[str], file: Path) -> None:
+    """Put the lines between the marks of a page, in place of those there."""
+    before, _, rest = file.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    file.write_text(before + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + after)
+
+
+BEGIN, END = "<!-- benchmark -->", "<!-- end of benchmark -->"
+
+
+def main() -> None:
+    """Run the contest for every network and family, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batches", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--write", type=Path, help="a page whose table is replaced")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    warnings.filterwarnings("ignore", module="torch|tmeasures")
+    lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
+    print(*lines, sep="\n", flush=True)
+    for name, family in product(given.networks, FAMILIES):
+        lines.append(
+            "| "
+            + " | ".join(row(name, family, contest(name, family, given.rounds, given.batches, given.device)))
+            + " |"
+        )
+        print(lines[-1], flush=True)
+    told = [
+        f"{date.today().isoformat()}; {machine(given.device)}; {versions()}; medians of {given.rounds} rounds of "
+        f"{given.batches} batches of {', '.join(f'{one.copies} ({name})' for name, one in NETWORKS.items())} images, "
+        "transformed ones included.",
+        "",
+        *(f"- {key}: {text}." for key, text in CONTESTANTS.items()),
+        "",
+        *lines,
+        "",
+        loops_row(1),
+    ]
+    print(told[-1])
+    if given.write:
+        written(told, given.write)
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(); parser.add_argument("--networks", nargs="+", default=list(NETWORKS)); parser.add_argument("--rounds", type=int, default=3); parser.add_argument("--batches", type=int, default=2); parser.add_argument("--device", default="cpu"); parser.add_argument("--families", nargs="+", default=["shifts","rotations"])
-    parser.add_argument("--skip", default="")
-    a = parser.parse_args()
-    for n in a.networks:
-        for f in FAMILIES:
-            if f.name not in a.families: continue
-            t = contest(n, f, a.rounds, a.batches, a.device)
-            m = {k: median(v) for k, v in t.image.items()}
-            print(n, f.name, {k: f"{v*1e3:.2f}ms" for k, v in m.items()}, f"d/b {m['d']/m['b']:.3f} c/b2 {m['c']/m['b2']:.3f}", f"e/c {m['e']/m['c']:.2f} e/d {m['e']/m['d']:.2f}" if 'e' in m else '', "setup", {k: round(median(v),2) for k, v in t.setup.items()}, flush=True)
+    main()

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equiscope.estimation import estimate
     from equiscope.folder import load
     from equiscope.functional.transformations import (
         Family,
@@ -32,6 +33,7 @@ __all__ = [
     "Scores",
     "Transformation",
     "d4",
+    "estimate",
     "find_layers",
     "flips",
     "identity",
@@ -47,6 +49,7 @@ __all__ = [
 # Imported when asked for: the command line's help needs no torch, and measuring no matplotlib.
 _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "Scores": "scores",
+    "estimate": "estimation",
     "find_layers": "models.layers",
     "load": "folder",
     "measure": "measurement",

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Subset
 
 Images = Tensor | Dataset[Any] | DataLoader[Any] | Iterable[Any]
 
@@ -49,6 +49,48 @@ def _image_tensor(batch: Any) -> Tensor | None:
     values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, Sequence) else ()
     found = [value for value in values if isinstance(value, Tensor) and value.ndim == 4]
     return found[0] if len(found) == 1 else None
+
+
+def same_again(images: Images) -> bool:
+    """Whether the images can be gone over again, in the same order."""
+    if isinstance(images, DataLoader):
+        return not isinstance(images.sampler, RandomSampler)
+    return isinstance(images, Tensor | Dataset) or iter(images) is not images
+
+
+def from_place(images: Images, start: int, stop: int | None = None, *, all_readable: bool = True) -> Iterator[Tensor]:
+    """Batches of the images from one place to another.
+
+    Those before are not read where that can be: where all are readable, so that places can be told beforehand.
+    """
+    if isinstance(images, Tensor):
+        images, start, stop = images[start:stop], 0, None
+    elif isinstance(images, Dataset) and not isinstance(images, DataLoader | IterableDataset):
+        count = count_of(images)
+        if count is not None:
+            images, start, stop = Subset(images, range(start, count if stop is None else min(stop, count))), 0, None
+    elif isinstance(images, PartlyReadable) and all_readable:
+        images, start, stop = images.part(start, stop), 0, None
+    return _between(opened(images)[1], start, stop)
+
+
+@runtime_checkable
+class PartlyReadable(Protocol):
+    """Images of which any run can be read without those before."""
+
+    def part(self, start: int, stop: int | None) -> Iterable[Tensor]:
+        """Batches of the images from one place to another."""
+
+
+def _between(batches: Iterable[Tensor], start: int, stop: int | None) -> Iterator[Tensor]:
+    place = 0
+    for batch in batches:
+        chosen = batch[max(0, start - place) : None if stop is None else max(0, stop - place)]
+        place += len(batch)
+        if len(chosen):
+            yield chosen
+        if stop is not None and place >= stop:
+            return
 
 
 def opened(images: Images) -> tuple[tuple[int, int, int], Iterator[Tensor]]:

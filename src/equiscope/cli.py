@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from itertools import product
 from json import dumps
@@ -26,6 +27,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from equiscope.data import ImageSource
+    from equiscope.estimation import Estimate
     from equiscope.functional.transformations import Family
     from equiscope.models.layers import Layer, Layers
     from equiscope.models.loading import Network
@@ -45,6 +47,10 @@ _OPTIONS = {  # as the library's sentences have them, and as the command line do
     "similarity=": "--similarity ",
     "source=": "--source ",
     "alignment= ?": "--alignment ",
+    "memory=": "--memory ",
+    "precision=": "--precision ",
+    "checkpoint_every=": "--checkpoint-every ",
+    "intervals=False": "--no-intervals",
     "registration_images= ?": "--registration-images ",
     "strides= ?": "--stride ",
     "subcell=": "--subcell ",
@@ -356,17 +362,62 @@ def measure(
             "--no-intervals",
             metavar="",
             rich_help_panel=_MEASURE,
-            help="Without 95 % intervals. Faster, and less memory.",
+            help="Without 95 % intervals. Faster, and a tenth of the memory.",
         ),
     ] = False,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GIB",
+            rich_help_panel=_RUN,
+            show_default="as much as they take",
+            help="The most that the sums may take: then intervals come from 5 groups of images instead of 10, or the "
+            "images are gone over several times, each time for some of the transformations.",
+        ),
+    ] = None,
     batch_size: Annotated[
-        int,
+        int | None,
         typer.Option(
             metavar="N",
             rich_help_panel=_RUN,
+            show_default="32 of 224 x 224 pixels, up to 256 of smaller ones",
             help="Images in a forward pass, transformed ones included; fewer need less memory.",
         ),
-    ] = 32,
+    ] = None,
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_RUN,
+            help="Of the forward pass: float32, or bfloat16, which is faster on a GPU.",
+        ),
+    ] = "float32",
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            rich_help_panel=_RUN,
+            help="How often the running state is saved, to OUTPUT.checkpoint; it is removed at the end.",
+        ),
+    ] = 120,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            metavar="",
+            rich_help_panel=_RUN,
+            help="Go on where a run with the same options was stopped; start where none was, end where it is done.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            metavar="",
+            rich_help_panel=_RUN,
+            help="Print the layers, the memory and an estimate of the time, and stop.",
+        ),
+    ] = False,
     device: Annotated[
         str | None,
         typer.Option(
@@ -411,67 +462,38 @@ def measure(
             --transformations d4 --layers "layer*.*" --device cuda
         equiscope measure my_network.py:build --size 64 --output out/mine
     """
-    import equiscope as es
-    from equiscope.data import open_images
-    from equiscope.folder import refuse_taken
-    from equiscope.functional.transformations import spans
-    from equiscope.models.loading import load_network
+    from equiscope.folder import is_result, refuse_taken
+    from equiscope.processes import launched
 
     folder = output or Path("out", _as_path(model))
-    refuse_taken(folder, force=force)
-    families = _families(transformations or ["rotations"])
-    told_strides = _strides(strides or ())
-    with redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
-        network = load_network(
-            model, weights=weights, size=size, mean=_values("--mean", mean), std=_values("--std", std), seed=seed
-        )
-        preprocessing, window = network.preprocessing, None
-        if fill == "crop":
-            preprocessing, window = preprocessing.larger_by(*spans(families)), preprocessing.size
-        source = open_images(images, preprocessing, limit=limit, seed=seed, workers=workers)
+    if not dry_run and not (resume and is_result(folder)):
+        refuse_taken(folder, force=force)
+    options: dict[str, Any] = {
+        "transformations": _families(transformations or ["rotations"]), "layers": layers, "similarity": similarity,
+        "strict": strict, "negative": negative, "fill": fill, "alignment": alignment,
+        "registration_images": registration_images, "subcell": subcell, "strides": _strides(strides or ()),
+        "layouts": _layouts(layouts or ()), "chance": not no_chance, "intervals": not no_intervals, "memory": memory,
+        "batch_size": batch_size, "precision": precision, "seed": seed,
+    }  # fmt: skip
+    asked = {
+        "weights": weights, "size": size, "mean": mean, "std": std, "images": images, "limit": limit,
+        "workers": workers, "output": output, "force": force, "quiet": quiet, "json": json,
+    }  # fmt: skip
+    with launched(device) as place, redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
+        run = _Run(model, folder, options, asked)
+        if dry_run:
+            estimate = run.estimate(place)
+        else:
+            scores = run.measure(place, resume=resume, checkpoint_every=checkpoint_every)
+    if dry_run:
+        _show_estimate(estimate)
+    elif scores is not None:
+        if json:
+            typer.echo(_json_table(scores))
         if not quiet:
-            _note(network.remarks)
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always", UserWarning)
-            scores = es.measure(
-                network.model,
-                source,
-                transformations=families,
-                layers=layers,
-                similarity=similarity,
-                strict=strict,
-                negative=negative,
-                fill=fill,
-                size=window,
-                alignment=alignment,
-                registration_images=registration_images,
-                subcell=subcell,
-                strides=told_strides,
-                layouts=_layouts(layouts or ()),
-                chance=not no_chance,
-                intervals=not no_intervals,
-                batch_size=batch_size,
-                device=device,
-                seed=seed,
-                progress=not quiet,
-                default_layers=network.layers,
-                pool=network.pool,
-            )
-        remarks = [*network.remarks, *dict.fromkeys(str(one.message) for one in told)]
-        if not quiet:
-            _note([*remarks[len(network.remarks) :], *_left_out(source)])
-        asked = {
-            "weights": weights, "size": size, "mean": mean, "std": std, "images": images, "limit": limit,
-            "workers": workers, "output": output, "force": force, "quiet": quiet, "json": json,
-        }  # fmt: skip
-        scores = _with_recipe(scores, network, source, remarks, asked)
-        scores.save(folder, force=force)
-    if json:
-        typer.echo(_json_table(scores))
-    if not quiet:
-        _show_scores(scores, folder, _tables(stderr=json))
-    elif not json:
-        typer.echo(folder)
+            _show_scores(scores, folder, _tables(stderr=json))
+        elif not json:
+            typer.echo(folder)
 
 
 @app.command()
@@ -859,6 +881,86 @@ def _as_path(model: str) -> str:
     return re.sub(r"[^\w.-]+", "-", PurePath(model).name).strip(".-")
 
 
+class _Run:
+    """One measurement from the command line: network and images loaded, scores written to a folder."""
+
+    def __init__(self, model: str, folder: Path, options: dict[str, Any], asked: dict[str, Any]) -> None:
+        from equiscope.data import open_images
+        from equiscope.functional.transformations import spans
+        from equiscope.models.loading import load_network
+
+        self.folder, self.asked = folder, asked
+        self.families: list[Family] = options["transformations"]
+        mean, std = _values("--mean", asked["mean"]), _values("--std", asked["std"])
+        self.network = load_network(
+            model, weights=asked["weights"], size=asked["size"], mean=mean, std=std, seed=options["seed"]
+        )
+        preprocessing, window = self.network.preprocessing, None
+        if options["fill"] == "crop":
+            larger = preprocessing.larger_by(*spans(self.families))
+            preprocessing, window = larger, preprocessing.size
+        self.source = open_images(
+            asked["images"], preprocessing, limit=asked["limit"], seed=options["seed"], workers=asked["workers"]
+        )
+        self.options = options | {
+            "size": window, "default_layers": self.network.layers, "pool": self.network.pool,
+        }  # fmt: skip
+
+    def estimate(self, device: str | None) -> "Estimate":
+        """What it would be of, and what it would take."""
+        import equiscope as es
+
+        _note(self.network.remarks)
+        return es.estimate(self.network.model, self.source, device=device, **self.options)
+
+    def measure(self, device: str | None, *, resume: bool, checkpoint_every: float) -> "Scores | None":
+        """The scores, written; None where they had been already, or where another process writes them."""
+        from torch.distributed import get_rank, is_initialized
+
+        import equiscope as es
+        from equiscope.folder import is_result
+
+        speaks = not is_initialized() or get_rank() == 0  # of several processes, the first
+        quiet = self.asked["quiet"] or not speaks
+        if resume and is_result(self.folder):
+            self._check_recipe()
+            _note([f"{self.folder} is done."] if speaks else [])
+            return None
+        _note([] if quiet else self.network.remarks)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", UserWarning)
+            scores = es.measure(
+                self.network.model, self.source, device=device, distributed=is_initialized(), progress=not quiet,
+                checkpoint=self.folder.with_name(f"{self.folder.name}.checkpoint"),
+                checkpoint_every=checkpoint_every, resume=resume, **self.options,
+            )  # fmt: skip
+        remarks = list(dict.fromkeys(str(one.message) for one in told))
+        _note([] if quiet else [*remarks, *_left_out(self.source)])
+        if not speaks:
+            return None
+        scores = _with_recipe(scores, self.network, self.source, [*self.network.remarks, *remarks], self.asked)
+        scores = replace(scores, manifest=scores.manifest | {"recipe": self._recipe()})
+        scores.save(self.folder, force=self.asked["force"])
+        return scores
+
+    def _recipe(self) -> str:
+        """A fingerprint of all that the scores depend on."""
+        families = [[family.name, *(one.name for one in family.transformations)] for family in self.families]
+        options = self.options | {"transformations": families}
+        told = [self.network.name, self.network.weights, self.source.description, options]
+        return sha256(dumps(told, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _check_recipe(self) -> None:
+        """ValueError where the folder's result was made by another recipe."""
+        from equiscope.folder import load
+
+        if load(self.folder).manifest.get("recipe") != self._recipe():
+            raise ValueError(
+                f"{self.folder} holds a result of other options, weights or data; give another --output, or --force "
+                "without --resume to replace it."
+            )
+
+
 def _with_recipe(
     scores: "Scores", network: "Network", source: "ImageSource", remarks: list[str], asked: dict[str, Any]
 ) -> "Scores":
@@ -878,6 +980,12 @@ def _with_recipe(
         "options": measured["options"] | asked,
     }
     return replace(scores, manifest=manifest | measured | manifest)
+
+
+def _show_estimate(estimate: "Estimate") -> None:
+    """What a measurement would be of, and what it would take."""
+    _show_layers(estimate.layers, _tables())
+    _tables().print(Text(estimate.told()), soft_wrap=True)
 
 
 def _note(remarks: Iterable[str]) -> None:

@@ -26,7 +26,7 @@ import torch
 from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 PHOTOGRAPHS = "photographs"
 
@@ -232,13 +232,18 @@ class ImageSource:
         return len(self._attempts)
 
     def __iter__(self) -> Iterator[Float[Tensor, "image channel height width"]]:
+        return self.part(0, None)
+
+    def part(self, start: int, stop: int | None) -> Iterator[Float[Tensor, "image channel height width"]]:
+        """Batches of the images from one place to another, of all it will try; the others are not read."""
+        places = range(len(self))[start:stop]
         # A list of its own for each iteration, which one that was abandoned half way cannot fill up.
         self.left_out = left_out = []
         self.waited = 0.0
         # Without a generator of its own, DataLoader draws from the global random state.
         loader = iter(
             DataLoader(
-                self._attempts,
+                Subset(self._attempts, places),
                 batch_size=self._batch,
                 num_workers=self._workers,
                 collate_fn=_separated,
@@ -246,17 +251,17 @@ class ImageSource:
             )
         )
         while True:
-            start = time.perf_counter()
+            began = time.perf_counter()
             images, unread = next(loader, (None, None))
-            self.waited += time.perf_counter() - start
+            self.waited += time.perf_counter() - began
             if unread is None:
                 break
             left_out += unread
             if images is not None:
                 yield images
-        if len(left_out) == len(self):
+        if len(left_out) == len(places) > 0:
             raise ValueError(
-                f"none of the {len(self)} images in {self.description['source']} could be read: "
+                f"none of the {len(places)} images in {self.description['source']} could be read: "
                 f"{left_out[0].name}: {left_out[0].reason}"
             )
 

@@ -76,6 +76,11 @@ def refuse_taken(folder: Path, *, force: bool = False) -> None:
         raise FileExistsError(f"{folder} exists and is not empty; give another folder, or force=True to write into it.")
 
 
+def is_result(folder: Path) -> bool:
+    """Whether a result lies in the folder."""
+    return (folder / MANIFEST).is_file()
+
+
 def load(folder: str | Path) -> Scores:
     """The `Scores` that were saved to a folder, every table equal to what was saved.
 

@@ -3,29 +3,35 @@
 import hashlib
 import platform
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equiscope.batches import Images, count_of, of_size, opened
+from equiscope.batches import Images, of_size, opened
+from equiscope.budget import Budget, budgeted
+from equiscope.checkpoint import Checkpoint, fingerprint
 from equiscope.functional.matching import NEGATIVES
 from equiscope.functional.similarity import SIMILARITIES
-from equiscope.functional.statistics import GROUPS
 from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Frame, Transformation, frame, known, shift
 from equiscope.models.features import called, left_as_found, reading, unwrapped
 from equiscope.models.layers import Layers, find_layers
 from equiscope.models.placement import floating_type, placed
 from equiscope.models.trace import failure, out_of_memory
-from equiscope.progress import Progress, shown
+from equiscope.processes import Processes
+from equiscope.progress import Progress, say, shown
+from equiscope.reader import Reader, content
 from equiscope.recording import ALIGNMENTS, LayerRecord, Recorder
-from equiscope.registration import LayerRegistration, Offset, registration_count
-from equiscope.scores import Scores, scored
+from equiscope.registration import LayerRegistration, Offset
+from equiscope.scores import Findings, Scores, scored
+from equiscope.streaming import State
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 def measure(
@@ -46,8 +52,14 @@ def measure(
     layouts: Mapping[str, str] | None = None,
     chance: bool = True,
     intervals: bool = True,
-    batch_size: int = 32,
+    memory: float | int | None = None,
+    batch_size: int | None = None,
     device: str | torch.device | None = None,
+    precision: str = "float32",
+    distributed: bool = False,
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float | int = 120,
+    resume: bool = False,
     seed: int = 0,
     progress: bool | Progress = False,
     default_layers: Sequence[str] | None = None,
@@ -78,8 +90,18 @@ def measure(
             "tokens:14x14+1" (rows, columns, tokens before).
         chance: whether to measure the chance level of each score, from images that do not belong together.
         intervals: whether to give 95 % intervals: bootstrap within images, jackknife over all of them.
-        batch_size: the most images, transformed ones included, in one forward pass (but two at least).
+        memory: the most GiB that the sums may take, which are 4 C^2 bytes for a layer of C channels, a transformation
+            and a group of the jackknife; it then has five groups instead of ten, or the images are gone over several
+            times, each time for some of the transformations. None: as much as they take.
+        batch_size: the most images, transformed ones included, in one forward pass (but two at least). None: 32 of
+            224 x 224 pixels, up to 256 of smaller ones.
         device: where to run; None: where the model is.
+        precision: of the forward pass: "float32", or "bfloat16" by autocast. All else is in float32 and float64.
+        distributed: share the images among the processes of torch.distributed's default group: each takes a run of
+            consecutive ones, and all return the scores of all. Every image must be readable.
+        checkpoint: a file for the running state; it is removed at the end.
+        checkpoint_every: seconds from one writing of it to the next.
+        resume: go on from the checkpoint where there is one. It must be of the same options, weights and images.
         seed: of the bootstrap.
         progress: True shows a bar on the terminal's error output; or an object of your own with `advance(images)`.
         default_layers: the network's own list of layers, in place of its blocks, as a catalogue gives it.
@@ -91,77 +113,206 @@ def measure(
     Raises:
         ValueError: in one sentence, where something given cannot be measured.
     """
-    known("similarity", similarity, SIMILARITIES)
-    known("negative", negative, NEGATIVES)
-    known("fill", fill, FILLS)
-    known("subcell", subcell, SUBCELLS)
-    known("alignment", alignment, ALIGNMENTS)
+    for name, value, values in (
+        ("similarity", similarity, SIMILARITIES), ("negative", negative, NEGATIVES), ("fill", fill, FILLS),
+        ("subcell", subcell, SUBCELLS), ("alignment", alignment, ALIGNMENTS), ("precision", precision, PRECISIONS),
+    ):  # fmt: skip
+        known(name, value, values)
+    _check_numbers(registration_images, memory, batch_size, checkpoint_every, seed)
     if size is not None and fill != "crop":
         raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
-    if registration_images < 8:
-        raise ValueError(f"registration_images={registration_images} is too few; give at least 8.")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size={batch_size!r} is not a positive whole number of images.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed={seed!r} must be a whole number between 0 and {2**32 - 1}.")
+    if resume and checkpoint is None:
+        raise ValueError("resume=True needs the checkpoint to go on from; give checkpoint=FILE.")
     families = _families(transformations)
     distinct = _distinct(families, fill, subcell)
     started = time.monotonic()
     begun = datetime.now(UTC)
 
+    processes = Processes.here() if distributed else Processes()
+
     with left_as_found(model), placed(model, device) as place:
         network = unwrapped(model)
         image_shape, batches = opened(images)
-        view = frame(image_shape[1:], _pair(size), distinct, crops=fill == "crop")
-        input_shape = (image_shape[0], view.height, view.width)
-        _check_size(input_shape, distinct)
-        found = find_layers(
-            network, input_shape, layers, default=default_layers, pool=pool, strides=strides, layouts=layouts
-        )
-        _check_strides(found, distinct)
-        run = _Run(network, view, place, batch_size)
-        with shown(progress, count_of(images)) as bar:
+        view, found, budget = _planned(
+            network, image_shape, distinct, fill=fill, size=size, layers=layers, default_layers=default_layers,
+            pool=pool, strides=strides, layouts=layouts, alignment=alignment, chance=chance, intervals=intervals,
+            memory=memory,
+        )  # fmt: skip
+        batch_size = batch_size or _batch_size(view)
+        run = _Run(network, view, place, batch_size, precision)
+        options = {
+            "similarity": similarity, "strict": strict, "negative": negative, "fill": fill, "subcell": subcell,
+            "strides": dict(strides or {}), "layouts": dict(layouts or {}), "layers": layers,
+            "alignment": alignment, "registration_images": registration_images, "size": size,
+            "transformations": {family.name: [t.name for t in family.transformations] for family in families},
+            "chance": chance, "intervals": intervals, "memory": memory, "batch_size": batch_size,
+            "device": str(place), "precision": precision, "distributed": distributed, "seed": seed,
+        }  # fmt: skip
+        weights = _digest(network)
+        if progress is True and processes.rank == 0:
+            say(budget.told())
+        reader = Reader(images, batches, processes)
+        saved = state = None
+        if checkpoint is not None:
+            reader.must_be_read_again("a checkpoint")
+            saved = Checkpoint(
+                _of_process(Path(checkpoint), processes),
+                fingerprint(options, weights, reader.looks, [layer.name for layer in found.measured], processes),
+                checkpoint_every,
+            )
+            state = saved.load() if resume else None
+        with shown(progress if processes.rank == 0 else False, reader.total(len(budget.passes))) as bar:
             centres: dict[str, Mapping[str, Offset | None]] = {}
-            registered = 0
-            if alignment == "registered":
-                few, batches = _first(batches, registration_images)
-                centres, registered = _centres(run, few, distinct, found, bar), sum(len(batch) for batch in few)
-            records = {
-                layer.name: LayerRecord(
-                    layer, distinct, similarity=similarity, negative=negative, strict=strict, chance=chance,
-                    groups=GROUPS if intervals else 1, device=place, offsets=centres.get(layer.name),
-                )
-                for layer in found.measured
-            }  # fmt: skip
-            recorder = Recorder(records)
-            run(batches, distinct, found, recorder, bar)
+            if state is not None:
+                reader.registered, centres = state["registered"], state["centres"]
+            elif alignment == "registered":
+                few = reader.to_register_on(registration_images)
+                centres = _centres(run, few, distinct, found, bar)
+            findings, count = _findings(
+                run, reader, budget, found, centres, saved, state, bar,
+                similarity=similarity, negative=negative, strict=strict, intervals=intervals,
+            )  # fmt: skip
 
-    options = {
-        "similarity": similarity, "strict": strict, "negative": negative, "fill": fill, "subcell": subcell,
-        "strides": dict(strides or {}), "layouts": dict(layouts or {}), "layers": layers,
-        "alignment": alignment, "registration_images": registration_images, "size": size,
-        "transformations": {family.name: [t.name for t in family.transformations] for family in families},
-        "chance": chance, "intervals": intervals, "batch_size": batch_size, "device": str(place), "seed": seed,
-    }  # fmt: skip
     manifest = {
         "model": type(network).__name__,
-        "weights": {"source": "the model's own", "sha256": _digest(network)},
+        "weights": {"source": "the model's own", "sha256": weights},
         "data": {"kind": type(images).__name__},
         "preprocessing": "as the images were given",
         "images_left_out": [],
-        "images": recorder.images,
-        "images_registered_on": registered,
+        "images": count,
+        "images_registered_on": reader.registered,
+        "resumed_at": None if state is None else state["done"],
         "image_shape": list(image_shape),
         "options": options,
+        "sums": {"bytes": budget.bytes, "groups": budget.groups, "passes": len(budget.passes)},
+        "processes": processes.count,
         "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
         "versions": _versions(),
         "started": begun.isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 3),
+        "waited_for_images": round(reader.waited / max(time.monotonic() - started, 1e-9), 4),
     }
-    return scored(
-        list(records.values()), families, recorder.images,
+    scores = scored(
+        list(findings.values()), families, count,
         negative=negative, intervals=intervals, seed=seed, manifest=manifest,
     )  # fmt: skip
+    if saved is not None:
+        saved.remove()
+    return scores
+
+
+def planned(
+    model: nn.Module, images: Images, *, transformations: Any, fill: str = "zero", subcell: str = "linear",
+    **options: Any,
+) -> tuple[Layers, Budget]:  # fmt: skip
+    """The layers that `measure` with these arguments would measure, and the budget of its sums."""
+    distinct = _distinct(_families(transformations), fill, subcell)
+    names = (
+        "size", "layers", "default_layers", "pool", "strides", "layouts", "alignment", "chance", "intervals", "memory",
+    )  # fmt: skip
+    default: dict[str, Any] = dict.fromkeys(names) | {"alignment": "array", "chance": True, "intervals": True}
+    chosen = default | {name: value for name, value in options.items() if name in names}
+    with left_as_found(model):
+        _, found, budget = _planned(unwrapped(model), opened(images)[0], distinct, fill=fill, **chosen)
+    return found, budget
+
+
+def _planned(
+    network: nn.Module,
+    image_shape: tuple[int, int, int],
+    transformations: Sequence[Transformation],
+    *,
+    fill: str,
+    size: int | tuple[int, int] | None,
+    layers: str | Sequence[str] | None,
+    default_layers: Sequence[str] | None,
+    pool: str | None,
+    strides: Mapping[str, int | tuple[int, int]] | None,
+    layouts: Mapping[str, str] | None,
+    alignment: str,
+    chance: bool,
+    intervals: bool,
+    memory: float | int | None,
+) -> tuple[Frame, Layers, Budget]:
+    """What the network will see, which of its layers are measured, and what their sums take."""
+    view = frame(image_shape[1:], _pair(size), transformations, crops=fill == "crop")
+    input_shape = (image_shape[0], view.height, view.width)
+    _check_size(input_shape, transformations)
+    found = find_layers(
+        network, input_shape, layers, default=default_layers, pool=pool, strides=strides, layouts=layouts
+    )
+    _check_strides(found, transformations)
+    budget = budgeted(
+        found.measured, transformations, registered=alignment == "registered", chance=chance, intervals=intervals,
+        memory=memory,
+    )  # fmt: skip
+    return view, found, budget
+
+
+def _findings(
+    run: "_Run",
+    reader: "Reader",
+    budget: Budget,
+    found: Layers,
+    centres: Mapping[str, Mapping[str, Offset | None]],
+    saved: Checkpoint | None,
+    state: State | None,
+    bar: Progress,
+    *,
+    similarity: str,
+    negative: str,
+    strict: bool,
+    intervals: bool,
+) -> tuple[dict[str, Findings], int]:
+    """What every layer's records come to, pass by pass over the images, and how many images that is of."""
+    by_name = {layer.name: layer for layer in found.measured}
+    findings: dict[str, Findings] = {}
+    number, done = 0, 0
+    if state is not None:
+        findings = {name: Findings.from_state(by_name[name], one) for name, one in state["findings"].items()}
+        number, done = state["pass"], state["done"]
+        bar.advance(done + number * (reader.share or 0))
+    for place, chosen in enumerate(budget.passes):
+        if place < number:
+            continue
+        records = {
+            layer.name: LayerRecord(
+                layer, chosen, similarity=similarity, negative=negative, strict=strict, chance=budget.chance,
+                groups=budget.groups, device=run.place, offsets=centres.get(layer.name),
+            )
+            for layer in found.measured
+        }  # fmt: skip
+        if state is not None and place == number and done:
+            for name, record in records.items():
+                record.restore(state["records"][name])
+        start = done if place == number else 0
+        recorder = Recorder(records, reader.begin + start)
+
+        def save(
+            place: int = place, records: Mapping[str, LayerRecord] = records, recorder: Recorder = recorder
+        ) -> None:
+            if saved is not None:
+                saved.save_if_due(
+                    lambda: {
+                        "pass": place,
+                        "done": recorder.images - reader.begin,
+                        "registered": reader.registered,
+                        "centres": dict(centres),
+                        "findings": {name: one.state() for name, one in findings.items()},
+                        "records": {name: record.state() for name, record in records.items()},
+                    }
+                )
+
+        before, batches = reader.images_from(start)
+        run(batches, chosen, found, recorder, bar, before=before, after=save)
+        reader.check_all_readable()
+        count = reader.total_of(recorder.images - reader.begin)
+        for name, record in records.items():
+            if reader.processes.count > 1:
+                record.joined_across(reader.processes)
+            one = Findings.of(record, count, negative=negative, intervals=intervals)
+            findings[name] = findings[name].joined(one) if name in findings else one
+    return findings, count
 
 
 @dataclass(frozen=True)
@@ -172,6 +323,7 @@ class _Run:
     view: Frame
     place: torch.device
     batch_size: int
+    precision: str
 
     def __call__(
         self,
@@ -180,10 +332,16 @@ class _Run:
         found: Layers,
         recorder: Recorder,
         bar: Progress,
+        *,
+        before: Tensor | None = None,
+        after: Callable[[], None] = lambda: None,
     ) -> None:
+        """Go over the images; `before` is the one before the first, `after` is called after each batch."""
         plan = _plan(transformations, self.batch_size)
         sources = {layer.name: layer.source for layer in found.measured}
         with reading(self.network, sources, recorder.receive):
+            if before is not None:
+                self._look_at(before, recorder)
             for batch in of_size(batches, max(1, self.batch_size // (1 + len(plan[0])))):
                 images = batch.to(self.place, floating_type(self.network))
                 for chosen in plan:
@@ -192,11 +350,23 @@ class _Run:
                     self._forward(torch.cat([self.view.still(images), *turned]), recorder)
                 recorder.next_images()
                 bar.advance(len(images))
+                after()
+
+    def _look_at(self, image: Tensor, recorder: Recorder) -> None:
+        """Let the recorder have the image before the next, twice, for a network may not take one alone."""
+        twice = image.to(self.place, floating_type(self.network)).repeat(2, 1, 1, 1)
+        recorder.images -= 2
+        recorder.expect(2, (), first=False)
+        self._forward(self.view.still(twice), recorder)
+        recorder.next_images()
 
     def _forward(self, images: Tensor, recorder: Recorder) -> None:
         """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
+        lower = self.precision == "bfloat16"
         try:
-            called(self.network, images)
+            with torch.autocast(self.place.type, torch.bfloat16, enabled=lower):
+                called(self.network, images)
+            recorder.check()
         except Exception as error:  # the user's network may raise anything
             if recorder.error is None and out_of_memory(error):
                 raise
@@ -215,18 +385,27 @@ def _centres(
     return {name: registration.offsets() for name, registration in registrations.items()}
 
 
+def _check_numbers(
+    registration_images: int,
+    memory: float | int | None,
+    batch_size: int | None,
+    checkpoint_every: float | int,
+    seed: int,
+) -> None:
+    if registration_images < 8:
+        raise ValueError(f"registration_images={registration_images} is too few; give at least 8.")
+    if memory is not None and not memory > 0:
+        raise ValueError(f"memory={memory!r} must be GiB, more than 0.")
+    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
+        raise ValueError(f"batch_size={batch_size!r} is not a positive whole number of images.")
+    if not checkpoint_every >= 0:
+        raise ValueError(f"checkpoint_every={checkpoint_every!r} must be seconds, 0 or more.")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed={seed!r} must be a whole number between 0 and {2**32 - 1}.")
+
+
 def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
     return (size, size) if isinstance(size, int) else size
-
-
-def _first(batches: Iterator[Tensor], asked: int) -> tuple[list[Tensor], Iterator[Tensor]]:
-    """The images to register on, and the rest."""
-    ahead: list[Tensor] = []
-    while sum(len(batch) for batch in ahead) < 2 * asked and (batch := next(batches, None)) is not None:
-        ahead.append(batch)
-    joined = torch.cat(ahead)
-    count = registration_count(len(joined), asked)
-    return [joined[:count]], chain([joined[count:]], batches)
 
 
 def _families(transformations: Family | Transformation | Sequence[Any]) -> list[Family]:
@@ -296,13 +475,23 @@ def _check_strides(found: Layers, transformations: Sequence[Transformation]) -> 
             )
 
 
+def _batch_size(view: Frame) -> int:
+    """Images in a forward pass: 32 of 224 x 224 pixels, more of smaller ones."""
+    return max(32, min(256, 32 * 224**2 // (view.height * view.width)))
+
+
+def _of_process(file: Path, processes: Processes) -> Path:
+    """The checkpoint of one process."""
+    return file if processes.count == 1 else file.with_name(f"{file.name}.{processes.rank}-of-{processes.count}")
+
+
 def _digest(network: nn.Module) -> str:
     """The SHA-256 of the network's weights: every name and value of its state, in order."""
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         digest.update(name.encode())
         if isinstance(value, Tensor):
-            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+            digest.update(content(value))
     return digest.hexdigest()
 
 

@@ -25,6 +25,11 @@ class Silent:
         """Say nothing."""
 
 
+def say(text: str) -> None:
+    """A line on the terminal's error output."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
 class _Rate(ProgressColumn):
     """Images a second."""
 

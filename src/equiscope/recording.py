@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from math import log2
+from math import isfinite, log2
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 from equiscope.functional.similarity import Side, referred, side
 from equiscope.functional.transformations import Transformation, about
 from equiscope.models.layers import Layer
-from equiscope.streaming import ChannelSpread, PairMemory
+from equiscope.processes import Processes
+from equiscope.streaming import ChannelSpread, PairMemory, PairSums, State
 
 SMALLEST, LARGEST = 1e-9, 1e9  # features between which squares, and sums of them, are safe in float32
 ALIGNMENTS = ("array", "registered")
@@ -39,11 +40,12 @@ class Record(Protocol):
 class Recorder:
     """The records of all layers, and what the network is being given while they are made."""
 
-    def __init__(self, records: Mapping[str, Record]) -> None:
+    def __init__(self, records: Mapping[str, Record], start: int = 0) -> None:
         self.records = records
-        self.images = 0  # done
+        self.images = start  # the place of the next image in the data set
         self.error: ValueError | None = None  # of ours, raised while the network was running
         self._scales: dict[str, float] = {}  # of each layer's features, fixed by the first ones
+        self._totals: dict[str, Tensor] = {}  # of each layer's features, by image of the forward pass
         self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
 
     def expect(self, images: int, chosen: Sequence[Transformation], *, first: bool) -> None:
@@ -57,18 +59,37 @@ class Recorder:
         """Take in one layer's features of the forward pass."""
         images, chosen, first = self._given
         try:
-            record = self.records[layer]
-            maps = stacked_maps(record.layer, features, images, self.images, chosen)
-            if layer not in self._scales:
-                self._scales[layer] = scale_of(maps)
-            scale = self._scales[layer]
-            record.add(maps if scale == 1 else maps * scale, images, self.images, chosen, first)
+            with torch.autocast(features.device.type, enabled=False):
+                record = self.records[layer]
+                maps = stacked_maps(record.layer, features, images, chosen)
+                if layer not in self._scales:
+                    self._scales[layer] = scale_of(maps)
+                maps = maps if self._scales[layer] == 1 else maps * self._scales[layer]
+                self._totals[layer] = maps.flatten(1).sum(1)
+                record.add(maps, images, self.images, chosen, first)
         except ValueError as error:
             self.error = error
             raise
         except Exception as error:  # a transformation of the user's may raise anything
             self.error = ValueError(f"Layer {layer} cannot be measured: {type(error).__name__}: {error}")
             raise self.error from error
+
+    def check(self) -> None:
+        """ValueError where a layer's features of the forward pass hold NaN or infinity.
+
+        All layers at once, so that an accelerator stops once a forward pass and not once a layer.
+        """
+        images, _, _ = self._given
+        if not self._totals:
+            return
+        finite = torch.stack(list(self._totals.values())).isfinite()
+        if not finite.all():
+            layer, image = (~finite).nonzero()[0].tolist()
+            raise ValueError(
+                f"Layer {list(self._totals)[layer]} gives NaN or infinity for image {self.images + image % images} "
+                "(counted from 0); check the network's weights and the images' preprocessing."
+            )
+        self._totals.clear()
 
     def next_images(self) -> None:
         """Leave these images for the next ones."""
@@ -120,7 +141,7 @@ class LayerRecord:
 
     def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass, as a `Record` does."""
-        passes = maps.unflatten(0, (1 + len(chosen), images))
+        passes = maps.reshape(1 + len(chosen), images, *maps.shape[1:])
         at_once = images if maps.device.type != "cpu" else max(1, AT_ONCE // maps[0].numel())
         before = self._last
         for some in range(0, images, at_once):
@@ -153,10 +174,25 @@ class LayerRecord:
         """Make the last of these images the one before the next."""
         self._last = self._newest
 
-    def join(self) -> None:
-        """Remember what waits."""
-        for memory in (*self.matched.values(), *self.mismatched.values()):
-            memory.join()
+    def joined_across(self, processes: Processes) -> None:
+        """Join what all processes remember, in each of them."""
+        for memory in self._memories().values():
+            memory.joined_across(processes)
+
+    def state(self) -> State:
+        """All that is remembered, but for the image before."""
+        return {name: memory.state() for name, memory in self._memories().items()}
+
+    def restore(self, state: State) -> None:
+        """Remember what a `state` holds."""
+        for name, memory in self._memories().items():
+            memory.restore(state[name])
+
+    def _memories(self) -> dict[str, PairMemory | PairSums]:
+        named: dict[str, PairMemory | PairSums] = {"spread": self.spread.sums}
+        for kind, memories in (("matched", self.matched), ("mismatched", self.mismatched)):
+            named |= {f"{kind} {name} {alignment}": memory for (name, alignment), memory in memories.items()}
+        return named
 
     def _match(
         self, key: tuple[str, str], transformation: Transformation | None, turned: "_Taken", still: "_Taken", start: int
@@ -249,8 +285,12 @@ class _Taken:
         return _Taken(self.maps.clone(), self.values.clone(), self.reference.clone(), self.similarity)
 
     def followed_by(self, other: "_Taken") -> "_Taken":
-        pairs = ((self.maps, other.maps), (self.values, other.values), (self.reference, other.reference))
-        return _Taken(*(torch.cat(pair) for pair in pairs), self.similarity)
+        return _Taken(
+            torch.cat((self.maps, other.maps)),
+            torch.cat((self.values, other.values)),
+            torch.cat((self.reference, other.reference)),
+            self.similarity,
+        )
 
 
 def scale_of(maps: Tensor) -> float:
@@ -262,13 +302,13 @@ def scale_of(maps: Tensor) -> float:
     (1.0, 8.271806125530277e-25)
     """
     largest = float(maps.abs().max()) if maps.numel() else 0.0
-    if largest == 0 or SMALLEST < largest < LARGEST:
+    if largest == 0 or not isfinite(largest) or SMALLEST < largest < LARGEST:
         return 1.0
     return 2.0 ** -round(log2(largest))
 
 
 def stacked_maps(
-    layer: Layer, features: Tensor, images: int, start: int, chosen: Sequence[Transformation]
+    layer: Layer, features: Tensor, images: int, chosen: Sequence[Transformation]
 ) -> Float[Tensor, "image channel row column"]:
     """A layer's features as maps in float32: of some images, then of the same under each chosen transformation."""
     maps = layer.maps(features).float()
@@ -276,12 +316,6 @@ def stacked_maps(
         raise ValueError(
             f"Layer {layer.name} gave features for {len(maps)} images where the network was given "
             f"{images * (1 + len(chosen))}; its first axis is not the image."
-        )
-    if not maps.sum().isfinite() and not maps.isfinite().all():
-        bad = int((~maps.flatten(1).isfinite().all(1)).nonzero()[0])
-        raise ValueError(
-            f"Layer {layer.name} gives NaN or infinity for image {start + bad % images} (counted from 0); "
-            "check the network's weights and the images' preprocessing."
         )
     return maps
 

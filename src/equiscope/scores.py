@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 from equiscope.functional.statistics import (
     LEAST_IMAGES,
@@ -20,9 +22,9 @@ from equiscope.functional.statistics import (
     resampled_means,
 )
 from equiscope.functional.transformations import Family
-from equiscope.models.layers import PARTS
+from equiscope.models.layers import PARTS, Layer
 from equiscope.recording import ALIGNMENTS, LayerRecord
-from equiscope.streaming import PairMemory
+from equiscope.streaming import PairMemory, State
 
 MEASURES = ("invariance", "equivariance")
 SCOPES = ("dataset", "image")
@@ -136,8 +138,68 @@ def _mean_row(rows: Sequence[_Row], scope: str) -> _Row:
     )
 
 
+@dataclass
+class Findings:
+    """What a layer's records have come to under some transformations; small, and all that is left of the records."""
+
+    layer: Layer
+    dead: int  # channels that are constant over all images
+    offsets: dict[str, tuple[float, float]]  # registered, by transformation
+    rows: dict[tuple[str, str, str, str], _Row]  # by transformation, measure, scope and alignment
+    channels: dict[tuple[str, str, str], dict[str, Array]]  # by transformation, scope and alignment
+
+    @classmethod
+    def of(cls, record: LayerRecord, images: int, *, negative: str, intervals: bool) -> "Findings":
+        """What a record of so many images comes to."""
+        found = cls(record.layer, record.spread.dead(), {}, {}, {})
+        found.offsets = {name: offset for name, offset in (record.offsets or {}).items() if offset}
+        for (name, alignment), memory in record.matched.items():
+            other = record.mismatched.get((name, alignment))
+            rows, channels = _transformation_rows(memory, other, images, negative, intervals and images >= LEAST_IMAGES)
+            found.rows |= {(name, *key, alignment): row for key, row in rows.items()}
+            found.channels |= {(name, scope, alignment): columns for scope, columns in channels.items()}
+        return found
+
+    def joined(self, other: "Findings") -> "Findings":
+        """The same layer's findings under further transformations added."""
+        return Findings(
+            self.layer, self.dead, self.offsets | other.offsets, self.rows | other.rows, self.channels | other.channels
+        )
+
+    def state(self) -> State:
+        """All of it but the layer, as tensors and numbers."""
+        return {
+            "dead": self.dead,
+            "offsets": self.offsets,
+            "rows": {key: _as_tensors(vars(row)) for key, row in self.rows.items()},
+            "channels": {key: _as_tensors(columns) for key, columns in self.channels.items()},
+        }
+
+    @classmethod
+    def from_state(cls, layer: Layer, state: State) -> "Findings":
+        """The findings that a `state` holds."""
+        return cls(
+            layer,
+            state["dead"],
+            state["offsets"],
+            {key: _Row(**_as_arrays(row)) for key, row in state["rows"].items()},
+            {key: _as_arrays(columns) for key, columns in state["channels"].items()},
+        )
+
+
+def _as_tensors(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+        for name, value in values.items()
+    }
+
+
+def _as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.numpy() if isinstance(value, Tensor) else value for name, value in values.items()}
+
+
 def scored(
-    records: Sequence[LayerRecord],
+    findings: Sequence[Findings],
     families: Sequence[Family],
     images: int,
     *,
@@ -146,34 +208,30 @@ def scored(
     seed: int,
     manifest: dict[str, Any],
 ) -> Scores:
-    """The scores that the records of all layers add up to."""
+    """The scores that the findings of all layers add up to."""
     rows: dict[Key, _Row] = {}
     offsets: dict[tuple[str, str], tuple[float, float]] = {}  # of a layer under a transformation, registered
     channels: list[tuple[dict[str, str], dict[str, Any]]] = []
-    for record in records:
-        layer = record.layer.name
-        offsets.update({(layer, name): offset for name, offset in (record.offsets or {}).items() if offset})
-        for (name, alignment), memory in record.matched.items():
-            found, of_channels = _transformation_rows(
-                memory, record.mismatched.get((name, alignment)), images, negative, intervals and images >= LEAST_IMAGES
+    for found in findings:
+        layer = found.layer.name
+        offsets |= {(layer, name): offset for name, offset in found.offsets.items()}
+        rows |= {(layer, *key): row for key, row in found.rows.items()}
+        channels.extend(
+            (
+                {"layer": layer, "transformation": name, "scope": scope, "alignment": alignment},
+                {"channel": np.arange(found.layer.channels), **columns},
             )
-            rows.update({(layer, name, *key, alignment): row for key, row in found.items()})
-            channels.extend(
-                (
-                    {"layer": layer, "transformation": name, "scope": scope, "alignment": alignment},
-                    {"channel": np.arange(record.layer.channels), **columns},
-                )
-                for scope, columns in of_channels.items()
-            )
-        rows.update(_family_rows(layer, rows, _with_rows_of_their_own(families)))
-    parts = {record.layer.name: record.layer.part for record in records}
+            for (name, scope, alignment), columns in found.channels.items()
+        )
+        rows |= _family_rows(layer, rows, _with_rows_of_their_own(families))
+    parts = {found.layer.name: found.layer.part for found in findings}
     counts = resample_counts(images, seed) if intervals and images > 1 else None
     resampled = _resampled(rows, counts)
     return Scores(
         scores=_score_table(rows, parts, offsets, resampled, negative),
         parts=_part_table(rows, parts, resampled, negative),
         channels=_channel_table(channels),
-        layers=_layer_table(records),
+        layers=_layer_table(findings),
         replicates=_replicate_table(rows),
         manifest=manifest,
     )
@@ -198,7 +256,7 @@ def _transformation_rows(
 ) -> tuple[dict[tuple[str, str], _Row], dict[str, dict[str, Any]]]:
     """Both measures' rows in both scopes, and the columns of the channel table in both scopes."""
     memory.join()
-    if mismatched is not None:
+    if mismatched:
         mismatched.join()
     whole, *left_out = _over_all_images(memory, negative, jackknife)
     other = _over_all_images(mismatched, negative, False)[0] if mismatched else None
@@ -393,19 +451,19 @@ def _labelled(blocks: Sequence[tuple[dict[str, str], dict[str, Any]]]) -> pd.Dat
     return pd.DataFrame(table)
 
 
-def _layer_table(records: Sequence[LayerRecord]) -> pd.DataFrame:
+def _layer_table(findings: Sequence[Findings]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "layer": record.layer.name,
+            "layer": found.layer.name,
             "index": index,
-            "part": record.layer.part,
-            "type": record.layer.type,
-            "channels": record.layer.channels,
-            "height": record.layer.height,
-            "width": record.layer.width,
-            "stride_y": record.layer.stride[0] if record.layer.stride else None,
-            "stride_x": record.layer.stride[1] if record.layer.stride else None,
-            "dead": record.spread.dead(),
+            "part": found.layer.part,
+            "type": found.layer.type,
+            "channels": found.layer.channels,
+            "height": found.layer.height,
+            "width": found.layer.width,
+            "stride_y": found.layer.stride[0] if found.layer.stride else None,
+            "stride_x": found.layer.stride[1] if found.layer.stride else None,
+            "dead": found.dead,
         }
-        for index, record in enumerate(records)
+        for index, found in enumerate(findings)
     ).astype({"stride_y": "Int64", "stride_x": "Int64"})

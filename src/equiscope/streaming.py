@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,10 @@ from torch import Tensor
 from equiscope.functional.matching import Matches, bounded, matched, strongest
 from equiscope.functional.similarity import Centring, Side, norm
 from equiscope.functional.statistics import defined_mean
+from equiscope.processes import Processes
+
+State = dict[str, Any]  # of tensors, numbers, and more of these: what `torch.load` reads without running anything
+SUMS = ("count", "turned_mean", "expected_mean", "turned_square", "expected_square", "product")
 
 LEAST_SAMPLES = 4  # of a correlation over all images
 LEAST_CELLS = 9  # of a correlation within one image
@@ -97,9 +102,34 @@ class PairSums:
             product = torch.zeros(self.product.shape, dtype=torch.float64).index_add_(0, groups, turned * expected)
             self.product += product.to(self.product)
             return
-        for group in groups.unique().tolist():
+        for group in sorted(set(groups.tolist())):
             rows = groups == group
             self.product[group].addmm_(turned[rows].T.to(self.product), expected[rows].to(self.product))
+
+    def joined_across(self, processes: Processes) -> None:
+        """Join the sums of all processes, in each of them."""
+        self.join()
+        count = processes.total(self.count)
+        off = []
+        for mean, square in ((self.turned_mean, self.turned_square), (self.expected_mean, self.expected_square)):
+            joint = processes.total(self.count[:, None] * mean) / count.clamp(min=1)[:, None]
+            off.append(self.count.sqrt()[:, None] * (mean - joint))
+            square.copy_(processes.total(square + off[-1].square()))
+            mean.copy_(joint)
+        self._add_products(off[0], off[1], torch.arange(len(count)))
+        for of_group in self.product:  # one at a time, for they are large
+            of_group.copy_(processes.total(of_group))
+        self.count = count
+
+    def state(self) -> State:
+        """All that is remembered."""
+        self.join()
+        return {name: getattr(self, name) for name in SUMS}
+
+    def restore(self, state: State) -> None:
+        """Remember what a `state` holds."""
+        for name in SUMS:
+            getattr(self, name).copy_(state[name])
 
     def moments(self, without: int | None = None) -> Moments:
         """Of the images of all groups, or of all but one, by Chan's rule."""
@@ -114,7 +144,8 @@ class PairSums:
             turned_mean,
             expected_mean,
             self.turned_square[groups].sum(0) + (count * (self.turned_mean[groups] - turned_mean).square()).sum(0),
-            self.expected_square[groups].sum(0) + (count * (self.expected_mean[groups] - expected_mean).square()).sum(0),
+            self.expected_square[groups].sum(0)
+            + (count * (self.expected_mean[groups] - expected_mean).square()).sum(0),
         )
 
     def matches(self, negative: str, *, left_out: bool = False) -> list[Matches]:
@@ -132,10 +163,11 @@ class PairSums:
                     scaled.abs_()
                 own = scaled.diagonal(top).clone()
                 part.append((own, *strongest(scaled.masked_fill_(expected_norm.isnan(), -torch.inf))))
-        return [
-            matched(*(torch.cat(column)[None] for column in zip(*part, strict=True)), turned_norm[None], negative)
-            for part, (turned_norm, _) in zip(parts, norms, strict=True)
-        ]
+        found = []
+        for part, (turned_norm, _) in zip(parts, norms, strict=True):
+            own, best, partner = (torch.cat(column)[None] for column in zip(*part, strict=True))
+            found.append(matched(own, best, partner, turned_norm[None], negative))
+        return found
 
     def own_similarities(self, negative: str, *, left_out: bool = False) -> list[Float[Tensor, "channel"]]:
         """Every channel's similarity with itself, from sums that hold nothing else, over the same images."""
@@ -209,10 +241,43 @@ class ImageMemory:
 
     def _count_partners(self, partner: Int[np.ndarray, "image channel"]) -> None:
         seen = (np.arange(self.channels) * self.channels + partner)[partner >= 0]
-        pairs, place = np.unique(np.concatenate([self._pairs, seen]), return_inverse=True)
-        counts = np.concatenate([self._counts, np.ones(len(seen), dtype=np.int64)])
-        self._pairs = pairs
-        self._counts = np.bincount(place, counts, minlength=len(pairs)).astype(np.int64)
+        self._add_counts(seen, np.ones(len(seen), dtype=np.int64))
+
+    def _add_counts(self, pairs: Int[np.ndarray, "pair"], counts: Int[np.ndarray, "pair"], fresh: bool = False) -> None:
+        """Add how often pairs were seen to how often they were before (`fresh`: to nothing)."""
+        known, place = np.unique(pairs if fresh else np.concatenate([self._pairs, pairs]), return_inverse=True)
+        counts = counts if fresh else np.concatenate([self._counts, counts])
+        self._pairs = known
+        self._counts = np.bincount(place, counts, minlength=len(known)).astype(np.int64)
+
+    def joined_across(self, processes: Processes) -> None:
+        """Join what all processes remember, in each of them; the images come in the order of the processes."""
+        parts = processes.gathered(self.state())
+        self._means = [mean for part in parts for mean in [tuple(part["means"])] if mean[0].numel()]
+        self._sums = torch.stack([part["sums"] for part in parts]).sum(0)
+        self._defined = torch.stack([part["defined"] for part in parts]).sum(0)
+        self._images = sum(part["images"] for part in parts)
+        pairs = np.concatenate([part["pairs"].numpy() for part in parts])
+        counts = np.concatenate([part["counts"].numpy() for part in parts])
+        self._add_counts(pairs, counts, fresh=True)
+
+    def state(self) -> State:
+        """All that is remembered."""
+        columns = list(zip(*self._means, strict=True)) or [(torch.empty(0, dtype=torch.float64),)] * 2
+        return {
+            "means": [torch.cat(column) for column in columns],
+            "sums": self._sums,
+            "defined": self._defined,
+            "images": self._images,
+            "pairs": torch.from_numpy(self._pairs),
+            "counts": torch.from_numpy(self._counts),
+        }
+
+    def restore(self, state: State) -> None:
+        """Remember what a `state` holds."""
+        self._means = [tuple(state["means"])] if state["means"][0].numel() else []
+        self._sums, self._defined, self._images = state["sums"], state["defined"], state["images"]
+        self._pairs, self._counts = state["pairs"].numpy(), state["counts"].numpy()
 
     def _most_frequent_partners(self) -> Int[np.ndarray, "channel"]:
         partner = np.full(self.channels, -1, dtype=np.int64)
@@ -283,6 +348,26 @@ class PairMemory:
         """Take in images of which no cell is valid; under `strict` they still have a similarity of their own."""
         nothing = torch.zeros(len(groups), self.channels, device=self.device)
         self._hold(Centring(nothing, nothing, nothing, 0), *self._nothing(len(groups)), own, groups)
+
+    def joined_across(self, processes: Processes) -> None:
+        """Join what all processes remember, in each of them."""
+        self.join()
+        for part in self._parts().values():
+            part.joined_across(processes)
+
+    def state(self) -> State:
+        """All that is remembered."""
+        self.join()
+        return {name: part.state() for name, part in self._parts().items()}
+
+    def restore(self, state: State) -> None:
+        """Remember what a `state` holds."""
+        for name, part in self._parts().items():
+            part.restore(state[name])
+
+    def _parts(self) -> dict[str, PairSums | ImageMemory]:
+        parts: dict[str, PairSums | ImageMemory] = {"sums": self.sums, "within": self.within}
+        return parts if self.own_sums is None else parts | {"own_sums": self.own_sums}
 
     def join(self) -> None:
         """Remember what waits."""
@@ -404,13 +489,13 @@ class ChannelSpread:
     """Which channels are the same everywhere, in every image: the dead ones."""
 
     def __init__(self, channels: int) -> None:
-        self._sums = PairSums(1, channels, own=True)
+        self.sums = PairSums(1, channels, own=True)
 
     def add(self, still: Centring) -> None:
         """Take in images."""
-        self._sums.add(still, still, [0] * len(still.rest))
+        self.sums.add(still, still, [0] * len(still.rest))
 
     def dead(self) -> int:
         """How many channels are constant over all images."""
-        total = self._sums.moments()
+        total = self.sums.moments()
         return int(norm(total.turned_square, total.turned_mean, total.count, 0).isnan().sum())

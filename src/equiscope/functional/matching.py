@@ -81,7 +81,7 @@ def strongest(
     if block == channels or similarity.device.type != "cpu":
         found = similarity.max(-1)
         return found.values, found.indices
-    blocks = similarity.unflatten(-1, (-1, block))
+    blocks = similarity.reshape(*similarity.shape[:-1], -1, block)
     best, place = blocks.amax(-1).max(-1)
     chosen = blocks.gather(-2, place[..., None, None].expand(*place.shape, 1, block)).squeeze(-2)
     return best, place * block + chosen.max(-1).indices

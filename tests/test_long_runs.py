@@ -1,0 +1,218 @@
+"""Memory within bounds, several processes, and runs that are killed: the scores stay those of one plain run."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import equiscope as es
+from equiscope.models.cifar_resnet import cifar_resnet
+from equiscope.progress import Progress
+
+FAMILIES = [es.rotations(), es.shifts([1, 3])]
+KEYS = ["layer", "transformation", "measure", "scope", "alignment"]
+TOLERANCE = 2e-6
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    return cifar_resnet(8).eval()
+
+
+@pytest.fixture(scope="module")
+def images():
+    noise = torch.randn(47, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    return torch.nn.functional.avg_pool2d(noise, 3, 1, 1)
+
+
+def assert_same(found, expected, *, intervals=True):
+    for table, keys in (("scores", KEYS), ("parts", ["part", *KEYS[1:]]), ("channels", None), ("layers", None)):
+        one, other = getattr(found, table), getattr(expected, table)
+        if keys:
+            one, other = (table.sort_values(keys).reset_index(drop=True) for table in (one, other))
+        assert list(one.columns) == list(other.columns) and len(one) == len(other)
+        for column in one:
+            if not intervals and ("low" in column or "high" in column):
+                continue
+            if column == "partner":  # of two within float noise, either
+                continue
+            if pd.api.types.is_numeric_dtype(one[column]):
+                np.testing.assert_allclose(
+                    one[column].to_numpy(float), other[column].to_numpy(float), atol=TOLERANCE, rtol=0, err_msg=column
+                )
+            else:
+                assert one[column].equals(other[column]), column
+
+
+@pytest.mark.parametrize("alignment", ["array", "registered"])
+def test_little_memory_takes_fewer_groups_then_several_passes_and_gives_the_same_scores(network, images, alignment):
+    options = {"transformations": FAMILIES, "batch_size": 24, "alignment": alignment, "registration_images": 8}
+    plain = es.measure(network, images, **options)
+    sums = plain.manifest["sums"]
+    assert sums["passes"] == 1 and sums["groups"] == 10
+    lean = es.measure(network, images, **options, memory=0.6 * sums["bytes"] / 2**30)
+    assert lean.manifest["sums"] == {"bytes": sums["bytes"] // 11 * 6, "groups": 5, "passes": 1}
+    assert_same(lean, plain, intervals=False)
+    leaner = es.measure(network, images, **options, memory=0.25 * sums["bytes"] / 2**30)
+    assert leaner.manifest["sums"]["passes"] >= 3
+    assert leaner.manifest["sums"]["bytes"] <= 0.25 * sums["bytes"]
+    assert_same(leaner, lean)
+    one_set = es.measure(network, images, **options, memory=0.25 * sums["bytes"] / 2**30, intervals=False)
+    assert one_set.manifest["sums"] == {"bytes": sums["bytes"] // 11 * 2, "groups": 1, "passes": 1}
+
+
+def test_what_memory_cannot_bound_is_told(network, images):
+    with pytest.raises(ValueError, match=r"memory=1e-06 GiB is too little: the sums of one transformation alone take"):
+        es.measure(network, images, transformations=FAMILIES, memory=1e-6)
+    with pytest.raises(ValueError, match="images that can be gone over again in the same order"):
+        es.measure(network, iter([images]), transformations=FAMILIES, memory=0.0005)
+    with pytest.raises(ValueError, match="memory=-1 must be GiB"):
+        es.measure(network, images, transformations=FAMILIES, memory=-1)
+
+
+def test_the_blocks_of_a_large_network_within_two_gib():
+    """ResNeXt-101's blocks under eight shifts would take 13 GiB."""
+    import torchvision
+
+    network = torchvision.models.resnext101_32x8d(weights=None).eval()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    options = {"transformations": es.shifts([1, 2, 3, 4, 5, 6, 7, 8]), "layers": ["layer*.*"], "chance": False}
+    budget = es.estimate(network, images, **options | {"layers": "layer1.0"}, memory=2).budget
+    assert len(budget.passes) == 1
+    scores = es.measure(network, images, **options, memory=2)
+    assert scores.manifest["sums"]["bytes"] <= 2 * 2**30
+    assert scores.manifest["sums"]["passes"] > 1
+    assert len(scores.scores) == 33 * 9 * 4
+
+
+def test_memory_is_flat_in_the_number_of_images(network):
+    """What waits to be remembered is bounded; what stays of an image is one number a score."""
+    import tracemalloc
+
+    def kept(count):
+        images = torch.zeros(1, 3, 32, 32).expand(count, -1, -1, -1)
+        peak = 0
+
+        class Peak:
+            def advance(self, images):
+                nonlocal peak
+                peak = max(peak, tracemalloc.get_traced_memory()[0])
+
+        assert isinstance(Peak(), Progress)
+        tracemalloc.start()
+        es.measure(network, images, transformations=es.rotations(), layers="layer3", batch_size=64, progress=Peak())
+        tracemalloc.stop()
+        return peak
+
+    assert kept(512) - kept(128) < 400_000  # bytes of Python's own
+
+
+RUN = """
+import torch, sys
+from equiscope.cli import main
+sys.exit(main())
+"""
+
+
+def command(*arguments, processes=1):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port"]
+    launcher += [str(random.randint(20000, 40000)), "-m", "equiscope"]
+    return (launcher if processes > 1 else [sys.executable, "-m", "equiscope"]) + ["measure", *map(str, arguments)]
+
+
+def environment():
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+ASKED = ["cifar-resnet8", "--weights", "random", "--transformations", "rotations", "--transformations", "shifts:1,3"]
+
+
+def test_two_processes_give_the_scores_of_one(tmp_path):
+    asked = [*ASKED, "--limit", "45", "--batch-size", "24", "--alignment", "registered", "--registration-images", "8"]
+    for folder, processes in (("one", 1), ("two", 2)):
+        run = command(*asked, "--output", tmp_path / folder, "--quiet", processes=processes)
+        subprocess.run(run, check=True, env=environment(), timeout=300, capture_output=True)
+    one, two = es.load(tmp_path / "one"), es.load(tmp_path / "two")
+    assert_same(two, one)
+    assert two.manifest["processes"] == 2 and two.manifest["images"] == one.manifest["images"] == 37
+
+
+def test_distributed_needs_its_group(network, images):
+    with pytest.raises(ValueError, match="init_process_group"):
+        es.measure(network, images, transformations=FAMILIES, distributed=True)
+
+
+def test_killed_three_times_it_ends_with_the_same_scores(tmp_path):
+    asked = [*ASKED, "--limit", "240", "--batch-size", "24", "--checkpoint-every", "0", "--resume"]
+    asked += ["--memory", "0.0007"]  # several passes
+    folder = tmp_path / "killed"
+    checkpoint = tmp_path / "killed.checkpoint"
+    draw = random.Random(time.time_ns())
+    taken_over = []
+    for _ in range(3):
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = subprocess.Popen(command(*asked, "--output", folder), env=environment(), stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
+            time.sleep(0.005)
+        time.sleep(draw.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if folder.exists():  # it was too fast for us
+            break
+        taken_over.append(torch.load(checkpoint, weights_only=True)["state"]["done"])
+    subprocess.run(command(*asked, "--output", folder, "--quiet"), check=True, env=environment(), timeout=300)
+    plain = [one for one in asked if one != "--resume"]
+    subprocess.run(command(*plain, "--output", tmp_path / "plain", "--quiet"), check=True, env=environment())
+    killed, whole = es.load(folder), es.load(tmp_path / "plain")
+    assert_same(killed, whole)
+    assert killed.manifest["images"] == whole.manifest["images"] == 240
+    assert taken_over and killed.manifest["resumed_at"] == taken_over[-1]
+    assert whole.manifest["resumed_at"] is None
+    assert not checkpoint.exists()
+    again = subprocess.run(command(*asked, "--output", folder), env=environment(), capture_output=True, text=True)
+    assert again.returncode == 0 and "is done" in again.stderr
+    other = [*asked[:-4], "--no-chance", *asked[-4:]]
+    refused = subprocess.run(command(*other, "--output", folder), env=environment(), capture_output=True, text=True)
+    assert refused.returncode == 2 and "other options, weights or data" in refused.stderr
+
+
+def test_a_checkpoint_of_something_else_is_refused(network, images, tmp_path):
+    file = tmp_path / "state"
+
+    class Stop(Exception):
+        pass
+
+    class Stopping:
+        def __init__(self):
+            self.done = 0
+
+        def advance(self, images):
+            self.done += images
+            if self.done > 20:
+                raise Stop
+
+    options = {"transformations": FAMILIES, "batch_size": 24, "checkpoint": file, "checkpoint_every": 0}
+    with pytest.raises(Stop):
+        es.measure(network, images, **options, progress=Stopping())
+    assert file.exists()
+    for changed in ({"negative": "keep"}, {"layers": "layer1.*"}):
+        with pytest.raises(ValueError, match="made with other options, weights or data"):
+            es.measure(network, images, **options | changed, resume=True)
+    with pytest.raises(ValueError, match="other options, weights or data"):
+        es.measure(network, images + 1, **options, resume=True)
+    with pytest.raises(ValueError, match="other options, weights or data"):
+        es.measure(cifar_resnet(8), images, **options, resume=True)
+    resumed = es.measure(network, images, **options, resume=True)
+    assert resumed.manifest["resumed_at"] == 20 and not file.exists()
+    assert_same(resumed, es.measure(network, images, transformations=FAMILIES, batch_size=24))
+    file.write_bytes(b"nothing of ours")
+    with pytest.raises(ValueError, match="cannot be read"):
+        es.measure(network, images, **options, resume=True)
