@@ -150,7 +150,7 @@ def measure(
         }  # fmt: skip
         weights = _digest(network)
         if progress is True and processes.rank == 0:
-            say(budget.told())
+            say(f"Note: {budget.told()}")
         reader = Reader(images, batches, processes)
         saved = state = None
         if checkpoint is not None:

@@ -85,10 +85,11 @@ class Recorder:
         finite = torch.stack(list(self._totals.values())).isfinite()
         if not finite.all():
             layer, image = (~finite).nonzero()[0].tolist()
-            raise ValueError(
+            self.error = ValueError(
                 f"Layer {list(self._totals)[layer]} gives NaN or infinity for image {self.images + image % images} "
                 "(counted from 0); check the network's weights and the images' preprocessing."
             )
+            raise self.error
         self._totals.clear()
 
     def next_images(self) -> None:
