@@ -10,7 +10,7 @@ from equiscope.studies.runs import Measuring
 from equiscope.studies.training import Recipe
 
 TRAINING = ("optimiser", "learning_rate", "momentum", "weight_decay", "batch", "epochs", "limit", "validation",
-            "measure_every", "meanwhile")  # fmt: skip
+            "measure_every", "meanwhile", "until")  # fmt: skip
 """Fields that a preset and a recipe have in common."""
 
 
@@ -21,7 +21,7 @@ class Preset:
     Attributes:
         milestones: Epochs after which the learning rate is divided by 10.
         seeds: How many; they are 0, 1, 2, ...
-        limit, validation, measure_every, meanwhile: As in `Recipe`.
+        limit, validation, measure_every, meanwhile, until: As in `Recipe`.
         measured_on, measured_images: As in `Measuring`.
         rotations: Whether the quarter turns are measured.
         shifts: Pixels along the diagonal that are measured; none: no shifts.
@@ -46,6 +46,7 @@ class Preset:
     shifts: tuple[int, ...] = ()
     measure_every: int = 0
     meanwhile: int = 300
+    until: float | None = None
 
     @property
     def measuring(self) -> Measuring:

@@ -47,8 +47,10 @@ class Recipe:
         seed: Of the weights, the order of images and the augmentation.
         limit: Training images; None: all.
         validation: Images that accuracy is measured on after each epoch; None: all.
+        until: Validation accuracy at which training ends, however many epochs are left; None: never.
         measure_every: Equivariance is measured after each so many epochs; 0: never.
         meanwhile: Images that it is then measured on.
+        meanwhile_under: Families that it is then measured under, as `family` reads them.
     """
 
     network: str
@@ -67,6 +69,7 @@ class Recipe:
     measure_every: int = 0
     meanwhile: int = 300
     meanwhile_under: tuple[str, ...] = ("rotations",)
+    until: float | None = None
 
     def __post_init__(self) -> None:
         known("optimiser", self.optimiser, OPTIMISERS)
@@ -77,6 +80,8 @@ class Recipe:
             raise ValueError(f"limit is {self.limit}, but a batch alone has {self.batch} images; give at least that.")
         if self.validation is not None and self.validation < 1:
             raise ValueError(f"validation is {self.validation}, but it must be at least 1.")
+        if self.until is not None and not 0 < self.until <= 1:
+            raise ValueError(f"until is {self.until}, but an accuracy lies above 0 and is at most 1.")
 
     @property
     def hash(self) -> str:
@@ -128,11 +133,11 @@ def trained(
     with _own_random_state(recipe.seed, place):
         run = _start(recipe, train, place)
         _restore(run, folder / CHECKPOINT, place)
-        if run.finished >= recipe.epochs:
+        if run.is_over(recipe):
             return run.result()
         total = recipe.epochs * (len(train) // recipe.batch) * recipe.batch
         with shown_training(progress, total, done=total * run.finished // recipe.epochs) as bar:
-            while run.finished < recipe.epochs:
+            while not run.is_over(recipe):
                 row = _epoch(recipe, run, train, place, bar)
                 run.finished += 1
                 row["validation_accuracy"] = accuracy(run.model, validation.first(recipe.validation), place)
@@ -159,6 +164,11 @@ class _Run:
     rows: list[dict[str, float]]
     meanwhile: list[dict[str, Any]]
     finished: int = 0  # epochs
+
+    def is_over(self, recipe: Recipe) -> bool:
+        """Whether all epochs are done, or the accuracy is reached that was wanted."""
+        reached = recipe.until is not None and self.finished and self.rows[-1]["validation_accuracy"] >= recipe.until
+        return self.finished >= recipe.epochs or bool(reached)
 
     def result(self) -> Trained:
         return Trained(self.model.eval(), pd.DataFrame(self.rows), pd.DataFrame(self.meanwhile))
