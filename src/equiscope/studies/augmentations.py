@@ -7,7 +7,9 @@ measured. `small`: twelve runs of a ResNet-8, each of about three minutes on one
 
 from dataclasses import replace
 
+from equiscope.models.layers import PARTS
 from equiscope.studies.presets import Preset, Study
+from equiscope.studies.seeds import EQUAL, HIGHER, NO_DIFFERENCE, NOT_HIGHER, Claim, Difference, Score, apart, raised
 
 PAPER = Preset(
     networks=("cifar-resnet44",),
@@ -35,17 +37,53 @@ SMALL = replace(
     measured_images=1000,
 )
 
+NAMES = {
+    "none": "none",
+    "crops": "random crops",
+    "flips": "flips",
+    "cutmix": "CutMix",
+    "randaugment": "RandAugment",
+    "randaugment-static": "RandAugment without Translate and Rotate",
+}
+AFTER_EARLY = ("middle", "late", "final")
+
+CLAIMS = (
+    Claim("random crops raise middle, late and final", "shifts", HIGHER, raised("crops", "none", AFTER_EARLY)),
+    Claim("RandAugment raises middle, late and final", "shifts", HIGHER, raised("randaugment", "none", AFTER_EARLY)),
+    Claim("horizontal flips do nothing", "shifts", NO_DIFFERENCE, raised("flips", "none", PARTS)),
+    Claim("CutMix does not raise any part", "shifts", NOT_HIGHER, raised("cutmix", "none", PARTS)),
+    Claim(
+        "CutMix lowers middle",
+        "shifts",
+        HIGHER,
+        (Difference("none less CutMix, middle", Score("none", "middle"), Score("cutmix", "middle")),),
+    ),
+    *(
+        Claim(f"{NAMES[one]}: invariance equals equivariance", "shifts", EQUAL, apart((one,), PARTS, NAMES))
+        for one in NAMES
+        if one != "randaugment-static"
+    ),
+    Claim(
+        "RandAugment raises middle, late and final without its Translate and Rotate too",
+        "shifts",
+        HIGHER,
+        raised("randaugment-static", "none", AFTER_EARLY),
+        beyond=True,
+    ),
+    Claim(
+        "Translate and Rotate raise middle, late and final, over RandAugment without them",
+        "shifts",
+        HIGHER,
+        raised("randaugment", "randaugment-static", AFTER_EARLY),
+        beyond=True,
+    ),
+)
+
 STUDY = Study(
     name="augmentation",
     question="Figure 6a: which augmentation teaches a network translation equivariance?",
     varies="augmentation",
     presets={"paper": PAPER, "small": SMALL},
-    names={
-        "none": "none",
-        "crops": "random crops",
-        "flips": "horizontal flips",
-        "cutmix": "CutMix",
-        "randaugment": "RandAugment",
-        "randaugment-static": "RandAugment without Translate, Rotate",
-    },
+    names=NAMES,
+    claims=CLAIMS,
 )

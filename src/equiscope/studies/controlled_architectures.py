@@ -8,7 +8,9 @@ of one to four minutes on one CPU core.
 
 from dataclasses import replace
 
+from equiscope.models.layers import PARTS
 from equiscope.studies.presets import Preset, Study
+from equiscope.studies.seeds import EQUAL, HIGHER, Claim, Difference, Score, apart
 from equiscope.studies.trainable import kind
 
 PAPER = Preset(
@@ -40,14 +42,79 @@ SMALL = replace(
     until=0.98,
 )
 
+NAMES = {
+    network: {"CNN": "ConvMixer", "ViT": "ViT", "Mixer": "MLP-Mixer"}[kind(network)]
+    for preset in (PAPER, SMALL)
+    for network in preset.networks
+}
+BEFORE = ("early", "middle", "late")
+
+
+def _above(first: str, others: tuple[str, ...], parts: tuple[str, ...]) -> tuple[Difference, ...]:
+    return tuple(
+        Difference(f"{NAMES[first]} less {NAMES[other]}, {part}", Score(first, part), Score(other, part))
+        for part in parts
+        for other in others
+    )
+
+
+def _claims(convolution: str, vit: str, mixer: str) -> tuple[Claim, ...]:
+    """The paper's claims of its Figure 7, of these three networks."""
+    three = (convolution, vit, mixer)
+    return (
+        *(
+            Claim(
+                f"translation: the CNN is above ViT and Mixer in {part}",
+                "shifts",
+                HIGHER,
+                _above(convolution, (vit, mixer), (part,)),
+                beyond=part == "late",
+            )
+            for part in BEFORE
+        ),
+        *(
+            Claim(
+                f"translation, {NAMES[one]}: invariance equals equivariance",
+                "shifts",
+                EQUAL,
+                apart((one,), PARTS, NAMES),
+            )
+            for one in three
+        ),
+        *(
+            Claim(
+                f"rotation: the CNN is above ViT and Mixer in {part}",
+                "rotations",
+                HIGHER,
+                _above(convolution, (vit, mixer), (part,)),
+            )
+            for part in BEFORE
+        ),
+        *(
+            Claim(
+                f"rotation, {NAMES[one]}: early is more equivariant than invariant",
+                "rotations",
+                HIGHER,
+                apart((one,), ("early",), NAMES),
+            )
+            for one in three
+        ),
+        Claim(
+            "rotation: ViT is the highest after pooling",
+            "rotations",
+            HIGHER,
+            _above(vit, (convolution, mixer), ("pool", "final")),
+        ),
+    )
+
+
+CLAIMS = _claims(*PAPER.networks) + _claims(*SMALL.networks)
+
 STUDY = Study(
     name="architecture",
     question="Architecture, under control: is it the convolution?",
     varies="network",
     presets={"paper": PAPER, "small": SMALL},
-    names={
-        network: {"CNN": "ConvMixer", "ViT": "ViT", "Mixer": "MLP-Mixer"}[kind(network)]
-        for preset in (PAPER, SMALL)
-        for network in preset.networks
-    },
+    names=NAMES,
+    claims=CLAIMS,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from equiscope.studies.results import markdown
 from equiscope.studies.runs import Measuring
+from equiscope.studies.seeds import Claim
 from equiscope.studies.training import Recipe
 
 TRAINING = ("optimiser", "learning_rate", "momentum", "weight_decay", "batch", "epochs", "limit", "validation",
@@ -90,7 +91,8 @@ class Study:
 
     Attributes:
         varies: The field of `Recipe` whose values are the conditions that are compared.
-        names: The conditions' values and how figures call them; in the order drawn.
+        names: The conditions' values and how figures call them, in the order drawn.
+        by: Whether scores are drawn by "part" of the network, or by "layer", where all conditions have the same.
     """
 
     name: str
@@ -98,7 +100,8 @@ class Study:
     varies: str
     presets: Mapping[str, Preset]
     names: Mapping[str, str]
-    claims: tuple[Any, ...] = ()
+    claims: tuple[Claim, ...]
+    by: str = "part"
 
     def preset(self, name: str) -> Preset:
         """A preset by its name; ValueError where there is none."""

@@ -250,11 +250,11 @@ def _tensorboard(home: Path) -> Iterator[Any]:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ValueError("TensorBoard is not installed: pip install 'equiscope[tensorboard]'.") from error
-    writer = SummaryWriter(home / "tensorboard")  # type: ignore[no-untyped-call]
+    writer = SummaryWriter(home / "tensorboard")
     try:
         yield writer.add_scalar
     finally:
-        writer.close()  # type: ignore[no-untyped-call]
+        writer.close()
 
 
 def processes(count: int) -> Executor:
@@ -276,4 +276,4 @@ def cluster(kind: str, folder: Path, options: dict[str, Any] | None = None) -> E
         raise ValueError("submitit is not installed: pip install 'equiscope[cluster]'.") from error
     executor = submitit.AutoExecutor(folder=folder, cluster=kind)
     executor.update_parameters(**({"name": "equiscope"} | (options or {})))
-    return executor  # type: ignore[no-any-return]
+    return executor

@@ -21,7 +21,14 @@ from equiscope.models.wide_resnet import wide_resnet
 PATCH = 4  # pixels along a side
 KERNEL = 5  # cells along a side, of the ConvMixer
 HEAD = 16  # channels of a head of the ViT
-KINDS = {"z2cnn": "CNN", "cifar-resnet": "CNN", "wide-resnet": "CNN", "convmixer": "CNN", "vit": "ViT", "mixer": "Mixer"}
+KINDS = {
+    "z2cnn": "CNN",
+    "cifar-resnet": "CNN",
+    "wide-resnet": "CNN",
+    "convmixer": "CNN",
+    "vit": "ViT",
+    "mixer": "Mixer",
+}
 
 
 def network(name: str, channels: int, size: int, classes: int, seed: int = 0) -> nn.Module:
@@ -35,8 +42,8 @@ def network(name: str, channels: int, size: int, classes: int, seed: int = 0) ->
                 torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the accelerators as well
                 return build(*map(int, match.groups()), channels, size, classes).train()
     raise ValueError(
-        f"network={name!r} is not known; it is z2cnn, cifar-resnetDEPTH, wide-resnetDEPTH-WIDTH, convmixer-WIDTHxDEPTH, "
-        "vit-WIDTHxDEPTH or mixer-WIDTHxDEPTH, such as cifar-resnet44 or vit-48x6."
+        f"network={name!r} is not known; it is z2cnn, cifar-resnetDEPTH, wide-resnetDEPTH-WIDTH, "
+        "convmixer-WIDTHxDEPTH, vit-WIDTHxDEPTH or mixer-WIDTHxDEPTH, such as cifar-resnet44 or vit-48x6."
     )
 
 
@@ -72,7 +79,7 @@ class Z2CNN(nn.Module):
 def _vit(width: int, depth: int, channels: int, size: int, classes: int) -> nn.Module:
     from timm.models import VisionTransformer
 
-    return VisionTransformer(  # type: ignore[no-any-return]
+    return VisionTransformer(
         img_size=size, patch_size=PATCH, in_chans=channels, num_classes=classes, embed_dim=width, depth=depth,
         num_heads=width // HEAD, class_token=False, global_pool="avg",
     )  # fmt: skip
@@ -81,7 +88,7 @@ def _vit(width: int, depth: int, channels: int, size: int, classes: int) -> nn.M
 def _mixer(width: int, depth: int, channels: int, size: int, classes: int) -> nn.Module:
     from timm.models import MlpMixer
 
-    return MlpMixer(  # type: ignore[no-any-return]
+    return MlpMixer(
         img_size=size, patch_size=PATCH, in_chans=channels, num_classes=classes, embed_dim=width, num_blocks=depth
     )
 
@@ -89,7 +96,7 @@ def _mixer(width: int, depth: int, channels: int, size: int, classes: int) -> nn
 def _convmixer(width: int, depth: int, channels: int, size: int, classes: int) -> nn.Module:
     from timm.models import ConvMixer
 
-    return ConvMixer(  # type: ignore[no-any-return]
+    return ConvMixer(
         dim=width, depth=depth, kernel_size=KERNEL, patch_size=PATCH, in_chans=channels, num_classes=classes
     )
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from equiscope.during_training import Log, scores_at
 from equiscope.functional.transformations import Family, known, rotations, shifts
-from equiscope.progress import Progress, shown_training
+from equiscope.progress import Progress, ShownTraining, shown_training
 from equiscope.studies.batch_augmentation import augmented
 from equiscope.studies.labelled import Labelled, normalised
 from equiscope.studies.trainable import network
@@ -146,7 +146,9 @@ def trained(
                     images = normalised(validation.first(recipe.meanwhile).images, recipe.data)
                     families = [family(text) for text in recipe.meanwhile_under]
                     scores = scores_at(run.model, images, run.finished, transformations=families, log=log)
-                    run.meanwhile += scores.to_dict("records")
+                    run.meanwhile += [
+                        {str(name): value for name, value in row.items()} for row in scores.to_dict("records")
+                    ]
                 _save(run, folder, place)
                 for name in ("loss", "accuracy", "validation_accuracy", "learning_rate"):
                     if log is not None:
@@ -190,14 +192,14 @@ def _start(recipe: Recipe, train: Labelled, place: torch.device) -> _Run:
     return _Run(model, optimiser, schedule, [], [])
 
 
-def _epoch(recipe: Recipe, run: _Run, train: Labelled, place: torch.device, bar: "Any") -> dict[str, float]:
+def _epoch(recipe: Recipe, run: _Run, train: Labelled, place: torch.device, bar: ShownTraining) -> dict[str, float]:
     """One pass over all images, in batches of one size: what is left over waits for an epoch's other order."""
     started = time.monotonic()
     losses, right, seen = torch.zeros((), device=place), torch.zeros((), device=place), 0
     learning_rate = run.optimiser.param_groups[0]["lr"]
     run.model.train()
     order = torch.randperm(len(train)).to(place)
-    for chosen in order[: len(order) // recipe.batch * recipe.batch].split(recipe.batch):
+    for chosen in torch.split(order[: len(order) // recipe.batch * recipe.batch], recipe.batch):
         images, labels = augmented(train.images[chosen], train.labels[chosen], recipe.augmentation, train.classes)
         inputs = normalised(images, recipe.data).contiguous(memory_format=torch.channels_last)
         with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
@@ -226,7 +228,8 @@ def accuracy(model: nn.Module, images: Labelled, place: torch.device) -> float:
     model.eval()
     right = 0
     with torch.inference_mode():
-        for some, labels in zip(images.images.split(EVALUATED), images.labels.split(EVALUATED), strict=True):
+        batches = (torch.split(tensor, EVALUATED) for tensor in (images.images, images.labels))
+        for some, labels in zip(*batches, strict=True):
             inputs = normalised(some.to(place), images.name).contiguous(memory_format=torch.channels_last)
             right += int((model(inputs).argmax(1) == labels.to(place)).sum())
     return right / len(images)
@@ -301,7 +304,7 @@ def replacing(file: Path) -> Iterator[Path]:
 def _own_random_state(seed: int, place: torch.device) -> Iterator[None]:
     """Random state and kernels that make a run repeatable, and the caller's own back after it."""
     devices: list[Any] = [place] if place.type == "cuda" else []
-    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)  # type: ignore[no-untyped-call]
+    flags = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
     with torch.random.fork_rng(devices=devices), flags:
         torch.default_generator.manual_seed(seed)
         if devices:
