@@ -23,6 +23,8 @@ ORDER = [
     "report",
     "folder",
     "measurement",
+    "during_training",
+    "lightning_callback",
     "studies",
     "cli",
 ]

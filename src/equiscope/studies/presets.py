@@ -68,6 +68,29 @@ class Preset:
                 network=network, data=data, augmentation=augmentation, milestones=self.milestones, seed=seed, **shared
             )
 
+    @classmethod
+    def read(cls, name: str, text: str) -> Any:
+        """The value that a text means for a name; ValueError where it means none.
+
+        >>> Preset.read("shifts", "1,2,4"), Preset.read("limit", "all"), Preset.read("learning_rate", "0.05")
+        ((1, 2, 4), None, 0.05)
+        """
+        types = {field.name: str(field.type) for field in fields(cls)}
+        if name not in types:
+            raise ValueError(f"There is no value {name!r} to change; there are {', '.join(types)}.")
+        its = types[name]
+        if "None" in its and text in ("all", "none"):
+            return None
+        kind = next(kind for kind in (bool, int, float, str) if kind.__name__ in its)
+        try:
+            if its.startswith("tuple"):
+                return tuple(kind(one.strip()) for one in text.split(",") if one.strip())
+            return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
+            raise ValueError(
+                f"{name}={text!r} is no value of the kind {its.removeprefix('<class ').strip()}."
+            ) from None
+
     def changed(self, changes: Mapping[str, Any]) -> "Preset":
         """The preset with other values; where only `epochs` is told, the milestones move in proportion.
 

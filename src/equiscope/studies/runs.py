@@ -8,9 +8,11 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,12 +22,14 @@ from torch import Tensor
 
 import equiscope as es
 from equiscope.folder import MANIFEST
+from equiscope.functional.transformations import known
 from equiscope.progress import Progress
 from equiscope.studies.labelled import Labelled, labelled, normalised
 from equiscope.studies.training import Recipe, accuracy, family, replacing, trained
 
 OWN = "own"  # the data set that a network was trained on
 RESULT, RECIPE, FAILURE = "accuracy.json", "recipe.json", "failure.txt"
+CLUSTERS = ("slurm", "local")
 BATCH = 512  # images in a forward pass of a measurement, transformed ones included
 
 
@@ -257,15 +261,22 @@ def _tensorboard(home: Path) -> Iterator[Any]:
         writer.close()
 
 
-def processes(count: int) -> Executor:
-    """So many processes of this machine, which share its cores."""
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+class Processes(ThreadPoolExecutor):
+    """So many processes of this machine, which share its cores: a new one for each call.
 
-    threads = max(1, (os.cpu_count() or 1) // count)
-    return ProcessPoolExecutor(
-        count, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(threads,)
-    )
+    A process that is killed, for want of memory for example, takes no other call with it, as in a pool it would.
+    """
+
+    def submit(self, fn: Any, /, *args: Any) -> Future[Any]:  # type: ignore[override]  # calls without keywords suffice
+        """Have `fn(*args)` done in a process of its own."""
+        threads = max(1, (os.cpu_count() or 1) // self._max_workers)
+        return super().submit(_in_a_process, threads, fn, *args)
+
+
+def _in_a_process(threads: int, call: Any, *args: Any) -> Any:
+    options: dict[str, Any] = {"initializer": torch.set_num_threads, "initargs": (threads,)}
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), **options) as own:
+        return own.submit(call, *args).result()
 
 
 def cluster(kind: str, folder: Path, options: dict[str, Any] | None = None) -> Executor:
@@ -277,3 +288,24 @@ def cluster(kind: str, folder: Path, options: dict[str, Any] | None = None) -> E
     executor = submitit.AutoExecutor(folder=folder, cluster=kind)
     executor.update_parameters(**({"name": "equiscope"} | (options or {})))
     return executor
+
+
+@contextmanager
+def executor(workers: int, kind: str | None, folder: Path, options: dict[str, Any]) -> Iterator[Executor | None]:
+    """What does the runs: this process (None), several, or a cluster, whose logs and options are told.
+
+    ValueError where these do not go together.
+    """
+    if workers < 1:
+        raise ValueError(f"workers is {workers}, but at least one is needed.")
+    if kind is not None and workers > 1:
+        raise ValueError("Runs are done by workers of this machine or by a cluster; give --workers or --cluster.")
+    if options and kind is None:
+        raise ValueError("Options of a cluster are given, but no cluster; give --cluster slurm.")
+    if kind is not None:
+        yield cluster(known("cluster", kind, CLUSTERS), folder, options)
+    elif workers > 1:
+        with Processes(workers) as several:
+            yield several
+    else:
+        yield None

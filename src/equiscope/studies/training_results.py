@@ -27,6 +27,7 @@ MARKERS = {"equivariance": "s", "invariance": "o"}
 SCOPES = ("dataset", "image")
 FAMILIES = ("rotations", "shifts")
 KEPT = ("transformation", "measure", "scope", "score", "low", "high", "chance", "corrected", "images", "undefined")
+NOTHING = "not defined"
 LEAST_FOR_BARS = 3  # seeds; of two, a t-interval is six times as wide as they lie apart, and would hide all else
 ON = {OWN: "own images", "mnist6": "upright"}
 
@@ -209,6 +210,8 @@ def page(
             _accuracies(study, table),
             "## The claims",
             _rules(study, verdicts),
+            verdict_table(verdicts),
+            "## What was measured of each claim",
             claim_table(verdicts),
             "## What holds in raw scores only",
             _only_raw(verdicts),
@@ -271,16 +274,34 @@ def _rules(study: Study, verdicts: pd.DataFrame) -> str:
     )
 
 
-def claim_table(verdicts: pd.DataFrame) -> str:
-    """A row a claim and reading: what was measured, and whether it holds."""
+VALUES = {"raw": False, "corrected": True}
+
+
+def verdict_table(verdicts: pd.DataFrame) -> str:
+    """A row a claim and images measured on: its verdict in both scopes, raw and corrected."""
     rows = []
-    keys = ["claim", "on", "scope", "corrected"]
-    for key, found in verdicts.groupby(keys, sort=False):
+    for key, found in verdicts.groupby(["claim", "on"], sort=False):
+        claim, on = (str(one) for one in key)
+        verdict = {(row["scope"], row["corrected"]): row["verdict"] for row in found.to_dict("records")}
+        cells = [verdict[scope, corrected] for scope, corrected in product(SCOPES, VALUES.values())]
+        rows.append([_marked(claim, found), on, *cells])
+    return markdown(["claim", "measured on", *(f"{scope}, {value}" for scope, value in product(SCOPES, VALUES))], rows)
+
+
+def claim_table(verdicts: pd.DataFrame) -> str:
+    """A row a claim and reading: what was measured, and whether it holds; readings that say the same share a row."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for key, found in verdicts.groupby(["claim", "on", "scope", "corrected"], sort=False):
         claim, on, scope, corrected = (str(one) for one in key)
-        reading = Reading(on, scope, corrected == str(True))
-        mark = " (not the paper's)" if found["beyond"].iloc[0] else ""
-        rows.append([f"{claim}{mark}", str(reading), found["verdict"].iloc[0], measured_in_words(found)])
-    return markdown(["claim", "reading", "verdict", "measured"], rows)
+        measured = NOTHING if found["value"].isna().all() else measured_in_words(found)
+        row = (_marked(claim, found), found["verdict"].iloc[0], measured)
+        rows.setdefault(row, []).append(str(Reading(on, scope, corrected == str(True))))
+    cells = ([claim, "; ".join(of), verdict, measured] for (claim, verdict, measured), of in rows.items())
+    return markdown(["claim", "reading", "verdict", "measured"], cells)
+
+
+def _marked(claim: str, rows: pd.DataFrame) -> str:
+    return f"{claim} (not the paper's)" if rows["beyond"].iloc[0] else claim
 
 
 def _only_raw(verdicts: pd.DataFrame) -> str:
