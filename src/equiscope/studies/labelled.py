@@ -5,6 +5,7 @@ variants every digit is turned upfront by one of four quarter turns: the classes
 of MNIST6-Rot-Eq are the pairs of digit and turn.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -65,14 +66,21 @@ def labelled(name: str, split: str, data: Path | None = None) -> Labelled:
     ValueError where the data set is not known, or is not there.
     """
     source = _SOURCES[known("data", name, DATA_SETS)]
-    if data is not None and not (data / source.folder).is_dir():
-        raise ValueError(
-            f"There is no folder {data / source.folder}, which {name} is read from; give --data DIR that holds it."
-        )
+    refuse_missing([name], data)
     images, labels = _decoded(str(data / source.folder) if data is not None else source.hub, split)
     if source is _CIFAR10:
         return Labelled(name, images, labels, 10)
     return mnist6(images, labels, name, split)
+
+
+def refuse_missing(names: Iterable[str], data: Path | None) -> None:
+    """ValueError where the folder of data does not hold one of the data sets."""
+    for name in names:
+        if data is not None and not (data / _SOURCES[name].folder).is_dir():
+            raise ValueError(
+                f"There is no folder {data / _SOURCES[name].folder}, which {name} is read from; give --data DIR that "
+                "holds it."
+            )
 
 
 def mnist6(
@@ -132,6 +140,8 @@ def _decoded(place: str, split: str) -> tuple[Tensor, Tensor]:
     images = torch.from_numpy(np.stack([np.asarray(image) for image in table[:][columns["Image"]]]))
     if images.ndim == 3:
         images = images[..., None]
+    if (images == images[..., :1]).all():  # grey in a format that knows only colours
+        images = images[..., :1]
     labels = torch.tensor(table[:][columns["ClassLabel"]])
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(ORDER_SEED))
     return images.permute(0, 3, 1, 2)[order].contiguous(), labels[order]

@@ -87,9 +87,7 @@ class Preset:
                 return tuple(kind(one.strip()) for one in text.split(",") if one.strip())
             return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
         except (ValueError, KeyError):
-            raise ValueError(
-                f"{name}={text!r} is no value of the kind {its.removeprefix('<class ').strip()}."
-            ) from None
+            raise ValueError(f"{name}={text!r} is no value of the kind {kind.__name__}.") from None
 
     def changed(self, changes: Mapping[str, Any]) -> "Preset":
         """The preset with other values; where only `epochs` is told, the milestones move in proportion.
@@ -125,6 +123,16 @@ class Study:
     names: Mapping[str, str]
     claims: tuple[Claim, ...]
     by: str = "part"
+
+    def refuse_mixed(self, preset: Preset) -> None:
+        """ValueError where more varies than what the study compares, so that conditions would be no longer one thing."""
+        for field, values in {"network": "networks", "data": "data", "augmentation": "augmentations"}.items():
+            several = getattr(preset, values)
+            if field != self.varies and len(several) != 1:
+                raise ValueError(
+                    f"The study {self.name} compares one {self.varies} with another, so that it needs one value of "
+                    f"{values}, and {len(several)} are given: {', '.join(several)}."
+                )
 
     def preset(self, name: str) -> Preset:
         """A preset by its name; ValueError where there is none."""

@@ -41,6 +41,14 @@ def network(name: str, channels: int, size: int, classes: int, seed: int = 0) ->
             with torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the accelerators as well
                 return build(*map(int, match.groups()), channels, size, classes).train()
+    refuse_unknown(name)
+    raise AssertionError  # pragma: no cover
+
+
+def refuse_unknown(name: str) -> None:
+    """ValueError where the name is none of the table's."""
+    if any(re.fullmatch(pattern, name) for pattern in _BUILDERS):
+        return
     raise ValueError(
         f"network={name!r} is not known; it is z2cnn, cifar-resnetDEPTH, wide-resnetDEPTH-WIDTH, "
         "convmixer-WIDTHxDEPTH, vit-WIDTHxDEPTH or mixer-WIDTHxDEPTH, such as cifar-resnet44 or vit-48x6."

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from equiscope.during_training import Log, scores_at
 from equiscope.functional.transformations import Family, known, rotations, shifts
 from equiscope.progress import Progress, ShownTraining, shown_training
-from equiscope.studies.batch_augmentation import augmented
-from equiscope.studies.labelled import Labelled, normalised
-from equiscope.studies.trainable import network
+from equiscope.studies.batch_augmentation import AUGMENTATIONS, augmented
+from equiscope.studies.labelled import DATA_SETS, Labelled, normalised
+from equiscope.studies.trainable import network, refuse_unknown
 
 OPTIMISERS = ("sgd", "adam")
 CHECKPOINT, LOG, MEANWHILE = "checkpoint.pt", "log.parquet", "during.parquet"
@@ -73,6 +73,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         known("optimiser", self.optimiser, OPTIMISERS)
+        known("data", self.data, DATA_SETS)
+        for name in self.augmentation.split("+"):
+            known("augmentation", name, AUGMENTATIONS)
+        refuse_unknown(self.network)
         for name, least in (("epochs", 1), ("batch", 2), ("measure_every", 0), ("meanwhile", 20), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it must be at least {least}.")

@@ -15,6 +15,7 @@ from equiscope.folder import refuse_taken
 from equiscope.progress import Progress
 from equiscope.studies import augmentations, capacity, controlled_architectures, equivariance_in_data, training_results
 from equiscope.studies.architectures import folder_of_data
+from equiscope.studies.labelled import refuse_missing
 from equiscope.studies.presets import Study
 from equiscope.studies.results import drawn, save
 from equiscope.studies.runs import Executor, Failure, Place, all_done
@@ -75,7 +76,10 @@ def study(
         raise ValueError(f"There is no study {name!r}; it is one of {', '.join(STUDIES)}.")
     chosen = STUDIES[name]
     size = chosen.preset(preset).changed(changes or {})
+    chosen.refuse_mixed(size)
     recipes = list(size.recipes())
+    if not draw_only:
+        refuse_missing({recipe.data for recipe in recipes}, folder_of_data(data))
     place = Place((runs or output / "runs").resolve(), folder_of_data(data), device, threads, tensorboard)
     of_a_study = (output / TABLE).is_file() or (output / "runs").is_dir()
     refuse_taken(output, force=force or of_a_study)
