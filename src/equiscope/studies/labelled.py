@@ -137,11 +137,11 @@ def _decoded(place: str, split: str) -> tuple[Tensor, Tensor]:
             "EQUISCOPE_DATA, a folder that holds it, where there is no network."
         ) from error
     columns = {type(kind).__name__: name for name, kind in table.features.items()}
-    images = torch.from_numpy(np.stack([np.asarray(image) for image in table[:][columns["Image"]]]))
+    images = torch.from_numpy(np.stack([np.asarray(image) for image in table[columns["Image"]]]))
     if images.ndim == 3:
         images = images[..., None]
     if (images == images[..., :1]).all():  # grey in a format that knows only colours
         images = images[..., :1]
-    labels = torch.tensor(table[:][columns["ClassLabel"]])
+    labels = torch.tensor(list(table[columns["ClassLabel"]]))
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(ORDER_SEED))
     return images.permute(0, 3, 1, 2)[order].contiguous(), labels[order]

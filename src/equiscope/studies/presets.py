@@ -1,6 +1,6 @@
 """A training study: what varies, at which size, and as which runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from typing import Any
@@ -124,8 +124,14 @@ class Study:
     claims: tuple[Claim, ...]
     by: str = "part"
 
+    def conditions(self, found: Iterable[str]) -> dict[str, str]:
+        """Those of the conditions found that are compared, in the order drawn, and how figures call them."""
+        ordered = dict.fromkeys(found)
+        known = {one: name for one, name in self.names.items() if one in ordered}
+        return known | {one: one for one in ordered if one not in known}
+
     def refuse_mixed(self, preset: Preset) -> None:
-        """ValueError where more varies than what the study compares, so that conditions would be no longer one thing."""
+        """ValueError where more varies than what the study compares, so that a condition were not one thing."""
         for field, values in {"network": "networks", "data": "data", "augmentation": "augmentations"}.items():
             several = getattr(preset, values)
             if field != self.varies and len(several) != 1:

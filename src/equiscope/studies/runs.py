@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -78,6 +78,7 @@ class Place:
     tensorboard: bool = False
 
 
+@runtime_checkable
 class Submitted(Protocol):
     """What an executor gives back for a call: a future of `concurrent.futures`, or a job of submitit."""
 
@@ -85,6 +86,7 @@ class Submitted(Protocol):
         """The call's value, when it is there; the call's exception otherwise."""
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Any executor of `concurrent.futures`, or of submitit."""
 
@@ -125,6 +127,8 @@ def all_done(
     `executor`: None does one after the other in this process. `tell(sentence)` hears of each that ends.
     """
     left = [recipe for recipe in recipes if not finished(recipe, measuring, place.runs)]
+    for recipe in left:
+        (place.runs / recipe.hash / FAILURE).unlink(missing_ok=True)  # of an earlier try
     failures = []
     say = tell or (lambda sentence: None)
     say(f"{len(recipes)} runs, of which {len(recipes) - len(left)} are finished.")
@@ -132,7 +136,7 @@ def all_done(
         if isinstance(outcome, str):
             say(f"{number} of {len(left)}: {outcome}")
         else:
-            failures.append(Failure(recipe, _reason(outcome)))
+            failures.append(Failure(recipe, _reason(outcome, place.runs / recipe.hash)))
             say(f"{number} of {len(left)} failed: {failures[-1]}")
     return failures
 
@@ -158,16 +162,17 @@ def _outcomes(
             yield recipe, error
 
 
-def _reason(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no more is known'}"  # submitit: the cause comes last
+def _reason(error: Exception, home: Path | None = None) -> str:
+    """Why a run failed, in one line: as the run itself wrote it, where it could, and else by what stopped it."""
+    if home is not None and (home / FAILURE).is_file():
+        return (home / FAILURE).read_text(encoding="utf-8").strip()
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def run(recipe: Recipe, measuring: Measuring, place: Place, progress: bool | Progress = False) -> str:
     """Train and measure one network, from where it was left off, and say how it came out."""
     home = place.runs / recipe.hash
     home.mkdir(parents=True, exist_ok=True)
-    (home / FAILURE).unlink(missing_ok=True)
     try:
         with _threads(place.threads):
             return _run(recipe, measuring, place, home, progress)

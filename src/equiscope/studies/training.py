@@ -167,7 +167,7 @@ class _Run:
     model: nn.Module
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.MultiStepLR
-    rows: list[dict[str, float]]
+    rows: list[dict[str, float | int]]
     meanwhile: list[dict[str, Any]]
     finished: int = 0  # epochs
 
@@ -196,7 +196,9 @@ def _start(recipe: Recipe, train: Labelled, place: torch.device) -> _Run:
     return _Run(model, optimiser, schedule, [], [])
 
 
-def _epoch(recipe: Recipe, run: _Run, train: Labelled, place: torch.device, bar: ShownTraining) -> dict[str, float]:
+def _epoch(
+    recipe: Recipe, run: _Run, train: Labelled, place: torch.device, bar: ShownTraining
+) -> dict[str, float | int]:
     """One pass over all images, in batches of one size: what is left over waits for an epoch's other order."""
     started = time.monotonic()
     losses, right, seen = torch.zeros((), device=place), torch.zeros((), device=place), 0

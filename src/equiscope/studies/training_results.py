@@ -93,7 +93,7 @@ def picture(study: Study, table: pd.DataFrame) -> Plot:
     families = [family for family in FAMILIES if family in set(table["transformation"])]
     columns = list(product(families, dict.fromkeys(table["on"])))
     lines = list(product((False, True), SCOPES))
-    conditions = [one for one in study.names if one in set(table["condition"])]
+    conditions = study.conditions(table["condition"])
     places = _places(study, table)
     with drawing():
         width = max(3.7, 3.6 * len(columns))
@@ -114,8 +114,8 @@ def picture(study: Study, table: pd.DataFrame) -> Plot:
                     axes.set_title(f"{family}, {on}", color=GREY)
             panels[line, 0].set_ylabel(f"{'corrected' if corrected else 'score'}, scope {scope}")
         handles = [
-            Line2D([], [], color=COLOURS[number % len(COLOURS)], label=study.names[condition])
-            for number, condition in enumerate(conditions)
+            Line2D([], [], color=COLOURS[number % len(COLOURS)], label=name)
+            for number, name in enumerate(conditions.values())
         ]
         grey: dict[str, Any] = {"color": GREY, "markersize": 3}
         handles += [
@@ -170,7 +170,7 @@ def _draw(
 def picture_of_epochs(study: Study, table: pd.DataFrame, scope: str = "dataset") -> Plot:
     """Equivariance while the networks trained, the mean over seeds: a column a condition, a row a family."""
     families = [family for family in FAMILIES if family in set(table["transformation"])]
-    conditions = [one for one in study.names if one in set(table["condition"])]
+    conditions = study.conditions(table["condition"])
     with drawing():
         size = (max(3.0, 1.9 * len(conditions)) + 0.6, 2.2 * len(families) + 0.6)
         figure = Plot(figsize=size, layout="constrained")
@@ -181,7 +181,7 @@ def picture_of_epochs(study: Study, table: pd.DataFrame, scope: str = "dataset")
             ]
             means = rows.groupby(["epoch", "part", "measure"], sort=False)["score"].mean()
             draw_epochs(axes, means.reset_index())
-            axes.set_title(study.names[condition], color=GREY)
+            axes.set_title(conditions[condition], color=GREY)
         for axes, family in zip(panels[:, 0], families, strict=True):
             axes.set_ylabel(f"score, {family}")
         handles, labels = panels[0, 0].get_legend_handles_labels()
@@ -210,11 +210,7 @@ def page(
             _accuracies(study, table),
             "## The claims",
             _rules(study, verdicts),
-            verdict_table(verdicts),
-            "## What was measured of each claim",
-            claim_table(verdicts),
-            "## What holds in raw scores only",
-            _only_raw(verdicts),
+            *_claims(verdicts),
             *meanwhile_too,
             "## What the preset small changes",
             table_of_differences(study),
@@ -226,6 +222,18 @@ def page(
             "their differences in `claims.parquet`, and what was trained in `recipe.json`.\n",
         ]
     )
+
+
+def _claims(verdicts: pd.DataFrame) -> list[str]:
+    if verdicts.empty:
+        return []
+    return [
+        verdict_table(verdicts),
+        "## What was measured of each claim",
+        claim_table(verdicts),
+        "## What holds in raw scores only",
+        _only_raw(verdicts),
+    ]
 
 
 def _what_is_drawn(table: pd.DataFrame) -> str:
@@ -245,10 +253,8 @@ def _what_is_drawn(table: pd.DataFrame) -> str:
 
 def _accuracies(study: Study, table: pd.DataFrame) -> str:
     rows = []
-    for condition, name in study.names.items():
+    for condition, name in study.conditions(table["condition"]).items():
         found = table[table["condition"] == condition].drop_duplicates("run")
-        if found.empty:
-            continue
         accuracies = 100 * found["accuracy"]
         ends = f"{accuracies.min():.2f} to {accuracies.max():.2f}" if len(found) > 1 else "–"
         rows.append(
@@ -261,6 +267,8 @@ def _accuracies(study: Study, table: pd.DataFrame) -> str:
 
 
 def _rules(study: Study, verdicts: pd.DataFrame) -> str:
+    if verdicts.empty:
+        return "No claim is about the networks at hand."
     at_hand = set(verdicts["claim"])
     rules: dict[str, list[str]] = {}
     for claim in study.claims:
@@ -318,13 +326,14 @@ def _only_raw(verdicts: pd.DataFrame) -> str:
 
 def _score_table(study: Study, table: pd.DataFrame) -> str:
     rows = []
+    conditions = study.conditions(table["condition"])
     for family, reading in product([one for one in FAMILIES if one in set(table["transformation"])], readings(table)):
         of_reading = reading.of(table, family)
-        for condition, measure in product(study.names, MARKERS):
+        for condition, measure in product(conditions, MARKERS):
             found = of_reading[(of_reading["condition"] == condition) & (of_reading["measure"] == measure)]
             if not found.empty:
                 cells = [_cell(mean(found.loc[found["part"] == part, "value"])) for part in PARTS]
-                rows.append([f"{family}, {reading}, {measure}", study.names[condition], *cells])
+                rows.append([f"{family}, {reading}, {measure}", conditions[condition], *cells])
     return markdown(["score", "condition", *PARTS], rows)
 
 
