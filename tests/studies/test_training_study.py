@@ -1,6 +1,7 @@
 """The studies: their presets, and the folder that one leaves behind."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from digits import digits
 from equiscope.studies import training_results
 from equiscope.studies.labelled import DATA_SETS
-from equiscope.studies.presets import Preset, differences
+from equiscope.studies.presets import Preset, differences, table_of_differences
 from equiscope.studies.training_study import STUDIES, study
 from terminal import equiscope
 
@@ -50,6 +51,11 @@ def test_presets_are_the_papers():
     assert (one.epochs, one.milestones) == (200, (100, 150))
     assert paper["augmentation"].measuring.transformations == ("shifts:" + ",".join(map(str, range(1, 17))),)
     assert paper["data"].measuring.on == ("own", "mnist6")
+
+
+def test_the_documentation_tells_what_small_changes():
+    page = Path(__file__).parents[2] / "docs" / "training-studies.md"
+    assert table_of_differences(*STUDIES.values()) in page.read_text(encoding="utf-8")
 
 
 def test_every_claim_is_about_conditions_that_a_preset_has():

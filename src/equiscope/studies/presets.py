@@ -153,10 +153,12 @@ def differences(one: Preset, other: Preset) -> list[tuple[str, str, str]]:
     return [(name, _told(first[name]), _told(second[name])) for name in first if first[name] != second[name]]
 
 
-def table_of_differences(study: Study) -> str:
-    """What the preset `small` changes of `paper`, as a table."""
-    rows = differences(study.presets["paper"], study.presets["small"])
-    return markdown(["value", "paper", "small"], rows)
+def table_of_differences(*studies: Study) -> str:
+    """What the preset `small` changes of `paper` in each of the studies, as one table."""
+    rows = [
+        [study.name, *row] for study in studies for row in differences(study.presets["paper"], study.presets["small"])
+    ]
+    return markdown(["study", "value", "paper", "small"], rows)
 
 
 def _told(value: Any) -> str:
