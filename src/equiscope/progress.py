@@ -48,7 +48,7 @@ class _Training(ProgressColumn):
         fields = task.fields
         if fields.get("loss") is None:
             return Text("")
-        return Text(f"loss {float(fields['loss']):.3f}  accuracy {float(fields['accuracy']):.1%}")
+        return Text(f"loss {float(fields['loss']):.3f}, accuracy {float(fields['accuracy']):.1%}")
 
 
 class _Shown:
@@ -95,8 +95,8 @@ def shown_training(progress: "bool | Progress", total: int, *, done: int = 0) ->
     elif not progress:
         yield ShownTraining(Silent())
     else:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate())
+        columns = (BarColumn(10), MofNCompleteColumn(), _Rate(), _Training(), TimeRemainingColumn())  # in 80 characters
         console = Console(stderr=True)
         hidden = not (console.is_terminal or console.is_jupyter)
-        with Bar(*columns, _Training(), TimeRemainingColumn(), console=console, transient=True, disable=hidden) as bar:
+        with Bar(*columns, console=console, transient=True, disable=hidden) as bar:
             yield ShownTraining(Silent(), bar, bar.add_task("training", total=total, completed=done))
