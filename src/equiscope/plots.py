@@ -154,7 +154,7 @@ def draw_epochs(axes: Axes, rows: pd.DataFrame) -> None:
         )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
-    axes.grid(axis="y")
+    axes.grid(axis="y", color="#E6E6E6", linewidth=0.4)
 
 
 def rows_of(table: pd.DataFrame, scope: str, transformation: str, measure: str) -> pd.DataFrame:

@@ -53,9 +53,9 @@ def mean(values: Iterable[float]) -> Mean:
 
 @dataclass(frozen=True)
 class Rule:
-    """When a difference bears a claim out, in words and as a function of its interval's ends."""
+    """When a difference bears a claim out: as a sign for tables, and as a function of its interval's ends."""
 
-    words: str
+    sign: str
     decide: Callable[[float, float], str]
 
     def __call__(self, difference: Mean) -> str:
@@ -65,20 +65,25 @@ class Rule:
         return self.decide(difference.low, difference.high)
 
 
+SIGNS = (
+    '"> m": holds where the interval lies above m, fails where it ends at or below m.',
+    '"<= m": holds where the interval ends at or below m, fails where it lies above.',
+    '"+- m": holds where the interval lies within m of 0, fails where it lies wholly outside.',
+)
+
+
 def more_than(margin: float) -> Rule:
     """The first score lies above the second by more than a margin.
 
     >>> [more_than(0.1)(Mean(0.2, low, high, 3)) for low, high in ((0.15, 0.25), (0.05, 0.35), (0.01, 0.09))]
     ['holds', 'cannot tell here', 'fails']
     """
-    words = f"holds where the interval lies above {margin:g}, fails where it ends below"
-    return Rule(words, lambda low, high: HOLDS if low > margin else FAILS if high <= margin else CANNOT_TELL)
+    return Rule(f"> {margin:g}", lambda low, high: HOLDS if low > margin else FAILS if high <= margin else CANNOT_TELL)
 
 
 def not_more_than(margin: float) -> Rule:
     """The first score does not lie above the second by more than a margin."""
-    words = f"holds where the interval ends below {margin:g}, fails where it lies above"
-    return Rule(words, lambda low, high: FAILS if low > margin else HOLDS if high <= margin else CANNOT_TELL)
+    return Rule(f"<= {margin:g}", lambda low, high: FAILS if low > margin else HOLDS if high <= margin else CANNOT_TELL)
 
 
 def within(margin: float) -> Rule:
@@ -93,8 +98,7 @@ def within(margin: float) -> Rule:
             return HOLDS
         return FAILS if low > margin or high < -margin else CANNOT_TELL
 
-    words = f"holds where the interval lies within {margin:g} of 0, fails where it lies wholly outside"
-    return Rule(words, decide)
+    return Rule(f"+- {margin:g}", decide)
 
 
 @dataclass(frozen=True)
@@ -183,7 +187,8 @@ def told(claims: Iterable[Claim], table: pd.DataFrame) -> pd.DataFrame:
             verdicts = [claim.rule(found) for _, found in measured]
             rows += [
                 {
-                    "claim": claim.says, "beyond": claim.beyond, "on": reading.on, "scope": reading.scope,
+                    "claim": claim.says, "beyond": claim.beyond, "rule": claim.rule.sign,
+                    "on": reading.on, "scope": reading.scope,
                     "corrected": reading.corrected, "difference": each.says, "value": found.value, "low": found.low,
                     "high": found.high, "seeds": found.seeds, "of_difference": verdict, "verdict": joined(verdicts),
                 }

@@ -19,7 +19,7 @@ from equiscope.studies.claims import HOLDS
 from equiscope.studies.presets import Preset, Study, table_of_differences
 from equiscope.studies.results import BLUE, GREEN, ORANGE, SKY, VERMILION, drawing, markdown, recipe_in_words
 from equiscope.studies.runs import OWN, RESULT, Measuring, finished
-from equiscope.studies.seeds import Mean, Reading, mean, measured_in_words, readings, told
+from equiscope.studies.seeds import SIGNS, Mean, Reading, mean, measured_in_words, readings, told
 from equiscope.studies.training import MEANWHILE, Recipe
 
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, "#CC79A7", "#000000", "#F0E442")  # Okabe and Ito's
@@ -209,7 +209,7 @@ def page(
             "## The networks, trained",
             _accuracies(study, table),
             "## The claims",
-            _rules(study, verdicts),
+            _rules(verdicts),
             *_claims(verdicts),
             *meanwhile_too,
             "## What the preset small changes",
@@ -245,7 +245,7 @@ def _what_is_drawn(table: pd.DataFrame) -> str:
     )
     most = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     return (
-        f"Mean over {most} seeds a condition, a dot for each; {bars}. The mean over all rotations or all shifts. "
+        f"Means over seeds, {most} of each condition, a dot for each; {bars}. The mean over all rotations or all shifts. "
         "Corrected: 0 is the level of images that do not belong together. Within single images (scope image), vectors "
         "and maps of fewer than 9 cells have no correlation, so that pool and final are empty there."
     )
@@ -263,22 +263,19 @@ def _accuracies(study: Study, table: pd.DataFrame) -> str:
                 ", ".join(map(str, found["epochs"])), f"{found['seconds'].mean():.0f}",
             ]
         )  # fmt: skip
-    return markdown(["condition", "seeds", "accuracy, %", "lowest to highest", "weights", "epochs", "seconds"], rows)
+    return markdown(
+        ["condition", "seeds", "accuracy, %", "lowest to highest", "weights", "epochs", "seconds by the clock"], rows
+    )
 
 
-def _rules(study: Study, verdicts: pd.DataFrame) -> str:
+def _rules(verdicts: pd.DataFrame) -> str:
     if verdicts.empty:
         return "No claim is about the networks at hand."
-    at_hand = set(verdicts["claim"])
-    rules: dict[str, list[str]] = {}
-    for claim in study.claims:
-        if claim.says in at_hand:
-            rules.setdefault(claim.rule.words, []).append(claim.says)
-    lines = [f"- {words}: {'; '.join(dict.fromkeys(says))}." for words, says in rules.items()]
     return (
         "A claim is made of differences of two scores, taken seed by seed; in brackets their 95 % t-intervals over "
-        "seeds. It holds where all of its differences bear it out, and fails where one does not. Nothing is corrected "
-        "for the number of claims. A difference\n\n" + "\n".join(lines)
+        "seeds. It holds where all of its differences bear it out, fails where one does not, and else cannot be told "
+        "here. Nothing is corrected for the number of claims. The rules, for a margin m that was set before any result "
+        "was seen:\n\n" + "\n".join(f"- {sign}" for sign in SIGNS)
     )
 
 
@@ -298,14 +295,14 @@ def verdict_table(verdicts: pd.DataFrame) -> str:
 
 def claim_table(verdicts: pd.DataFrame) -> str:
     """A row a claim and reading: what was measured, and whether it holds; readings that say the same share a row."""
-    rows: dict[tuple[str, str, str], list[str]] = {}
+    rows: dict[tuple[str, str, str, str], list[str]] = {}
     for key, found in verdicts.groupby(["claim", "on", "scope", "corrected"], sort=False):
         claim, on, scope, corrected = (str(one) for one in key)
         measured = NOTHING if found["value"].isna().all() else measured_in_words(found)
-        row = (_marked(claim, found), found["verdict"].iloc[0], measured)
+        row = (_marked(claim, found), found["rule"].iloc[0], found["verdict"].iloc[0], measured)
         rows.setdefault(row, []).append(str(Reading(on, scope, corrected == str(True))))
-    cells = ([claim, "; ".join(of), verdict, measured] for (claim, verdict, measured), of in rows.items())
-    return markdown(["claim", "reading", "verdict", "measured"], cells)
+    lines = ([claim, "; ".join(of), measured, rule, verdict] for (claim, rule, verdict, measured), of in rows.items())
+    return markdown(["claim", "reading", "measured", "rule", "verdict"], lines)
 
 
 def _marked(claim: str, rows: pd.DataFrame) -> str:
