@@ -59,6 +59,7 @@ def numbers(study: Study, recipes: Iterable[Recipe], measuring: Measuring, runs:
                     "run": recipe.hash, "condition": getattr(recipe, study.varies), "seed": recipe.seed,
                     "on": ON.get(wanted, wanted), "accuracy": result["accuracy"],
                     "parameters": result["parameters"], "epochs": epochs_of(home), "seconds": result["seconds"],
+                    "trained_on": f"{result['device']}, {result['threads']} threads, torch {result['torch']}",
                 }  # fmt: skip
                 layer = rows["layer"] if "layer" in rows else pd.Series(None, index=rows.index, dtype=object)
                 tables.append(rows[["part", *KEPT]].assign(**labels, layer=layer))
@@ -245,8 +246,8 @@ def _what_is_drawn(table: pd.DataFrame) -> str:
     )
     most = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     return (
-        f"Means over seeds, {most} of each condition, a dot for each; {bars}. The mean over all rotations or all shifts. "
-        "Corrected: 0 is the level of images that do not belong together. Within single images (scope image), vectors "
+        f"Means over seeds, {most} of each condition, a dot for each; {bars}. Scores are the mean over all rotations or "
+        "all shifts. Corrected: 0 is the level of images that do not belong together. Within single images (scope image), vectors "
         "and maps of fewer than 9 cells have no correlation, so that pool and final are empty there."
     )
 

@@ -1,6 +1,5 @@
 """The training studies by name: all of their runs done, drawn, told in words, and written to a folder."""
 
-import platform
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import torch
+import pandas as pd
 
 from equiscope.folder import refuse_taken
 from equiscope.progress import Progress
@@ -90,7 +89,7 @@ def study(
         return failures  # there is nothing to draw, and that is not what the user should read
     table = training_results.numbers(chosen, recipes, size.measuring, place.runs)
     meanwhile = training_results.meanwhile(chosen, recipes, place.runs)
-    recipe = _recipe(name, preset, command, table["run"].nunique(), len(recipes), device)
+    recipe = _recipe(command or f"equiscope study {name} --preset {preset}", table, len(recipes))
     more = {"recipe.json": training_results.recipes_as_json(chosen, size, recipes, recipe)}
     stream = BytesIO()
     told(chosen.claims, table).to_parquet(stream)
@@ -102,12 +101,12 @@ def study(
     return failures
 
 
-def _recipe(name: str, preset: str, command: str, finished: int, wanted: int, device: str | None) -> dict[str, Any]:
+def _recipe(command: str, table: pd.DataFrame, wanted: int) -> dict[str, Any]:
     packages = ("equiscope", "torch", "torchvision", "timm", "numpy")
     return {
-        "command": command or f"equiscope study {name} --preset {preset}",
+        "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "runs": f"{finished} of {wanted}",
-        "device": device or f"CPU ({platform.machine()}, {torch.get_num_threads()} threads)",
+        "runs": f"{table['run'].nunique()} of {wanted}",
+        "trained on": "; ".join(dict.fromkeys(table["trained_on"])),
         "versions": {one: version(one) for one in packages} | {"python": sys.version.split()[0]},
     }
