@@ -246,9 +246,9 @@ def _what_is_drawn(table: pd.DataFrame) -> str:
     )
     most = f"{seeds.min()}" if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     return (
-        f"Means over seeds, {most} of each condition, a dot for each; {bars}. Scores are the mean over all rotations or "
-        "all shifts. Corrected: 0 is the level of images that do not belong together. Within single images (scope image), vectors "
-        "and maps of fewer than 9 cells have no correlation, so that pool and final are empty there."
+        f"Means over seeds, {most} of each condition, a dot for each; {bars}. Scores are the mean over all rotations "
+        "or all shifts. Corrected: 0 is the level of images that do not belong together. Within single images (scope "
+        "image), vectors and maps of fewer than 9 cells have no correlation, so that pool and final are empty there."
     )
 
 
