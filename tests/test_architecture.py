@@ -28,6 +28,8 @@ ORDER = [
     "folder",
     "measurement",
     "estimation",
+    "during_training",
+    "lightning_callback",
     "studies",
     "cli",
 ]

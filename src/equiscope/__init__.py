@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equiscope.during_training import scores_at
     from equiscope.estimation import estimate
     from equiscope.folder import load
     from equiscope.functional.transformations import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     )
     from equiscope.measurement import measure
     from equiscope.models.layers import find_layers
-    from equiscope.plots import plot_layers, plot_parts
+    from equiscope.plots import plot_epochs, plot_layers, plot_parts
     from equiscope.scores import Scores
 
 __all__ = [
@@ -39,9 +40,11 @@ __all__ = [
     "identity",
     "load",
     "measure",
+    "plot_epochs",
     "plot_layers",
     "plot_parts",
     "rotations",
+    "scores_at",
     "shift",
     "shifts",
 ]
@@ -53,8 +56,10 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "find_layers": "models.layers",
     "load": "folder",
     "measure": "measurement",
+    "plot_epochs": "plots",
     "plot_layers": "plots",
     "plot_parts": "plots",
+    "scores_at": "during_training",
 }
 
 

@@ -68,6 +68,7 @@ app = typer.Typer(
 )
 
 _NETWORK, _IMAGES, _MEASURE, _RUN, _RESULT = "The network", "The images", "What is measured", "The run", "The result"
+_TRAINING = "The study"
 _NETWORKS = "The networks of figures 4 and 7"
 
 ModelName = Annotated[
@@ -706,6 +707,181 @@ def figure(
 
 
 @app.command()
+def study(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", show_default=False, help="The study to do: data, augmentation, capacity or architecture."
+        ),
+    ],
+    preset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_TRAINING,
+            help="paper: its networks, images and epochs, for GPUs; small: the same question within an hour on two "
+            "CPU cores.",
+        ),
+    ] = "small",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=_TRAINING,
+            show_default="EQUISCOPE_DATA, or the Hugging Face hub",
+            help="The folder of the data sets: cifar10/ and mnist/.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", rich_help_panel=_TRAINING, show_default="the preset's", help="Networks of each kind."
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_TRAINING,
+            show_default="the preset's",
+            help="Epochs of each network; the learning rate falls in proportion.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_TRAINING,
+            show_default="the preset's",
+            help="At most so many training images.",
+        ),
+    ] = None,
+    measure_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_TRAINING,
+            show_default="never",
+            help="Also measure after each so many epochs, on 300 images, and draw the scores over epochs.",
+        ),
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            rich_help_panel=_TRAINING,
+            show_default=False,
+            help="Any other value of the preset, such as learning_rate=0.05, shifts=1,2,4 or limit=all. May be given "
+            "several times.",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVICE", rich_help_panel=_RUN, show_default="cpu", help="Where the networks train, such as cuda."
+        ),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option(metavar="N", rich_help_panel=_RUN, help="Networks at a time, each in a process of its own.")
+    ] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_RUN,
+            show_default=False,
+            help="Every run as a job of its own, by submitit: slurm, or local for processes of this machine.",
+        ),
+    ] = None,
+    cluster_options: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cluster-option",
+            metavar="KEY=VALUE",
+            rich_help_panel=_RUN,
+            show_default=False,
+            help="What submitit is told of a job, such as timeout_min=240, gpus_per_node=1 or slurm_partition=gpu. May "
+            "be given several times.",
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard", metavar="", rich_help_panel=_RUN, help="Each run also writes its curves for TensorBoard."
+        ),
+    ] = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            rich_help_panel=_RESULT,
+            show_default="OUTPUT/runs",
+            help="Where each run is kept: what is finished there is not done again, what was killed goes on.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", rich_help_panel=_RESULT, show_default="out/study-NAME", help="The folder to write."
+        ),
+    ] = None,
+    draw_only: Annotated[
+        bool,
+        typer.Option(
+            "--draw-only", metavar="", rich_help_panel=_RESULT, help="Draw what is finished, and train nothing."
+        ),
+    ] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train networks, and find what makes them more equivariant.
+
+    data: does equivariance in the data (the paper's figure 5)? augmentation:
+    which one (figure 6a)? capacity: are wider networks less equivariant
+    (figure 6b)? architecture: is it the convolution? Writes the picture
+    (figure.png, figure.pdf), all scores (scores.parquet), what was trained
+    (recipe.json), and the paper's claims with their verdicts (page.md).
+    A run that was killed goes on from its last epoch when the same command is
+    given again; one that fails stops no other, and is named at the end.
+
+    [bold]Examples[/bold]
+
+        equiscope study data --data data/
+        equiscope study augmentation --preset paper --device cuda
+        equiscope study capacity --seeds 1 --epochs 2 --limit 1280
+        equiscope study architecture --measure-every 1 --workers 2
+        equiscope study augmentation --preset paper --device cuda \
+            --cluster slurm --cluster-option gpus_per_node=1
+    """
+    from equiscope.studies.presets import Preset
+    from equiscope.studies.runs import executor
+    from equiscope.studies.training_study import study as done
+
+    options = {"seeds": seeds, "epochs": epochs, "limit": limit, "measure_every": measure_every}
+    changes = {key: value for key, value in options.items() if value is not None}
+    changes |= {key: Preset.read(key, text) for key, text in _pairs("--set", override).items()}
+    folder = output or Path("out", f"study-{name}")
+    told = {
+        key: int(text) if text.isdecimal() else text
+        for key, text in _pairs("--cluster-option", cluster_options).items()
+    }
+    with executor(workers, cluster, folder / "cluster", told) as chosen:
+        failures = done(
+            name, folder, preset=preset, data=data, runs=results, changes=changes, executor=chosen, device=device,
+            tensorboard=tensorboard, draw_only=draw_only, progress=not quiet, force=force,
+            command=shlex.join(["equiscope", *sys.argv[1:]]),
+            tell=None if quiet else lambda sentence: _errors().print(Text(sentence), soft_wrap=True),
+        )  # fmt: skip
+    if (folder / "page.md").is_file():
+        typer.echo(folder if quiet else f"Figure: {folder / 'figure.png'}\nIn words: {folder / 'page.md'}")
+    if failures:
+        for failure in failures:
+            _errors().print(Text.assemble(("Failed:", "bold red"), f" {failure}"), soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command()
 def audit(
     limit: Annotated[
         int | None,
@@ -792,6 +968,17 @@ def _by_model(option: str, given: Iterable[str] | None) -> dict[str, str]:
         if not (model and equals and value):
             raise ValueError(f"{option} {one!r} is not MODEL=VALUE.")
         found[model] = value
+    return found
+
+
+def _pairs(option: str, given: Iterable[str] | None) -> dict[str, str]:
+    """The values of `KEY=VALUE`."""
+    found = {}
+    for one in given or ():
+        key, equals, value = one.partition("=")
+        if not (key and equals and value):
+            raise ValueError(f"{option} {one!r} is not KEY=VALUE.")
+        found[key] = value
     return found
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
@@ -22,6 +23,7 @@ from equiscope.scores import MEASURES, SCOPES, Scores
 
 COLOURS = {"invariance": "#0072B2", "equivariance": "#D55E00"}  # Okabe and Ito's, apart for every eye
 GREY = "#595959"
+PART_COLOURS = {"early": "#0072B2", "middle": "#56B4E9", "late": "#009E73", "pool": "#E69F00", "final": "#D55E00"}
 MOST_NAMES = 40  # along the axis; of more layers, only some are named
 LONGEST_NAME = 32  # characters
 DPI = 200
@@ -118,6 +120,41 @@ def plot_parts(
             axes.set_xlabel("part (layers in it)")
         _finish(figure, panels, scores, scope, families, corrected)
     return figure
+
+
+def plot_epochs(table: pd.DataFrame, scope: str = "dataset", corrected: bool = False) -> Plot:
+    """The scores of parts while a network trained, by epoch: a panel for each family.
+
+    `table` is what `scores_at` gave at several epochs, one below the other. Equivariance is solid, invariance dotted.
+    """
+    known("scope", scope, SCOPES)
+    families = list(dict.fromkeys(table["transformation"]))
+    value = "corrected" if corrected else "score"
+    with _style():
+        figure = Plot(figsize=(max(4.0, 3.2 * len(families)), 3), layout="constrained")
+        panels = figure.subplots(1, len(families), sharey=True, squeeze=False)
+        for axes, family in zip(panels.flat, families, strict=True):
+            rows = table[(table["transformation"] == family) & (table["scope"] == scope)]
+            draw_epochs(axes, rows.assign(score=rows[value]))
+            axes.set_title(family, color=GREY, fontsize=8)
+        panels[0, 0].set_ylabel(f"{'corrected score' if corrected else 'score'}, scope {scope}")
+        handles, labels = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+    return figure
+
+
+def draw_epochs(axes: Axes, rows: pd.DataFrame) -> None:
+    """A line for each part and measure of one family and scope: the column `score` by `epoch`."""
+    for (part, measure), found in rows.groupby(["part", "measure"], sort=False):
+        equivariance = measure == "equivariance"
+        axes.plot(
+            found["epoch"], found["score"], color=PART_COLOURS[str(part)], linestyle="-" if equivariance else ":",
+            marker="s" if equivariance else "o", markersize=2.5, linewidth=1.0,
+            label=str(part) if equivariance else None,
+        )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="epoch", ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
+    axes.grid(axis="y", color="#E6E6E6", linewidth=0.4)
 
 
 def rows_of(table: pd.DataFrame, scope: str, transformation: str, measure: str) -> pd.DataFrame:

@@ -90,21 +90,36 @@ def recipe_in_words(recipe: Mapping[str, Any]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in (entries | {"versions": versions}).items())
 
 
-def save(folder: Path, numbers: pd.DataFrame, picture: Plot, page: str, *, force: bool = False) -> Path:
-    """Write `figure.png`, `figure.pdf`, `data.parquet` and `page.md` into a folder, and return it.
-
-    All is made before the disk is touched, and written aside: a new folder appears at once and whole. Into one that
-    is there the files move one by one; files of other names are left alone.
-    """
-    files = {"data.parquet": numbers.to_parquet(), "page.md": page.encode()}
+def drawn(name: str, picture: Plot) -> dict[str, bytes]:
+    """A picture as the files `NAME.png` and `NAME.pdf`."""
     options: dict[str, dict[str, Any]] = {
         "png": {"dpi": 160, "pil_kwargs": {"optimize": True}},
         "pdf": {"metadata": {"CreationDate": None}},  # so that the same picture is the same file
     }
+    files = {}
     for suffix, chosen in options.items():
         stream = BytesIO()
         picture.savefig(stream, format=suffix, **chosen)
-        files[f"figure.{suffix}"] = stream.getvalue()
+        files[f"{name}.{suffix}"] = stream.getvalue()
+    return files
+
+
+def save(
+    folder: Path,
+    numbers: pd.DataFrame,
+    picture: Plot,
+    page: str,
+    *,
+    table: str = "data.parquet",
+    more: Mapping[str, bytes] | None = None,
+    force: bool = False,
+) -> Path:
+    """Write `figure.png`, `figure.pdf`, the table and `page.md` into a folder, and `more` files by name; return it.
+
+    All is made before the disk is touched, and written aside: a new folder appears at once and whole. Into one that
+    is there the files move one by one; files of other names are left alone.
+    """
+    files = {table: numbers.to_parquet(), "page.md": page.encode()} | drawn("figure", picture) | dict(more or {})
     folder = folder.resolve()
     refuse_taken(folder, force=force)
     there = folder.is_dir()
