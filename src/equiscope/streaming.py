@@ -21,6 +21,7 @@ SUMS = ("count", "turned_mean", "expected_mean", "turned_square", "expected_squa
 LEAST_SAMPLES = 4  # of a correlation over all images
 LEAST_CELLS = 9  # of a correlation within one image
 HELD = 3 * 2**14  # channels of images that wait to be remembered
+HELD_IMAGES = 256  # and images
 TILE = 2**19  # products of channels with channels that exist at once: two megabytes, which a core's cache can hold
 LEAST_LARGE = 2**13  # products of one image that are worth an operation of their own
 LARGE_TILE = 2**25  # the same on an accelerator, which would rather have much to do at once
@@ -69,7 +70,7 @@ class PairSums:
         """Take in images and their groups, but for the products of their centred values, which go into `product`."""
         self._held.append((groups, turned, expected))
         self._images_held += len(groups)
-        if self._images_held * self.channels >= HELD:
+        if self._images_held >= min(HELD_IMAGES, HELD / self.channels):
             self.join()
 
     def join(self) -> None:
@@ -400,7 +401,7 @@ class PairMemory:
             own = torch.full_like(own, torch.nan) if sides is None else self._own_similarity(*sides, groups)
         self._held.append(_Found(turned, own, best, partner))
         self._images_held += len(groups)
-        if self._images_held * self.channels >= HELD:
+        if self._images_held >= min(HELD_IMAGES, HELD / self.channels):
             self.join()
 
     def _nothing(self, images: int) -> tuple[Tensor, Tensor, Tensor]:
