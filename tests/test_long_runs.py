@@ -104,7 +104,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 def test_memory_is_flat_in_the_number_of_images():
     def peak(count):
-        run = subprocess.run([sys.executable, "-c", PEAK, str(count)], check=True, env=environment(), capture_output=True)
+        run = subprocess.run(
+            [sys.executable, "-c", PEAK, str(count)], check=True, env=environment(), capture_output=True
+        )
         return int(run.stdout)
 
     assert peak(3000) - peak(1500) < 50 * 2**20

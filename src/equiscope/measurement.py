@@ -307,7 +307,8 @@ def _findings(
         run(batches, chosen, found, recorder, bar, before=before, after=save)
         reader.check_all_readable()
         count = reader.total_of(recorder.images - reader.begin)
-        for name, record in records.items():
+        for name in list(records):
+            record = records.pop(name)  # and with it its sums
             if reader.processes.count > 1:
                 record.joined_across(reader.processes)
             one = Findings.of(record, count, negative=negative, intervals=intervals)
