@@ -213,3 +213,19 @@ def test_what_holds_the_images_does_not_matter():
     for source in sources:
         other = es.measure(model, source, transformations=es.flips(), layers="**")
         pd.testing.assert_frame_equal(one.scores, other.scores, atol=2e-6, rtol=0)
+
+
+def test_a_forward_pass_in_bfloat16_is_recorded_and_all_else_stays_in_float32():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
+    images = torch.nn.functional.avg_pool2d(torch.randn(24, 3, 16, 16), 3, 1, 1)
+    options = {"transformations": [es.rotations(), es.identity()], "layers": ["0", "2"]}
+    exact = es.measure(network, images, **options)
+    lower = es.measure(network, images, **options, precision="bfloat16")
+    assert (exact.manifest["options"]["precision"], lower.manifest["options"]["precision"]) == ("float32", "bfloat16")
+    difference = (lower.scores["score"] - exact.scores["score"]).abs()
+    assert 0 < difference.max() < 0.01  # bfloat16 keeps three digits of a feature
+    of_identity = lower.scores[lower.scores["transformation"] == "identity"]
+    assert (of_identity["score"] - 1).abs().max() < 1e-6
+    with pytest.raises(ValueError, match="precision='half' is not known"):
+        es.measure(network, images, **options, precision="half")

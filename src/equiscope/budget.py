@@ -76,7 +76,7 @@ def budgeted(
             passes[-1].append(one)
     largest = max(size(chosen, groups) for chosen in passes)
     if memory is not None and largest > memory * GIB:
-        leaner = " without intervals (intervals=False)," * intervals
+        leaner = " without intervals (intervals=False), or" * intervals
         raise ValueError(
             f"memory={memory:g} GiB is too little: the sums of one transformation alone take {_size(largest)}; "
             f"allow more, or measure{leaner} fewer layers."
