@@ -229,3 +229,15 @@ def test_a_forward_pass_in_bfloat16_is_recorded_and_all_else_stays_in_float32():
     assert (of_identity["score"] - 1).abs().max() < 1e-6
     with pytest.raises(ValueError, match="precision='half' is not known"):
         es.measure(network, images, **options, precision="half")
+
+
+@pytest.mark.parametrize("channels", [725, 728])
+@pytest.mark.parametrize("intervals", [True, False])
+def test_bands_of_a_wide_layer_need_not_be_even(channels, intervals):
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, channels, 3, padding=1)
+    images = torch.randn(21, 3, 6, 6)
+    options = {"transformations": es.identity(), "layers": "**", "intervals": intervals}
+    scores = es.measure(nn.Sequential(network), images, **options).scores
+    assert (scores["score"] - 1).abs().max() < 1e-6
+    assert (scores["chance"] < 0.9).all()

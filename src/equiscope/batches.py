@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, Subset
+from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler, Subset
 
 Images = Tensor | Dataset[Any] | DataLoader[Any] | Iterable[Any]
 
@@ -54,7 +54,8 @@ def _image_tensor(batch: Any) -> Tensor | None:
 def same_again(images: Images) -> bool:
     """Whether the images can be gone over again, in the same order."""
     if isinstance(images, DataLoader):
-        return not isinstance(images.sampler, RandomSampler)
+        plain = type(images.batch_sampler) is BatchSampler or images.batch_sampler is None
+        return plain and type(images.sampler) is SequentialSampler and not images.drop_last
     return isinstance(images, Tensor | Dataset) or iter(images) is not images
 
 

@@ -64,7 +64,7 @@ class Checkpoint:
         if time.monotonic() - self._written < self.every:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.file.with_name(f"{self.file.name}.{os.getpid()}")
+        aside = self._aside
         try:
             with aside.open("wb") as stream:
                 torch.save({"format": FORMAT, "fingerprint": self.fingerprint, "state": state()}, stream)
@@ -75,6 +75,11 @@ class Checkpoint:
             aside.unlink(missing_ok=True)
         self._written = time.monotonic()
 
+    @property
+    def _aside(self) -> Path:
+        return self.file.with_name(f"{self.file.name}.part")
+
     def remove(self) -> None:
         """Leave nothing behind."""
+        self._aside.unlink(missing_ok=True)
         self.file.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 What computes is imported inside the commands, so that help and misspelt options are answered at once.
 """
 
+import glob
 import os
 import re
 import shlex
@@ -1076,7 +1077,7 @@ class _Run:
         from equiscope.functional.transformations import spans
         from equiscope.models.loading import load_network
 
-        self.folder, self.asked = folder, asked
+        self.folder, self.asked = folder.resolve(), asked
         self.families: list[Family] = options["transformations"]
         mean, std = _values("--mean", asked["mean"]), _values("--std", asked["std"])
         self.network = load_network(
@@ -1092,6 +1093,11 @@ class _Run:
         self.options = options | {
             "size": window, "default_layers": self.network.layers, "pool": self.network.pool,
         }  # fmt: skip
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the running state is saved: beside the result."""
+        return self.folder.parent / f"{self.folder.name}.checkpoint"
 
     def estimate(self, device: str | None) -> "Estimate":
         """What it would be of, and what it would take."""
@@ -1118,7 +1124,7 @@ class _Run:
             warnings.simplefilter("always", UserWarning)
             scores = es.measure(
                 self.network.model, self.source, device=device, distributed=is_initialized(), progress=not quiet,
-                checkpoint=self.folder.with_name(f"{self.folder.name}.checkpoint"),
+                checkpoint=self.checkpoint, keep_checkpoint=True,
                 checkpoint_every=checkpoint_every, resume=resume, **self.options,
             )  # fmt: skip
         remarks = list(dict.fromkeys(str(one.message) for one in told))
@@ -1128,6 +1134,8 @@ class _Run:
         scores = _with_recipe(scores, self.network, self.source, [*self.network.remarks, *remarks], self.asked)
         scores = replace(scores, manifest=scores.manifest | {"recipe": self._recipe()})
         scores.save(self.folder, force=self.asked["force"])
+        for file in self.folder.parent.glob(f"{glob.escape(self.checkpoint.name)}*"):
+            file.unlink(missing_ok=True)  # those of all processes
         return scores
 
     def _recipe(self) -> str:

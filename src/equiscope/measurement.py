@@ -60,6 +60,7 @@ def measure(
     checkpoint: str | Path | None = None,
     checkpoint_every: float | int = 120,
     resume: bool = False,
+    keep_checkpoint: bool = False,
     seed: int = 0,
     progress: bool | Progress = False,
     default_layers: Sequence[str] | None = None,
@@ -99,8 +100,9 @@ def measure(
         precision: of the forward pass: "float32", or "bfloat16" by autocast. All else is in float32 and float64.
         distributed: share the images among the processes of torch.distributed's default group: each takes a run of
             consecutive ones, and all return the scores of all. Every image must be readable.
-        checkpoint: a file for the running state; it is removed at the end.
+        checkpoint: a file for the running state; it is removed at the end, unless `keep_checkpoint`.
         checkpoint_every: seconds from one writing of it to the next.
+        keep_checkpoint: leave the file at the end, for whoever will write the scores first and remove it then.
         resume: go on from the checkpoint where there is one. It must be of the same options, weights and images.
         seed: of the bootstrap.
         progress: True shows a bar on the terminal's error output; or an object of your own with `advance(images)`.
@@ -152,6 +154,9 @@ def measure(
         if progress is True and processes.rank == 0:
             say(f"Note: {budget.told()}")
         reader = Reader(images, batches, processes)
+        del batches  # or what it reads ahead would stay
+        if len(budget.passes) > 1:
+            reader.must_be_read_again("memory=, which takes several passes,")
         saved = state = None
         if checkpoint is not None:
             reader.must_be_read_again("a checkpoint")
@@ -196,7 +201,7 @@ def measure(
         list(findings.values()), families, count,
         negative=negative, intervals=intervals, seed=seed, manifest=manifest,
     )  # fmt: skip
-    if saved is not None:
+    if saved is not None and not keep_checkpoint:
         saved.remove()
     return scores
 
@@ -284,7 +289,7 @@ def _findings(
         }  # fmt: skip
         if state is not None and place == number and done:
             for name, record in records.items():
-                record.restore(state["records"][name])
+                record.restore(state["records"].pop(name))
         start = done if place == number else 0
         recorder = Recorder(records, reader.begin + start)
 

@@ -71,6 +71,8 @@ class Reader:
 
     def images_from(self, start: int) -> tuple[Tensor | None, Iterator[Tensor]]:
         """The image before this process's image `start`, if there is one, and the images from there on."""
+        if self.share == 0:
+            return None, iter(())
         place = self.begin + start
         stop = None if self.share is None or self.processes.count == 1 else self.registered + self.begin + self.share
         if self._ahead is not None and place == 0 and stop is None:

@@ -115,8 +115,8 @@ class LayerRecord:
         device: torch.device,
         offsets: Mapping[str, tuple[float, float] | None] | None = None,
     ) -> None:
-        def memory(sets: int) -> PairMemory:
-            return PairMemory(sets, layer.channels, negative=negative, strict=strict, device=device)
+        def memory(sets: int, *, partners: bool = True) -> PairMemory:
+            return PairMemory(sets, layer.channels, negative=negative, strict=strict, partners=partners, device=device)
 
         self.layer = layer
         self.similarity, self.strict, self.groups = similarity, strict, groups
@@ -124,7 +124,7 @@ class LayerRecord:
         self.variants = {one.name: self._variants(one) for one in transformations}
         keys = [(name, alignment) for name, variants in self.variants.items() for alignment in variants]
         self.matched = {key: memory(groups) for key in keys}
-        self.mismatched = {key: memory(1) for key in keys} if chance else {}
+        self.mismatched = {key: memory(1, partners=False) for key in keys} if chance else {}
         self.spread = ChannelSpread(layer.channels)
         self._last: _Taken | None = None  # the image before these
         self._newest: _Taken | None = None

@@ -222,8 +222,9 @@ class ImageScores:
 class ImageMemory:
     """The scores within each image: the mean over channels, and per channel the sums over images."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, partners: bool = True) -> None:
         self.channels = channels
+        self._with_partners = partners
         self._means: list[tuple[Tensor, Tensor]] = []
         self._sums = torch.zeros(2, channels, dtype=torch.float64)
         self._defined = torch.zeros(2, channels, dtype=torch.int64)
@@ -238,7 +239,8 @@ class ImageMemory:
             self._sums[row] += values.nan_to_num(nan=0.0).sum(0)
             self._defined[row] += (~values.isnan()).sum(0)
         self._images += len(found.partner)
-        self._count_partners(found.partner.numpy())
+        if self._with_partners:
+            self._count_partners(found.partner.numpy())
 
     def _count_partners(self, partner: Int[np.ndarray, "image channel"]) -> None:
         seen = (np.arange(self.channels) * self.channels + partner)[partner >= 0]
@@ -321,7 +323,14 @@ class PairMemory:
     """Both scopes' memory of pairs of sides: a layer under one transformation, matched or mismatched images."""
 
     def __init__(
-        self, groups: int, channels: int, *, negative: str, strict: bool, device: torch.device | None = None
+        self,
+        groups: int,
+        channels: int,
+        *,
+        negative: str,
+        strict: bool,
+        partners: bool = True,
+        device: torch.device | None = None,
     ) -> None:
         self.negative = negative
         self.groups = groups
@@ -329,7 +338,7 @@ class PairMemory:
         self.on_cpu = self.device.type == "cpu"
         self.sums = PairSums(groups, channels, device=device)
         self.own_sums = PairSums(groups, channels, own=True, device=device) if strict else None
-        self.within = ImageMemory(channels)
+        self.within = ImageMemory(channels, partners=partners)
         self._held: list[_Found] = []
         self._images_held = 0
 
@@ -465,9 +474,10 @@ class PairMemory:
             for one, group in enumerate(groups):
                 sums[group, band].addcmul_(similarity[one], norm[one])
         elif self.groups == 1:
-            sums[0] += (similarity * norm[:, None]).sum(0)
+            sums[0, band] += (similarity * norm[:, None]).sum(0)
         else:
-            sums.index_add_(0, torch.tensor(groups, device=sums.device), similarity * norm[:, None])
+            places = torch.tensor(groups, device=sums.device)
+            sums[:, band].index_add_(0, places, similarity * norm[:, None])
 
     def _own_similarity(self, turned: Side, expected: Side, groups: Sequence[int]) -> Tensor:
         """Every channel's similarity with itself where it lies, not moved: Eq. 4 to the letter."""
