@@ -166,6 +166,7 @@ def measure(
                 checkpoint_every,
             )
             state = saved.load() if resume else None
+            _check_same_pass(state, processes)
         with shown(progress if processes.rank == 0 else False, reader.total(len(budget.passes))) as bar:
             centres: dict[str, Mapping[str, Offset | None]] = {}
             if state is not None:
@@ -479,6 +480,14 @@ def _check_strides(found: Layers, transformations: Sequence[Transformation]) -> 
                 f"The stride of layer {layer.name} ({layer.height} x {layer.width} cells) does not follow from its "
                 f"shape, and a shift needs it; give it with strides={{{layer.name!r}: PIXELS}}."
             )
+
+
+def _check_same_pass(state: State | None, processes: Processes) -> None:
+    """ValueError where processes were stopped in different passes over the images, which they must begin together."""
+    if len(set(processes.gathered(0 if state is None else state["pass"]))) > 1:
+        raise ValueError(
+            "The checkpoints of the processes are of different passes over the images; remove them to start anew."
+        )
 
 
 def _batch_size(view: Frame) -> int:

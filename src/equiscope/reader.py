@@ -35,7 +35,8 @@ class Reader:
     @property
     def looks(self) -> bytes:
         """A fingerprint of the images: their number, and the first of them."""
-        return hashlib.sha256(f"{self._count}".encode() + content(self._first)).digest()
+        told = f"{self._count} {getattr(self.images, 'description', None)}"  # an `ImageSource` knows all of its files
+        return hashlib.sha256(told.encode() + content(self._first)).digest()
 
     @property
     def begin(self) -> int:
