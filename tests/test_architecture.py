@@ -11,6 +11,7 @@ SOURCE = Path(equiscope.__file__).parent
 # Each part imports only from parts before it (and from itself).
 ORDER = [
     "functional",
+    "files",
     "data",
     "batches",
     "progress",

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from equiscope.files import remove, replacing
 from equiscope.processes import Processes
 from equiscope.streaming import State
 
@@ -64,22 +64,10 @@ class Checkpoint:
         if time.monotonic() - self._written < self.every:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._aside
-        try:
-            with aside.open("wb") as stream:
-                torch.save({"format": FORMAT, "fingerprint": self.fingerprint, "state": state()}, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(aside, self.file)
-        finally:
-            aside.unlink(missing_ok=True)
+        with replacing(self.file) as aside:
+            torch.save({"format": FORMAT, "fingerprint": self.fingerprint, "state": state()}, aside)
         self._written = time.monotonic()
-
-    @property
-    def _aside(self) -> Path:
-        return self.file.with_name(f"{self.file.name}.part")
 
     def remove(self) -> None:
         """Leave nothing behind."""
-        self._aside.unlink(missing_ok=True)
-        self.file.unlink(missing_ok=True)
+        remove(self.file)

@@ -25,6 +25,7 @@ from matplotlib.lines import Line2D
 
 import equiscope as es
 from equiscope.data import open_images
+from equiscope.files import replacing
 from equiscope.folder import MANIFEST
 from equiscope.functional.transformations import shifts as shifts_of
 from equiscope.models.catalogue import CATALOGUE
@@ -303,9 +304,8 @@ def _accuracy(network: Network, wanted: Asked, device: str | None) -> dict[str, 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
     """A file of JSON, complete or absent."""
-    aside = file.with_suffix(".part")
-    aside.write_text(json.dumps(content, indent=2), encoding="utf-8")
-    os.replace(aside, file)
+    with replacing(file) as aside:
+        aside.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
 # --- the numbers

@@ -21,11 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import equiscope as es
+from equiscope.files import replacing
 from equiscope.folder import MANIFEST
 from equiscope.functional.transformations import known
 from equiscope.progress import Progress
 from equiscope.studies.labelled import Labelled, labelled, normalised
-from equiscope.studies.training import Recipe, accuracy, family, replacing, trained
+from equiscope.studies.training import Recipe, accuracy, family, trained
 
 OWN = "own"  # the data set that a network was trained on
 RESULT, RECIPE, FAILURE = "accuracy.json", "recipe.json", "failure.txt"

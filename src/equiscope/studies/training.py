@@ -6,7 +6,6 @@ at all, with the optimiser and all random state, so that a run that was killed e
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from equiscope.during_training import Log, scores_at
+from equiscope.files import replacing
 from equiscope.functional.transformations import Family, known, rotations, shifts
 from equiscope.progress import Progress, ShownTraining, shown_training
 from equiscope.studies.batch_augmentation import AUGMENTATIONS, augmented
@@ -291,19 +291,6 @@ def _restore(run: _Run, file: Path, place: torch.device) -> None:
     if place.type == "cuda" and state["random_on_device"] is not None:
         torch.cuda.set_rng_state(state["random_on_device"].cpu(), place)
     run.rows, run.meanwhile, run.finished = state["rows"], state["meanwhile"], state["finished"]
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A path to write to, which then takes the file's place at once; a half-written one never does."""
-    aside = file.with_name(f".{file.name}.{os.getpid()}.part")
-    try:
-        yield aside
-        with open(aside, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(aside, file)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 @contextmanager

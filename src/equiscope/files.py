@@ -1,0 +1,26 @@
+"""Files that are whole or absent, whenever their writing is interrupted."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape
+from pathlib import Path
+
+
+@contextmanager
+def replacing(file: Path) -> Iterator[Path]:
+    """A path to write to, which then takes the file's place at once; a half-written one never does."""
+    aside = file.with_name(f"{file.name}.{os.getpid()}.part")
+    try:
+        yield aside
+        with open(aside, "rb+") as stream:
+            os.fsync(stream.fileno())
+        os.replace(aside, file)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def remove(file: Path) -> None:
+    """Leave nothing of a file, nor what a process that was killed had begun to put in its place."""
+    for path in (file, *file.parent.glob(f"{escape(file.name)}.*.part")):
+        path.unlink(missing_ok=True)
