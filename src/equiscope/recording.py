@@ -257,8 +257,8 @@ class LayerRecord:
 class _Taken:
     """Maps, and the same less a reference value of each, which keeps the digits of what is almost constant."""
 
-    def __init__(self, maps: Tensor, values: Tensor, reference: Tensor, similarity: str) -> None:
-        self.maps: Float[Tensor, "image channel row column"] = maps
+    def __init__(self, maps: Sequence[Tensor], values: Tensor, reference: Tensor, similarity: str) -> None:
+        self._parts = maps  # which few transformations ask for, and then are joined
         self.values: Float[Tensor, "image channel row column"] = values
         self.reference: Float[Tensor, "image channel"] = reference
         self.similarity = similarity
@@ -266,8 +266,13 @@ class _Taken:
     @classmethod
     def of(cls, maps: Tensor, similarity: str) -> "_Taken":
         if similarity == "cosine":  # which is about zero, not about a mean
-            return cls(maps, maps, maps.new_zeros(maps.shape[:2]), similarity)
-        return cls(maps, *referred(maps), similarity)
+            return cls([maps], maps, maps.new_zeros(maps.shape[:2]), similarity)
+        return cls([maps], *referred(maps), similarity)
+
+    @cached_property
+    def maps(self) -> Float[Tensor, "image channel row column"]:
+        """The maps as they are."""
+        return torch.cat(list(self._parts)) if len(self._parts) > 1 else self._parts[0]
 
     @cached_property
     def whole(self) -> Side:
@@ -280,14 +285,14 @@ class _Taken:
         return self.whole.unit()
 
     def __getitem__(self, images: slice) -> "_Taken":
-        return _Taken(self.maps[images], self.values[images], self.reference[images], self.similarity)
+        return _Taken([self.maps[images]], self.values[images], self.reference[images], self.similarity)
 
     def copied(self) -> "_Taken":
-        return _Taken(self.maps.clone(), self.values.clone(), self.reference.clone(), self.similarity)
+        return _Taken([self.maps.clone()], self.values.clone(), self.reference.clone(), self.similarity)
 
     def followed_by(self, other: "_Taken") -> "_Taken":
         return _Taken(
-            torch.cat((self.maps, other.maps)),
+            [*self._parts, *other._parts],
             torch.cat((self.values, other.values)),
             torch.cat((self.reference, other.reference)),
             self.similarity,

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.matching import Matches, bounded, matched, strongest
+from equiscope.functional.matching import Matches, bounded, matched, matches, strongest
 from equiscope.functional.similarity import Centring, Side, norm
 from equiscope.functional.statistics import defined_mean
 from equiscope.processes import Processes
@@ -153,22 +153,22 @@ class PairSums:
         """Every channel's scores over all images and, where asked for, over all but each group's in turn."""
         some = self._all_and_left_out(left_out)
         place = self.product.device if self.product.device.type != "mps" else torch.device("cpu")  # which has float64
-        norms = [tuple(one.to(place) for one in moments.norms()) for _, moments in some]
-        parts: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in some]
+        norms = [[one.to(place)[None] for one in moments.norms()] for _, moments in some]
+        bands: list[list[Matches]] = [[] for _ in some]
         rows = min(self.channels, max(1, TILE // self.channels))
         for top in range(0, self.channels, rows):
             band = slice(top, top + rows)
-            for part, product, (_, expected_norm) in zip(parts, self._products(some, band, place), norms, strict=True):
-                scaled = product.div_(expected_norm)
-                if negative == "abs":
-                    scaled.abs_()
-                own = scaled.diagonal(top).clone()
-                part.append((own, *strongest(scaled.masked_fill_(expected_norm.isnan(), -torch.inf))))
-        found = []
-        for part, (turned_norm, _) in zip(parts, norms, strict=True):
-            own, best, partner = (torch.cat(column)[None] for column in zip(*part, strict=True))
-            found.append(matched(own, best, partner, turned_norm[None], negative))
-        return found
+            products = self._products(some, band, place)
+            for found, product, (turned_norm, expected_norm) in zip(bands, products, norms, strict=True):
+                found.append(matches(product[None], turned_norm[:, band], expected_norm, negative, top))
+        return [
+            Matches(
+                torch.cat([one.invariance for one in found], -1),
+                torch.cat([one.equivariance for one in found], -1),
+                torch.cat([one.partner for one in found], -1),
+            )
+            for found in bands
+        ]
 
     def own_similarities(self, negative: str, *, left_out: bool = False) -> list[Float[Tensor, "channel"]]:
         """Every channel's similarity with itself, from sums that hold nothing else, over the same images."""

@@ -20,14 +20,16 @@ class Matches:
 
 
 def matches(
-    product: Float[Tensor, "sample channel channel"],
-    turned_norm: Float[Tensor, "sample channel"],
+    product: Float[Tensor, "sample row channel"],
+    turned_norm: Float[Tensor, "sample row"],
     expected_norm: Float[Tensor, "sample channel"],
     negative: str = "clip",
+    first: int = 0,
 ) -> Matches:
     """Invariance (Eq. 4) and equivariance (Eq. 7) of each channel, from inner products of centred maps.
 
-    `product[s, c, c']` is the inner product of `f(T_g X)_c` with `T'_g f(X)_c'`; it is overwritten. A norm that is
+    `product[s, c, c']` is the inner product of `f(T_g X)_c` with `T'_g f(X)_c'`; it is overwritten. Its rows are all
+    channels, or a band of them from channel `first` on. A norm that is
     NaN marks a channel without a similarity: its own scores are NaN, and it is nobody's partner. Ties go to the
     lowest channel; the partner is chosen before negative values are clipped, and after `abs`.
 
@@ -39,7 +41,7 @@ def matches(
     scaled = product.div_(expected_norm.unsqueeze(-2))
     if negative == "abs":
         scaled = scaled.abs_()
-    own = scaled.diagonal(dim1=-2, dim2=-1).clone()
+    own = scaled.diagonal(first, -2, -1).clone()
     undefined = expected_norm.isnan()
     if undefined.any():
         scaled.masked_fill_(undefined.unsqueeze(-2), -torch.inf)
