@@ -119,7 +119,7 @@ class LayerRecord:
             return PairMemory(sets, layer.channels, negative=negative, strict=strict, partners=partners, device=device)
 
         self.layer = layer
-        self.similarity, self.strict, self.groups = similarity, strict, groups
+        self.similarity, self.strict = similarity, strict
         self.offsets = offsets
         self.variants = {one.name: self._variants(one) for one in transformations}
         keys = [(name, alignment) for name, variants in self.variants.items() for alignment in variants]
@@ -200,15 +200,15 @@ class LayerRecord:
     ) -> None:
         """Match the images' turned features with their own still ones and, for chance, with the image before's."""
         images = len(turned.values)
-        memories = [(self.matched[key], slice(None), slice(-images, None), self.groups)]
+        memories = [(self.matched[key], slice(None), slice(-images, None))]
         pairs = min(images, len(still.values) - 1)
         if self.mismatched and pairs:
             others = slice(-pairs - 1, -1)
-            memories.append((self.mismatched[key], slice(-pairs, None), others, 1))
+            memories.append((self.mismatched[key], slice(-pairs, None), others))
         sides = None if transformation is None else self._sides(transformation, turned, still)
         own = (turned.whole, still.unit) if self.strict else None
-        for memory, these, others, groups in memories:
-            places = [(start + image) % groups for image in range(images)[these]]
+        for memory, these, others in memories:
+            places = range(start, start + images)[these]
             of_own = (own[0][these], own[1][others]) if own else None
             if sides is None:
                 memory.add_nothing(places)
