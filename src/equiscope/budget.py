@@ -53,9 +53,9 @@ def budgeted(
     """The budget of a measurement whose sums may take `memory` GiB; None: as much as they take.
 
     A layer of C channels has sums of 4 C^2 bytes for each transformation (twice where it is registered), for each
-    group of the jackknife and for chance, and 2 C^2 more to count partners. Where that is too much, there are five groups instead of ten; where that is
-    still too much, the images are gone over several times, each time for some of the transformations. ValueError
-    where one transformation alone takes more.
+    group of the jackknife and for chance, and 2 C^2 more to count partners. Where that is too much, there are five
+    groups instead of ten; where that is still too much, the images are gone over several times, each time for some of
+    the transformations. ValueError where one transformation alone takes more.
     """
     set_bytes = sum(4 * layer.channels**2 for layer in layers)
 

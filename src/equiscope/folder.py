@@ -6,12 +6,12 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from equiscope.files import refuse_unwritable
 from equiscope.plots import plot_layers
 from equiscope.report.page import page
 from equiscope.scores import Scores
@@ -66,12 +66,8 @@ def refuse_taken(folder: Path, *, force: bool = False) -> None:
         if path.exists():
             if not path.is_dir():
                 raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
-            try:
-                TemporaryFile(dir=path).close()
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                raise PermissionError(f"{path} cannot be written to ({reason}); give another folder.") from None
             break
+    refuse_unwritable(folder)
     if folder.exists() and not force and any(folder.iterdir()):
         raise FileExistsError(f"{folder} exists and is not empty; give another folder, or force=True to write into it.")
 
