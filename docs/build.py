@@ -10,16 +10,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import griffe
 import latex2mathml.converter
 import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+import equiscope
 from equiscope.cli import app
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = "<!-- the commands -->"  # where the page of the command line has them
+COMMANDS, NAMES = "<!-- the commands -->", "<!-- the names -->"  # where the pages of the reference have them
+GROUPS = {"functional.transformations": "Transformations", "plots": "Figures", "scores": "Results", "folder": "Results"}
+
+
+class Doctests(griffe.Extension):
+    """Sets the examples of docstrings apart as code, so that no bracket in them is taken for a link."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """Fence each run of lines that begins with `>>>`."""
+        if obj.docstring:
+            obj.docstring.value = re.sub(r"(?ms)^>>> .*?(?=\n\s*\n|\Z)", r"```pycon\n\g<0>\n```", obj.docstring.value)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -39,8 +51,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The help of every command in its place."""
-    return markdown.replace(COMMANDS, "\n\n".join(commands())) if COMMANDS in markdown else markdown
+    """The help of every command, and every public name, in their places."""
+    if COMMANDS in markdown:
+        markdown = markdown.replace(COMMANDS, "\n\n".join(commands()))
+    return markdown.replace(NAMES, "\n\n".join(names())) if NAMES in markdown else markdown
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -62,6 +76,7 @@ def front_page(readme: str) -> str:
         mark, text, target = link.groups()
         if re.match(r"https?:|#", target):
             return link[0]
+        target = target.replace(".ipynb", ".md")
         return f"{mark}[{text}]({target.removeprefix('docs/')})" if target.startswith("docs/") else text
 
     hidden = "---\nhide: [navigation]\n---\n\n"
@@ -92,6 +107,17 @@ def _shown(output: dict[str, Any]) -> Iterator[str]:
     else:
         text = "".join(data.get("text/plain", output.get("text", "")))
         yield f"```text\n{text.rstrip()}\n```"
+
+
+def names() -> Iterator[str]:
+    """Every public name of `equiscope`, in groups, for mkdocstrings to fill in."""
+    groups: dict[str, list[str]] = {"To measure": [], "Transformations": [], "Results": [], "Figures": []}
+    for name in equiscope.__all__:
+        place = equiscope._WHERE[name]
+        groups[GROUPS.get(place, "To measure")].append(f"equiscope.{place}.{name}")
+    for group, paths in groups.items():
+        yield f"## {group}"
+        yield from (f"::: {path}\n    options: {{ heading_level: 3 }}" for path in paths)
 
 
 def commands() -> Iterator[str]:
