@@ -23,6 +23,7 @@ from equiscope.cli import app
 ROOT = Path(__file__).parent.parent
 COMMANDS, NAMES = "<!-- the commands -->", "<!-- the names -->"  # where the pages of the reference have them
 GROUPS = {"functional.transformations": "Transformations", "plots": "Figures", "scores": "Results", "folder": "Results"}
+_PRIME = "&#x02032;"
 
 
 class Doctests(griffe.Extension):
@@ -66,7 +67,16 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 def formula(latex: str, *, block: bool) -> str:
     """A formula in LaTeX as MathML."""
     math = latex2mathml.converter.convert(latex.strip(), display="block" if block else "inline")
+    math = re.sub(rf"<msubsup><mi>(\w)</mi>(.*?)<mi>{_PRIME}</mi></msubsup>", _primed, math)
+    math = re.sub(rf"<msup><mi>(\w)</mi>()(?:<mrow>)?<mi>{_PRIME}</mi>(?:</mrow>)?</msup>", _primed, math)
     return f'<div class="formula">{math}</div>' if block else math
+
+
+def _primed(found: re.Match[str]) -> str:
+    """A slanted letter with its prime, which as an exponent would be tiny, and its index if it has one."""
+    first, italic = ("a", 0x1D44E) if found[1].islower() else ("A", 0x1D434)
+    letter = f"<mi>{chr(italic + ord(found[1]) - ord(first))}{_PRIME}</mi>"
+    return f"<msub>{letter}{found[2]}</msub>" if found[2] else letter
 
 
 def front_page(readme: str) -> str:

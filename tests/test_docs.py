@@ -1,9 +1,8 @@
 """The documentation: its Python runs, its commands are commands, its tables are those of the code, its site is whole.
 
 A Python block runs in its page's namespace, in order, in a folder of its own. What it prints must be what the `text`
-block after it says. What a page needs of the reader's is made in a comment that begins `<!-- setup:`. What takes long, or
-would need the reader's data, is replaced in one that begins `<!-- stand-in:`; output below it is of other data,
-and is not compared.
+block after it says. What a page needs of the reader's is made in a comment that begins `<!-- setup:`. What takes long
+is replaced in one that begins `<!-- stand-in:`; output below it is of other data, and is not compared.
 """
 
 import importlib.util
