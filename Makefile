@@ -15,7 +15,7 @@ slow: .venv/dev  ## the tests that take minutes, such as the paper's six network
 	$(BIN)/python -m pytest -m slow -q
 
 docs: .venv/docs  ## the documentation site, into out/site; fetches nothing
-	$(BIN)/python -m mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open out/site/index.html"
 
 bench: .venv/dev  ## what measuring costs beside the network itself; a quarter of an hour on a core

@@ -122,7 +122,7 @@ def _shown(output: dict[str, Any]) -> Iterator[str]:
 def names() -> Iterator[str]:
     """Every public name of `equiscope`, in groups, for mkdocstrings to fill in."""
     groups: dict[str, list[str]] = {"To measure": [], "Transformations": [], "Results": [], "Figures": []}
-    for name in equiscope.__all__:
+    for name in sorted(equiscope.__all__, key=lambda name: name != "measure"):  # which comes first
         place = equiscope._WHERE[name]
         groups[GROUPS.get(place, "To measure")].append(f"equiscope.{place}.{name}")
     for group, paths in groups.items():
@@ -177,11 +177,7 @@ def _in_cell(text: str) -> str:
 
 
 def _titled(folder: str) -> str:
-    """A study's title in the navigation.
-
-    >>> _titled("figure-7-imagenet"), _titled("study-data")
-    ('Figure 7, ImageNet', 'Study: data')
-    """
+    """A study's title in the navigation: of `figure-7-imagenet` it is `Figure 7, ImageNet`."""
     if folder.startswith("study-"):
         return f"Study: {folder.removeprefix('study-').replace('-', ' ')}"
     kind, *rest = re.sub(r"figure-(\d+)", r"Figure \1", folder).split("-")
