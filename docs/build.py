@@ -21,8 +21,14 @@ import equiscope
 from equiscope.cli import app
 
 ROOT = Path(__file__).parent.parent
-COMMANDS, NAMES = "<!-- the commands -->", "<!-- the names -->"  # where the pages of the reference have them
-GROUPS = {"functional.transformations": "Transformations", "plots": "Figures", "scores": "Results", "folder": "Results"}
+GROUPS = {
+    "functional.transformations": "Transformations",
+    "plots": "Figures",
+    "scores": "Results",
+    "folder": "Results",
+    "loggers": "Results",
+}
+INTEGRATIONS = ("*_callback.py", "*_metric.py")  # modules that need an extra, each with one public class
 _PRIME = "&#x02032;"
 
 
@@ -52,10 +58,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """The help of every command, and every public name, in their places."""
-    if COMMANDS in markdown:
-        markdown = markdown.replace(COMMANDS, "\n\n".join(commands()))
-    return markdown.replace(NAMES, "\n\n".join(names())) if NAMES in markdown else markdown
+    """The help of every command, and every public name, in their places; `MADE` says where."""
+    for mark, made in MADE.items():
+        if mark in markdown:
+            markdown = markdown.replace(mark, "\n\n".join(made()))
+    return markdown
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -127,7 +134,20 @@ def names() -> Iterator[str]:
         groups[GROUPS.get(place, "To measure")].append(f"equiscope.{place}.{name}")
     for group, paths in groups.items():
         yield f"## {group}"
-        yield from (f"::: {path}\n    options: {{ heading_level: 3 }}" for path in paths)
+        yield from map(_documented, paths)
+
+
+def integrations() -> Iterator[str]:
+    """The classes for other libraries, for mkdocstrings to fill in."""
+    for pattern in INTEGRATIONS:
+        for file in sorted((ROOT / "src" / "equiscope").glob(pattern)):
+            found = re.search(r"^class ([A-Z]\w+)", file.read_text(), re.MULTILINE)
+            if found:
+                yield _documented(f"equiscope.{file.stem}.{found[1]}")
+
+
+def _documented(path: str) -> str:
+    return f"::: {path}\n    options: {{ heading_level: 3 }}"
 
 
 def commands() -> Iterator[str]:
@@ -183,3 +203,10 @@ def _titled(folder: str) -> str:
     kind, *rest = re.sub(r"figure-(\d+)", r"Figure \1", folder).split("-")
     names = {"imagenet": "ImageNet", "cifar": "CIFAR-10"}
     return ", ".join([kind[0].upper() + kind[1:], *(names.get(one, one) for one in rest)])
+
+
+MADE = {  # where a page has it, and what makes it
+    "<!-- the commands -->": commands,
+    "<!-- the names -->": names,
+    "<!-- the integrations -->": integrations,
+}
