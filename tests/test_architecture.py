@@ -24,6 +24,7 @@ ORDER = [
     "budget",
     "checkpoint",
     "scores",
+    "style",
     "plots",
     "report",
     "folder",

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     )
     from equiscope.measurement import measure
     from equiscope.models.layers import find_layers
-    from equiscope.plots import plot_epochs, plot_layers, plot_parts
+    from equiscope.plots import (
+        plot_channels,
+        plot_comparison,
+        plot_epochs,
+        plot_layers,
+        plot_parts,
+        plot_transformations,
+    )
     from equiscope.scores import Scores
 
 __all__ = [
@@ -40,9 +47,12 @@ __all__ = [
     "identity",
     "load",
     "measure",
+    "plot_channels",
+    "plot_comparison",
     "plot_epochs",
     "plot_layers",
     "plot_parts",
+    "plot_transformations",
     "rotations",
     "scores_at",
     "shift",
@@ -56,9 +66,12 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "find_layers": "models.layers",
     "load": "folder",
     "measure": "measurement",
+    "plot_channels": "plots",
+    "plot_comparison": "plots",
     "plot_epochs": "plots",
     "plot_layers": "plots",
     "plot_parts": "plots",
+    "plot_transformations": "plots",
     "scores_at": "during_training",
 }
 
