@@ -28,6 +28,7 @@ ORDER = [
     "plots",
     "report",
     "folder",
+    "comparison",
     "measurement",
     "estimation",
     "during_training",

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equiscope.comparison import compare
     from equiscope.during_training import scores_at
     from equiscope.estimation import estimate
     from equiscope.folder import load
@@ -40,6 +41,7 @@ __all__ = [
     "Family",
     "Scores",
     "Transformation",
+    "compare",
     "d4",
     "estimate",
     "find_layers",
@@ -62,6 +64,7 @@ __all__ = [
 # Imported when asked for: the command line's help needs no torch, and measuring no matplotlib.
 _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "Scores": "scores",
+    "compare": "comparison",
     "estimate": "estimation",
     "find_layers": "models.layers",
     "load": "folder",

@@ -8,7 +8,8 @@ which a paper sets its own. A score that is undefined is a gap.
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby, product
 from typing import Any
 
@@ -29,7 +30,6 @@ from equiscope.models.layers import PARTS
 from equiscope.scores import MEASURES, SCOPES, Scores, families_in_common
 from equiscope.style import (
     DASHED,
-    DOTTED,
     GREY,
     HEAT,
     MEASURE_COLOURS,
@@ -42,7 +42,6 @@ from equiscope.style import (
     Plot,
     asides,
     draw_chance,
-    draw_intervals,
     draw_nothing,
     draw_scores,
     drawing,
@@ -52,7 +51,7 @@ from equiscope.style import (
 MOST_NAMES = 40  # along the axis; of more layers, only some are named
 LONGEST_NAME = 32  # characters
 MOST_LINES = 10  # layers, each a line; of more, no eye follows one
-ROOM_FOR_VIOLIN = 0.13  # inches for a layer
+ROOM_FOR_VIOLIN, ROOM_FOR_BARS = 0.13, 0.08  # inches that a layer needs along the axis
 TITLE, LEGEND_LINE, FOOT, MARGIN = 0.24, 0.16, 0.2, 0.08  # inches: of the head, the small print, and what is left free
 BY = ("part", "depth")
 
@@ -154,10 +153,12 @@ def plot_transformations(
             f"{len(chosen)} layers are too many for a line each; name {MOST_LINES} at most, or give heatmap=True."
         )
     by, table = ("part", scores.parts) if layers is None else ("layer", scores.scores)
-    looks = _looks_of_parts(scores) if layers is None else {name: series_look(place) for place, name in enumerate(chosen)}
+    looks = (
+        _looks_of_parts(scores) if layers is None else {name: series_look(place) for place, name in enumerate(chosen)}
+    )
     kinds = list(product(families, asked.measures))
     with drawing():
-        figure, panels = _panels(len(kinds), 1.8)
+        figure, panels = _panels(len(kinds), 1.8 + max(_standing(_members(scores, family)) for family in families))
         for axes, (family, one) in zip(panels, kinds, strict=True):
             members = _members(scores, family)
             steps, ordered = _set_steps(axes, members)
@@ -189,9 +190,9 @@ def plot_channels(
     """How the scores of each layer's channels are distributed, with the layer's chance level.
 
     A mark at the median of the layer's channels, a thick bar from the lower to the upper quartile, a thin line from the
-    5th to the 95th percentile; behind them, where layers have room, the distribution itself. A family's is that of its
-    channels under each of its transformations. Channels that are undefined are left out. `corrected` takes each
-    channel's own chance.
+    5th to the 95th percentile; behind them, where layers have room, the distribution itself. Of very many layers: a
+    line through the medians and a band between the quartiles. A family's distribution is that of its channels under
+    each of its transformations. Channels that are undefined are left out. `corrected` takes each channel's own chance.
     """
     asked = _Asked(scope, transformation, corrected, measure, alignment)
     families = asked.families(scores)
@@ -207,16 +208,17 @@ def plot_channels(
                 side = "both" if left == right else ("low" if left else "high")
                 if room >= ROOM_FOR_VIOLIN:
                     _draw_violins(axes, places, by_layer, MEASURE_COLOURS[one], side)
-                centre = (right - left) / 4
-                _draw_quantiles(axes, places + centre, by_layer, one, float(np.clip(12 * room, 1.5, 4)))
+                centre = 0.0 if room < ROOM_FOR_BARS else (right - left) / 4
+                _draw_quantiles(axes, places + centre, by_layer, one, room)
                 if not corrected:
                     chance = asked.rows(scores.scores, family, one).set_index("layer").reindex(names)["chance"]
                     draw_chance(
-                        axes, places, chance.to_numpy(dtype=float), MEASURE_COLOURS[one], joined=False,
+                        axes, places, chance.to_numpy(dtype=float), MEASURE_COLOURS[one], joined=room < ROOM_FOR_BARS,
                         half=(left, right), label=f"chance of {one}",
                     )  # fmt: skip
             axes.set_ylabel(f"{shortened(family)}\n{asked.value} of channels")
-        small_print = _small_print(scores, asked, families, panels, "marks: medians, with quartiles and 5 to 95 %")
+        shown = "medians and quartiles" if room < ROOM_FOR_BARS else "marks: medians, with quartiles and 5 to 95 %"
+        small_print = _small_print(scores, asked, families, panels, shown)
         _finish(figure, panels, _title(scores), small_print, caption=caption)
     return figure
 
@@ -295,24 +297,29 @@ def plot_epochs(
             axes.set_title(shortened(family))
         _name_scores(panels, asked)
         parts = [part for part in PARTS if part in set(table["part"])]
-        legend = _legend_of({part: PART_LOOKS[part] for part in parts}) + [
-            Line2D([], [], color=GREY, marker=look.marker, linestyle=look.line, label=name, markersize=3.5,
-                   markerfacecolor=GREY if look.filled else "none", linewidth=1.2)
-            for name, look in MEASURE_LOOKS.items() if name in asked.measures
-        ]  # fmt: skip
+        measures = {one: replace(MEASURE_LOOKS[one], colour=GREY, marker="o") for one in asked.measures}
+        legend = _legend_of({part: PART_LOOKS[part] for part in parts} | measures)
         _finish(figure, panels, "", asked.in_words(), legend, caption=caption)
     return figure
+
+
+KINDS: Mapping[str, Callable[..., Plot]] = {  # what a saved result, or several, can be drawn as
+    "layers": plot_layers,
+    "parts": plot_parts,
+    "transformations": plot_transformations,
+    "channels": plot_channels,
+    "comparison": plot_comparison,
+}
 
 
 def draw_epochs(axes: Axes, rows: pd.DataFrame) -> None:
     """A line for each part and measure of one family and scope: the column `score` by `epoch`."""
     for (part, measure), found in rows.groupby(["part", "measure"], sort=False):
-        equivariance = measure == "equivariance"
-        look = PART_LOOKS[str(part)]
-        of_both = Look(look.colour, look.marker, "-" if equivariance else DOTTED, filled=equivariance)
+        of_measure = MEASURE_LOOKS[str(measure)]
+        look = replace(PART_LOOKS[str(part)], line=of_measure.line, filled=of_measure.filled)
         axes.plot(
-            found["epoch"], found["score"], linestyle=of_both.line, linewidth=1.0,
-            label=str(part) if equivariance else None, **of_both.marked(4.0),
+            found["epoch"], found["score"], linestyle=look.line, linewidth=1.0,
+            label=str(part) if measure == "equivariance" else None, **look.marked(4.0),
         )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
@@ -357,8 +364,8 @@ class _Asked:
             raise ValueError(f"alignment={self.alignment!r} was not measured; there is {', '.join(there)}.")
         if self.corrected and not scores.manifest["options"]["chance"]:
             raise ValueError(
-                "corrected=True needs chance levels, and there are none in this result; measure with chance=True, or "
-                "draw raw scores."
+                "corrected=True needs chance levels, and there are none in this result; measure with them, or draw "
+                "raw scores."
             )
 
     def measured(self, scores: Scores) -> list[str]:
@@ -514,18 +521,25 @@ def _set_steps(axes: Axes, members: Sequence[str]) -> tuple[Array, bool]:
             if len(step) == len(moves):
                 return _set_numbers(axes, step, f"shift {name} (pixels)")
     names = [shortened(name, 16) for name in members]
-    fit = 0.07 * max(map(len, names)) * len(names) < ONE_COLUMN - 1
-    axes.set_xticks(range(len(names)), names, rotation=0 if fit else 90)
+    axes.set_xticks(range(len(names)), names, rotation=90 if _standing(members) else 0)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_xlabel("transformation")
     return np.arange(len(names), dtype=np.float64), False
 
 
+def _standing(members: Sequence[str]) -> float:
+    """How much height in inches the names of transformations take that do not fit side by side under a panel."""
+    longest = min(16, max(map(len, members)))
+    if 0.07 * longest * len(members) < ONE_COLUMN - 1 or all(name.startswith("shift(") for name in members):
+        return 0.0
+    return 0.06 * longest
+
+
 def _set_numbers(axes: Axes, numbers: Sequence[int], label: str) -> tuple[Array, bool]:
-    """Numbers along the axis, on a logarithmic scale where they are positive and spread far."""
+    """Numbers along the axis, on a logarithmic scale where they are positive and lie ever further apart."""
     low, high = min(numbers), max(numbers)
     shown = sorted(set(numbers))
-    if low > 0 and high >= 8 * low:
+    if low > 0 and high >= 8 * low and len(shown) <= 2 * np.log2(high / low) + 1:
         axes.set_xscale("log", base=2)
         margin = (high / low) ** 0.06
         axes.set_xlim(low / margin, high * margin)
@@ -549,20 +563,25 @@ def _heatmap(scores: Scores, asked: _Asked, families: Sequence[str], chosen: Seq
     value = "corrected" if asked.corrected else "score"
     layers = scores.layers[scores.layers["layer"].isin(chosen)]
     with drawing():
-        figure, panels, places = _layer_panels(layers, len(asked.measures), 0.55 + min(0.15 * len(names), 4.0))
+        figure, panels, places = _layer_panels(
+            layers, len(asked.measures), 0.25 + float(np.clip(0.17 * len(names), 0.8, 4.0))
+        )
         tables = {
             one: asked.rows(scores.scores, names, one)
             .pivot(index="transformation", columns="layer", values=value)
-            .reindex(index=names, columns=chosen)
+            .reindex(index=names, columns=list(chosen))
             .to_numpy(dtype=float)
             for one in asked.measures
         }
         defined = np.concatenate([table[~np.isnan(table)] for table in tables.values()])
-        colours = ScalarMappable(Normalize(min([0.0, *defined]), max([1.0, *defined])), HEAT)
+        norm = Normalize(min([0.0, *defined]), max([1.0, *defined]))
         edges = _edges(list(layers["part"]), TWO_COLUMNS if len(layers) > 3 else ONE_COLUMN)
         for axes, (one, table) in zip(panels, tables.items(), strict=True):
+            axes.axvspan(
+                edges[0], edges[-1], facecolor="white", edgecolor="#A6A6A6", hatch="/////", linewidth=0, zorder=0.5
+            )
             axes.pcolormesh(
-                edges, np.arange(len(names) + 1), np.ma.masked_invalid(table), cmap=colours.cmap, norm=colours.norm,
+                edges, np.arange(len(names) + 1), np.ma.masked_invalid(table), cmap=HEAT, norm=norm,
                 zorder=1, linewidth=0,
             )  # fmt: skip
             for end in np.cumsum([len(of_family) for of_family in members])[:-1]:
@@ -573,10 +592,10 @@ def _heatmap(scores: Scores, asked: _Asked, families: Sequence[str], chosen: Seq
             axes.set_ylabel(one)
             axes.spines[:].set_visible(False)
             axes.tick_params(left=False)
-        figure.colorbar(colours, ax=panels, label=asked.value, fraction=0.03, pad=0.01, aspect=25)
+        figure.colorbar(ScalarMappable(norm, HEAT), ax=panels, label=asked.value, fraction=0.03, pad=0.01, aspect=25)
         small_print = _small_print(scores, asked, families, [], intervals=False)
         if any(np.isnan(table).any() for table in tables.values()):
-            small_print.append("grey and white: undefined")
+            small_print.append("hatched: undefined")
         _finish(figure, [], _title(scores), small_print, [], caption=caption)
     return figure
 
@@ -616,21 +635,27 @@ def _draw_violins(axes: Axes, places: Array, by_layer: Sequence[Array], colour: 
         [np.round(by_layer[number], 6) for number in there],  # what differs by float noise alone is one value
         positions=places[there], widths=0.84, showextrema=False, side=side,
     )  # fmt: skip
-    for body in drawn["bodies"]:
+    bodies: Any = drawn["bodies"]
+    for body in bodies:
         body.set(facecolor=colour, edgecolor="none", alpha=0.28, zorder=1.5)
 
 
-def _draw_quantiles(axes: Axes, places: Array, by_layer: Sequence[Array], measure: str, size: float) -> None:
+def _draw_quantiles(axes: Axes, places: Array, by_layer: Sequence[Array], measure: str, room: float) -> None:
     nothing = np.full(5, np.nan)
     found = [np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]) if len(values) else nothing for values in by_layer]
     least, lower, median, upper, most = np.array(found).T
     there = ~np.isnan(median)
-    colour = MEASURE_COLOURS[measure]
+    colour, look = MEASURE_COLOURS[measure], MEASURE_LOOKS[measure]
+    if room < ROOM_FOR_BARS:
+        axes.fill_between(places, lower, upper, facecolor=colour, edgecolor="none", alpha=0.28, zorder=1.5)
+        axes.plot(places, median, linestyle=look.line, linewidth=1.2, label=measure, **look.marked(1.5))
+        return
+    size = float(np.clip(12 * room, 2, 4))
     if there.any():
         for low, high, width in ((least, most, 0.2), (lower, upper, 0.55)):
             axes.vlines(places[there], low[there], high[there], color=colour, linewidth=width * size, zorder=2.5)
-    marks = MEASURE_LOOKS[measure].marked(size) | {"markersize": size, "markeredgewidth": 0.2 * size}
-    axes.plot(places, median, linestyle="none", label=measure, **marks | {"markerfacecolor": "white", "zorder": 4})
+    marks = look.marked(size) | {"markersize": size, "markeredgewidth": 0.2 * size, "markerfacecolor": "white"}
+    axes.plot(places, median, linestyle="none", label=measure, **marks | {"zorder": 4})
 
 
 # --- several results
@@ -657,7 +682,7 @@ def _draw_by_depth(
 ) -> None:
     """The layers before pooling from 0 to 1, joined; what comes after stands apart."""
     after = {"pool": 1.2, "final": 1.4}
-    for name, scores in results.items():
+    for aside, (name, scores) in zip(asides(len(results), min(5.0, 16 / len(results))), results.items(), strict=True):
         rows = asked.rows(scores.scores, family, measure)
         before = rows[~rows["part"].isin(after)]
         places = np.linspace(0, 1, len(before)) if len(before) > 1 else np.full(len(before), 0.5)
@@ -669,7 +694,7 @@ def _draw_by_depth(
             if len(of_part):
                 draw_scores(
                     axes, np.full(len(of_part), place), of_part, looks[name], corrected=asked.corrected, joined=False,
-                    size=size, label="" if len(before) else name,
+                    size=size, aside=aside, half=0.05, label="" if len(before) else name,
                 )  # fmt: skip
     axes.set_xticks([0, 0.5, 1, *after.values()], ["first", "half", "last", *after])
     axes.set_xlim(-0.08, 1.5)
@@ -681,7 +706,8 @@ def _told_of_all(
 ) -> tuple[str, list[str]]:
     """The title and the small print of several results; what holds for some of them alone names these."""
     counts = sorted({scores.manifest["images"] for scores in results.values()})
-    title = f"{len(results)} results, {' to '.join(f'{count:,}' for count in (counts[0], counts[-1])[: len(counts)])} images"
+    counted = f"{counts[0]:,} images each" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,} images"
+    title = f"{len(results)} results, {counted}"
     told: dict[str, list[str]] = {}
     for name, scores in results.items():
         for text in _small_print(scores, asked, families, panels):
@@ -700,7 +726,9 @@ def _legend_of(looks: Mapping[str, Look], *, chance: bool = False) -> list[Line2
         Line2D([], [], linestyle=look.line, linewidth=1.2, label=shortened(name), **look.marked(4.5))
         for name, look in looks.items()
     ]
-    return [*handles, Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label="chance")] if chance else handles
+    return (
+        [*handles, Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label="chance")] if chance else handles
+    )
 
 
 def _finish(
@@ -718,7 +746,7 @@ def _finish(
         legend = panels[0].get_legend_handles_labels()[0]
     width, height = figure.get_size_inches()
     columns = _legend_columns([str(handle.get_label()) for handle in legend], width - 2 * MARGIN)
-    lines = textwrap.wrap("; ".join(small_print), int(18 * width)) if caption else []
+    lines = textwrap.wrap("; ".join(small_print), int(20 * width)) if caption else []
     title_height = TITLE if caption and title else 0.0
     head = MARGIN + title_height + LEGEND_LINE * -(-len(legend) // columns) + (0.05 if legend else 0.0)
     foot = 0.06 + 0.11 * len(lines)
@@ -765,7 +793,7 @@ def _undefined(axes: Axes) -> NDArray[np.bool_]:
 def _legend_columns(labels: Sequence[str], width: float) -> int:
     """The most columns of entries that fit into so many inches."""
     for columns in range(len(labels), 1, -1):
-        parts = np.array_split([0.55 + 0.062 * len(label) for label in labels], columns)
+        parts = np.array_split([0.48 + 0.052 * len(label) for label in labels], columns)
         if sum(part.max() for part in parts) <= width:
             return columns
     return 1

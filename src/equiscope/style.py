@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib.style
 import numpy as np
@@ -27,9 +27,9 @@ SKY, PURPLE, BLACK = "#56B4E9", "#CC79A7", "#000000"
 GREY, PALE = "#595959", "#F0F0F0"
 HEAT = "cividis"  # as light as it is high, for every eye and in grey
 
-Line = str | tuple[float, tuple[float, ...]]
-DOTTED: Line = (0, (1, 1.2))
-DASHED: Line = (0, (4, 2))
+Line = Literal["-"] | tuple[float, tuple[float, ...]]
+DOTTED: Line = (0.0, (1.0, 1.2))
+DASHED: Line = (0.0, (4.0, 2.0))
 
 _STYLE = {
     "font.family": "DejaVu Sans",
@@ -138,7 +138,7 @@ class Look:
         return {
             "color": self.colour,
             "marker": self.marker,
-            "markersize": (0.8 if self.filled else 1.25) * size,
+            "markersize": (0.75 if self.filled else 1.1) * size,
             "markeredgewidth": 0 if self.filled else 0.16 * size,
             "markerfacecolor": self.colour if self.filled else "none",
             "zorder": 3 if self.filled else 4,
@@ -170,7 +170,7 @@ def series_look(number: int) -> Look:
 
 def draw_scores(
     axes: Axes,
-    places: Array,
+    places: NDArray[Any],
     rows: pd.DataFrame,
     look: Look,
     *,
@@ -178,12 +178,14 @@ def draw_scores(
     joined: bool = True,
     size: float = 5.0,
     aside: float = 0.0,
+    half: float = 0.14,
     label: str = "",
     chance_label: str = "",
 ) -> None:
     """One series: its scores, their intervals and their chance levels, as rows of a table have them.
 
-    An undefined score is a gap. `aside` moves all by so many points, so that several series keep their true places.
+    An undefined score is a gap. `aside` moves all by so many points, so that several series keep their true places;
+    `half` is as in `draw_chance`.
     """
     score, low, high = ("corrected", "corrected_low", "corrected_high") if corrected else ("score", "low", "high")
     draw_intervals(axes, places, rows[low], rows[high], look.colour, width=0.32 * size, aside=aside)
@@ -193,7 +195,7 @@ def draw_scores(
     )  # fmt: skip
     if not corrected:
         chance = rows["chance"].to_numpy(dtype=float)
-        draw_chance(axes, places, chance, look.colour, joined=joined, aside=aside, label=chance_label)
+        draw_chance(axes, places, chance, look.colour, joined=joined, half=half, aside=aside, label=chance_label)
 
 
 def draw_intervals(
@@ -211,7 +213,7 @@ def draw_intervals(
 
 def draw_chance(
     axes: Axes,
-    places: Array,
+    places: NDArray[Any],
     chance: Array,
     colour: str,
     *,
