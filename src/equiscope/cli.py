@@ -1048,7 +1048,7 @@ def plot(
         bool, typer.Option("--force", metavar="", rich_help_panel=_RESULT, help="Replace a file that is there.")
     ] = False,
 ) -> None:
-    """Draw a result, or several side by side, as PDF and PNG.
+    r"""Draw a result, or several side by side, as PDF and PNG.
 
     By layer, by part, by transformation (over pixels or degrees, or as a heat
     map), the distribution of channels, or several results compared. Fonts are

@@ -763,6 +763,8 @@ def _finish(
             frameon=False, borderpad=0, borderaxespad=0, handlelength=2.2, columnspacing=1.5, labelspacing=0.35,
         )  # fmt: skip
     figure.set_layout_engine("constrained", rect=(0, foot / height, 1, 1 - (head + foot) / height))
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # each drawing would lay it out anew, by a hair's breadth elsewhere
 
 
 def _scale(panels: Sequence[Axes]) -> None:
