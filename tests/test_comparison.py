@@ -9,8 +9,8 @@ from scipy import stats
 from torch import nn
 
 import equiscope as es
-from equiscope.functional.statistics import resample_counts
 from equiscope.comparison import compare
+from equiscope.functional.statistics import resample_counts
 
 DATA = {"fingerprint": "abc", "split": None, "column": None, "seed": 0, "left_out": 0}
 

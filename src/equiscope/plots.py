@@ -18,6 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
@@ -200,7 +201,7 @@ def plot_channels(
     channels = scores.channels[(scores.channels["scope"] == scope) & (scores.channels["alignment"] == alignment)]
     with drawing():
         figure, panels, places = _layer_panels(scores.layers, len(families), 1.9)
-        room = (TWO_COLUMNS - 1) / places[-1] if len(places) > 1 else 1.0
+        room = (TWO_COLUMNS - 1) / float(places[-1]) if len(places) > 1 else 1.0
         for axes, family in zip(panels, families, strict=True):
             rows = channels[channels["transformation"].isin(_members(scores, family))]
             for one, (left, right) in zip(asked.measures, _sides(len(asked.measures)), strict=True):
@@ -437,7 +438,7 @@ def _panels(
     columns = columns or min(count, 2)
     lines = -(-count // columns)
     width = width or (ONE_COLUMN if columns == 1 else TWO_COLUMNS)
-    figure = Plot(figsize=(width, lines * (height + 0.25) + below), layout="constrained")
+    figure = Plot(figsize=(width, lines * (height + 0.25) + below))
     panels = figure.subplots(lines, columns, squeeze=False).flatten().tolist()
     for axes in panels[count:]:
         axes.remove()
@@ -762,9 +763,9 @@ def _finish(
             handles=list(legend), loc="upper left", bbox_to_anchor=(left, top - title_height / height), ncols=columns,
             frameon=False, borderpad=0, borderaxespad=0, handlelength=2.2, columnspacing=1.5, labelspacing=0.35,
         )  # fmt: skip
-    figure.set_layout_engine("constrained", rect=(0, foot / height, 1, 1 - (head + foot) / height))
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # each drawing would lay it out anew, by a hair's breadth elsewhere
+    layout = ConstrainedLayoutEngine(rect=(0, foot / height, 1, 1 - (head + foot) / height))
+    layout.execute(figure)
+    figure.set_layout_engine("none")  # each drawing would lay it out anew, a hair's breadth elsewhere
 
 
 def _scale(panels: Sequence[Axes]) -> None:
