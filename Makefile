@@ -20,7 +20,7 @@ bench: .venv/dev  ## what measuring costs beside the network itself; a quarter o
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --batches 1 --write docs/performance.md
 
 gallery: .venv/dev  ## the pictures of docs/gallery.md, from DATA; what is measured in out/gallery stays; ten minutes on a core
-	PATH="$(abspath $(BIN)):$$PATH" DATA="$(or $(DATA),../shared/data)" OMP_NUM_THREADS=1 $(BIN)/python docs/gallery/make.py
+	PATH="$(abspath $(BIN)):$$PATH" DATA="$(or $(DATA),$(EQUISCOPE_DATA),../shared/data)" OMP_NUM_THREADS=1 $(BIN)/python docs/gallery/make.py
 
 check: .venv/dev  ## style and types
 	$(BIN)/ruff check

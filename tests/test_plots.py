@@ -1,5 +1,6 @@
 """Figures: every line is a column of a table, gaps are gaps, names are as they are, and nothing global changes."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -521,3 +522,14 @@ except AttributeError as error:
     assert "plot_nothing" in str(error)
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_the_gallery_shows_what_its_own_lines_write() -> None:
+    page = Path(__file__).parents[1] / "docs" / "gallery.md"
+    text = page.read_text(encoding="utf-8")
+    blocks = "".join(re.findall(r"^```(?:sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    written = re.findall(r"docs/gallery/([\w-]+)", blocks)
+    assert re.findall(r"\(gallery/([\w-]+)\.png\)", text) == written
+    assert {file.name for file in (page.parent / "gallery").iterdir()} == {
+        "make.py", *(f"{name}.{kind}" for name, kind in product(written, KIND))
+    }  # fmt: skip
