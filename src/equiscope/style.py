@@ -97,17 +97,17 @@ class Plot(Figure):
                 aside.write_bytes(content)
         return written
 
-    def png(self) -> bytes:
+    def png(self, dpi: int = DPI) -> bytes:
         """The figure as the bytes of a PNG file."""
-        return self._bytes("png")
+        return self._bytes("png", dpi)
 
     def pdf(self) -> bytes:
         """The figure as the bytes of a PDF file, its fonts embedded as TrueType."""
         return self._bytes("pdf")
 
-    def _bytes(self, kind: str) -> bytes:
+    def _bytes(self, kind: str, dpi: int = DPI) -> bytes:
         stream = BytesIO()
-        self.savefig(stream, format=kind)
+        self.savefig(stream, format=kind, dpi=dpi)
         return stream.getvalue()
 
     def _repr_png_(self) -> bytes:

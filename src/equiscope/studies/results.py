@@ -61,7 +61,7 @@ def recipe_in_words(recipe: Mapping[str, Any]) -> str:
 
 def drawn(name: str, picture: Plot) -> dict[str, bytes]:
     """A picture as the files `NAME.png` and `NAME.pdf`."""
-    return {f"{name}.png": picture.png(), f"{name}.pdf": picture.pdf()}
+    return {f"{name}.png": picture.png(dpi=160), f"{name}.pdf": picture.pdf()}  # many panels, and still a small file
 
 
 def save(
