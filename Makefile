@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow docs bench check format clean
+.PHONY: demo test slow docs bench gallery check format clean
 
 demo: .venv/demo  ## measure a trained network on photographs
 	$(BIN)/equiscope measure efficientnet-lite0 --images photographs --limit 48 \
@@ -22,6 +22,9 @@ bench: .venv/dev  ## what measuring costs beside the network itself; a quarter o
 	$(BIN)/pip install --quiet --no-deps "tmeasures==1.2.11"  # it asks for a package of stubs that `make check` trips over
 	$(BIN)/pip install --quiet statsmodels seaborn tqdm
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --batches 1 --write docs/performance.md
+
+gallery: .venv/dev  ## the pictures of docs/gallery.md, from DATA; what is measured in out/gallery stays; ten minutes on a core
+	PATH="$(abspath $(BIN)):$$PATH" DATA="$(or $(DATA),$(EQUISCOPE_DATA),../shared/data)" OMP_NUM_THREADS=1 $(BIN)/python docs/gallery/make.py
 
 check: .venv/dev  ## style and types
 	$(BIN)/ruff check

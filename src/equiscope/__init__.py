@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equiscope.comparison import compare
     from equiscope.during_training import scores_at
     from equiscope.estimation import estimate
     from equiscope.folder import load
@@ -26,13 +27,21 @@ if TYPE_CHECKING:
     )
     from equiscope.measurement import measure
     from equiscope.models.layers import find_layers
-    from equiscope.plots import plot_epochs, plot_layers, plot_parts
+    from equiscope.plots import (
+        plot_channels,
+        plot_comparison,
+        plot_epochs,
+        plot_layers,
+        plot_parts,
+        plot_transformations,
+    )
     from equiscope.scores import Scores
 
 __all__ = [
     "Family",
     "Scores",
     "Transformation",
+    "compare",
     "d4",
     "estimate",
     "find_layers",
@@ -40,9 +49,12 @@ __all__ = [
     "identity",
     "load",
     "measure",
+    "plot_channels",
+    "plot_comparison",
     "plot_epochs",
     "plot_layers",
     "plot_parts",
+    "plot_transformations",
     "rotations",
     "scores_at",
     "shift",
@@ -52,13 +64,17 @@ __all__ = [
 # Imported when asked for: the command line's help needs no torch, and measuring no matplotlib.
 _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "Scores": "scores",
+    "compare": "comparison",
     "estimate": "estimation",
     "find_layers": "models.layers",
     "load": "folder",
     "measure": "measurement",
+    "plot_channels": "plots",
+    "plot_comparison": "plots",
     "plot_epochs": "plots",
     "plot_layers": "plots",
     "plot_parts": "plots",
+    "plot_transformations": "plots",
     "scores_at": "during_training",
 }
 

@@ -48,6 +48,14 @@ _OPTIONS = {  # as the library's sentences have them, and as the command line do
     "similarity=": "--similarity ",
     "source=": "--source ",
     "alignment= ?": "--alignment ",
+    "by=": "--by ",
+    "corrected=True": "--corrected",
+    "heatmap=True": "--heatmap",
+    "kind=": "--kind ",
+    "layers=": "--layers ",
+    "measure=": "--measure ",
+    "scope=": "--scope ",
+    "transformation=": "--transformation ",
     "memory=": "--memory ",
     "precision=": "--precision ",
     "checkpoint_every=": "--checkpoint-every ",
@@ -70,6 +78,7 @@ app = typer.Typer(
 
 _NETWORK, _IMAGES, _MEASURE, _RUN, _RESULT = "The network", "The images", "What is measured", "The run", "The result"
 _TRAINING = "The study"
+_DRAWN = "What is drawn"
 _NETWORKS = "The networks of figures 4 and 7"
 
 ModelName = Annotated[
@@ -944,6 +953,147 @@ def compare(
         typer.echo(folder)
     else:
         typer.echo(f"Figure: {folder / 'figure.png'}\nIn words: {folder / 'page.md'}")
+
+
+@app.command()
+def plot(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", show_default=False, help="Folders that `equiscope measure` wrote.")
+    ],
+    kind: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="layers, parts, transformations, channels, or comparison, which takes several folders."
+        ),
+    ] = "layers",
+    scope: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_DRAWN,
+            help="All images together: dataset; or each image by itself, then the mean: image.",
+        ),
+    ] = "dataset",
+    transformation: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_DRAWN,
+            show_default="every family",
+            help="One transformation or family that was measured, such as rotations, rot90 or shift(1,1).",
+        ),
+    ] = None,
+    measured: Annotated[
+        str | None,
+        typer.Option(
+            "--measure",
+            metavar="NAME",
+            rich_help_panel=_DRAWN,
+            show_default="both",
+            help="invariance or equivariance.",
+        ),
+    ] = None,
+    corrected: Annotated[
+        bool,
+        typer.Option("--corrected", metavar="", rich_help_panel=_DRAWN, help="The scores corrected for chance."),
+    ] = False,
+    alignment: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_DRAWN,
+            help="Layers turned about their array's centre: array; or about their own: registered.",
+        ),
+    ] = "array",
+    layers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--layers",
+            metavar="LAYER",
+            rich_help_panel=_DRAWN,
+            show_default="the parts; with --heatmap all layers",
+            help="Of transformations: only this layer. May be given several times.",
+        ),
+    ] = None,
+    heatmap: Annotated[
+        bool,
+        typer.Option(
+            "--heatmap", metavar="", rich_help_panel=_DRAWN, help="Of transformations: layers against them, in colour."
+        ),
+    ] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=_DRAWN,
+            show_default="part",
+            help="Of comparison: by part of the network, or by depth, layer by layer.",
+        ),
+    ] = None,
+    no_caption: Annotated[
+        bool,
+        typer.Option(
+            "--no-caption", metavar="", rich_help_panel=_DRAWN, help="Without title and small print, as for a paper."
+        ),
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_RESULT,
+            show_default="DIR/KIND, of several out/comparison",
+            help="The file to write, .pdf or .png; without either, both.",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", rich_help_panel=_RESULT, help="Replace a file that is there.")
+    ] = False,
+) -> None:
+    r"""Draw a result, or several side by side, as PDF and PNG.
+
+    By layer, by part, by transformation (over pixels or degrees, or as a heat
+    map), the distribution of channels, or several results compared. Fonts are
+    embedded, widths are those of one or two columns of a paper, and the same
+    result gives the same bytes.
+
+    [bold]Examples[/bold]
+
+        equiscope plot out/efficientnet-lite0
+        equiscope plot out/efficientnet-lite0 --kind transformations \
+            --measure equivariance --corrected --output figure2.pdf
+        equiscope plot out/cifar-resnet20 out/cifar-resnet44 \
+            --kind comparison --by depth
+    """
+    from equiscope.comparison import loaded
+    from equiscope.folder import load
+    from equiscope.plots import KINDS
+    from equiscope.style import files_for
+
+    of_kind = {
+        "layers": layers and ("transformations", layers),
+        "heatmap": heatmap and ("transformations", heatmap),
+        "by": by and ("comparison", by),
+    }
+    options: dict[str, Any] = {
+        "scope": scope, "transformation": transformation, "corrected": corrected, "measure": measured,
+        "alignment": alignment, "caption": not no_caption,
+    }  # fmt: skip
+    if kind not in KINDS:
+        raise ValueError(f"kind={kind!r} is not known; it is one of {', '.join(KINDS)}.")
+    for option, given in of_kind.items():
+        if given and given[0] != kind:
+            raise ValueError(f"--{option} is for --kind {given[0]}, not for {kind}.")
+        if given:
+            options[option] = given[1]
+    if kind != "comparison" and len(folders) > 1:
+        raise ValueError(f"--kind {kind} draws one folder, and {len(folders)} are given; give --kind comparison.")
+    path = output or (Path("out", kind) if kind == "comparison" else folders[0] / kind)
+    for file in files_for(path):
+        if file.exists() and not force:
+            raise FileExistsError(f"{file} exists; give another --output, or --force to replace it.")
+    results = loaded(folders) if kind == "comparison" else load(folders[0])
+    for file in KINDS[kind](results, **options).save(path):
+        typer.echo(file)
 
 
 def _pixels(text: str | None) -> list[int] | None:

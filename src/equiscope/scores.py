@@ -104,6 +104,25 @@ class Scores:
         write(self, Path(folder).expanduser(), force=force)
 
 
+def families_in_common(results: Mapping[str, Scores]) -> list[str]:
+    """The families, or transformations outside any, that all results have, each of the same transformations.
+
+    ValueError where there are fewer than two results, or none is common to all.
+    """
+    if len(results) < 2:
+        raise ValueError(f"{len(results)} result cannot be compared; give two at least.")
+    members = {name: scores.manifest["options"]["transformations"] for name, scores in results.items()}
+    first, *others = members.values()
+    found = [family for family in first if all(list(other.get(family, ())) == list(first[family]) for other in others)]
+    if not found:
+        told = "; ".join(
+            f"{name} has " + ", ".join(f"{family} ({', '.join(of)})" for family, of in its.items())
+            for name, its in members.items()
+        )
+        raise ValueError(f"The results have no transformation or family in common: {told}.")
+    return found
+
+
 @dataclass(frozen=True)
 class _Row:
     """One score before it becomes a row: its value, its chance, and what its interval is made of."""

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from equiscope.models.layers import PARTS
-from equiscope.plots import COLOURS, GREY, Plot
 from equiscope.studies.architectures import GIVEN, variants, verdict_table
 from equiscope.studies.claims import FIGURE4_RULES, SIGNIFICANT, told_of_accuracy
-from equiscope.studies.results import drawing, markdown, recipe_in_words
+from equiscope.studies.results import markdown, recipe_in_words
+from equiscope.style import GREY, MEASURE_COLOURS, TWO_COLUMNS, Plot, draw_intervals, drawing
 
 Array = NDArray[np.float64]
 MEASURES = ("invariance", "equivariance")
@@ -150,7 +150,7 @@ def picture(relations: pd.DataFrame) -> Plot:
     columns = [(str(group), variant) for group, rows in relations.groupby("group") for variant in variants(rows)]
     columns.sort(key=lambda column: column[0], reverse=True)  # translation first
     with drawing():
-        figure = Plot(figsize=(7.2, 4.2), layout="constrained")
+        figure = Plot(figsize=(TWO_COLUMNS, 4.2), layout="constrained")
         panels = figure.subplots(len(SCOPES), len(columns), sharex=True, sharey=True, squeeze=False)
         for (scope, (group, variant)), axes in zip(product(SCOPES, columns), panels.flat, strict=True):
             rows = relations[
@@ -169,8 +169,8 @@ def picture(relations: pd.DataFrame) -> Plot:
 def _draw(axes: Axes, rows: pd.DataFrame) -> None:
     for (measure, values), aside in ASIDE.items():
         of_both = rows[(rows["measure"] == measure) & (rows["values"] == values)].set_index("part").reindex(PARTS)
-        places, colour = np.arange(len(PARTS)) + aside, COLOURS[measure]
-        axes.vlines(places, of_both["low"], of_both["high"], color=colour, alpha=0.35, linewidth=2)
+        places, colour = np.arange(len(PARTS)) + aside, MEASURE_COLOURS[measure]
+        draw_intervals(axes, places, of_both["low"], of_both["high"], colour)
         axes.plot(
             places, of_both["rho"], "o" if measure == "invariance" else "s", color=colour, clip_on=False,
             markerfacecolor=colour if values == "raw" else "white", label=f"{measure}, {values}",

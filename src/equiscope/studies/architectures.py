@@ -31,9 +31,9 @@ from equiscope.functional.transformations import shifts as shifts_of
 from equiscope.models.catalogue import CATALOGUE
 from equiscope.models.layers import PARTS
 from equiscope.models.loading import Network, load_network
-from equiscope.plots import GREY, Plot
 from equiscope.progress import Progress
-from equiscope.studies.results import BLUE, GREEN, ORANGE, SKY, VERMILION, drawing, markdown, recipe_in_words
+from equiscope.studies.results import markdown, recipe_in_words
+from equiscope.style import DOTTED, GREY, TWO_COLUMNS, Plot, draw_intervals, drawing, series_look
 
 
 @dataclass(frozen=True)
@@ -446,7 +446,6 @@ def variants(rows: pd.DataFrame) -> list[str]:
 
 # --- the picture of figure 7
 
-NETWORK_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, "#CC79A7", "#000000", "#F0E442")  # Okabe and Ito's
 MARKERS = {"CNN": "o", "ViT": "s", "Mixer": "^", "other": "D"}
 SCOPES = ("dataset", "image")
 MEASURES = ("invariance", "equivariance")
@@ -457,7 +456,7 @@ def picture(table: pd.DataFrame) -> Plot:
     columns = [(group, variant) for group in GROUPS for variant in variants(table[table["group"] == group])]
     lines = list(product((False, True), SCOPES))
     with drawing():
-        figure = Plot(figsize=(7.2, 8), layout="constrained")
+        figure = Plot(figsize=(TWO_COLUMNS, 8), layout="constrained")
         panels = figure.subplots(len(lines), len(columns), sharex=True, sharey=True, squeeze=False)
         for line, (corrected, scope) in enumerate(lines):
             for axes, (group, variant) in zip(panels[line], columns, strict=True):
@@ -467,7 +466,7 @@ def picture(table: pd.DataFrame) -> Plot:
             panels[line, 0].set_ylabel(f"{'corrected' if corrected else 'score'}, scope {scope}")
         handles, labels = panels[0, 0].get_legend_handles_labels()
         handles.append(Line2D([], [], color=GREY, linestyle="-", label="equivariance"))
-        handles.append(Line2D([], [], color=GREY, linestyle=":", label="invariance"))
+        handles.append(Line2D([], [], color=GREY, linestyle=DOTTED, label="invariance"))
         figure.legend(handles=handles, loc="outside lower center", ncols=4 if len(labels) > 3 else len(handles))
     return figure
 
@@ -476,21 +475,21 @@ def _draw(axes: Axes, rows: pd.DataFrame) -> None:
     """Every network's two measures by part, aside from each other, with their intervals."""
     networks = list(dict.fromkeys(rows["network"]))
     for place, network in enumerate(networks):
-        colour = NETWORK_COLOURS[place % len(NETWORK_COLOURS)]
+        colour = series_look(place).colour
         for measure in MEASURES:
             found = rows[(rows["network"] == network) & (rows["measure"] == measure)].set_index("part").reindex(PARTS)
             places = np.arange(len(PARTS)) + 0.5 * ((place + 0.5) / len(networks) - 0.5)
             equivariance = measure == "equivariance"
-            axes.vlines(places, found["from"], found["to"], color=colour, alpha=0.4, linewidth=1.5)
+            draw_intervals(axes, places, found["from"], found["to"], colour)
             axes.plot(
-                places, found["value"], color=colour, linestyle="-" if equivariance else ":", linewidth=0.8,
+                places, found["value"], color=colour, linestyle="-" if equivariance else DOTTED, linewidth=0.8,
                 marker=MARKERS[kind(network)], markersize=3.5, markeredgewidth=0.8,
                 markerfacecolor=colour if equivariance else "white", zorder=3 if equivariance else 4,
                 label=network if equivariance else None,
             )  # fmt: skip
     axes.set_xticks(range(len(PARTS)), PARTS, fontsize=6)
     axes.set(xlim=(-0.5, len(PARTS) - 0.5), ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
-    axes.grid(axis="y", color="#E6E6E6", linewidth=0.4)
+    axes.grid(axis="y")
 
 
 # --- the page of figure 7

@@ -21,18 +21,15 @@ from torch import Tensor, nn
 
 import equiscope as es
 from equiscope.data import PHOTOGRAPHS, Preprocessing, open_images
-from equiscope.plots import COLOURS, GREY, Plot
 from equiscope.progress import Progress
 from equiscope.studies import networks
 from equiscope.studies.results import (
-    GREEN,
-    VERMILION,
-    drawing,
     listed,
     markdown,
     recipe_in_words,
     without_frame,
 )
+from equiscope.style import GREEN, GREY, MEASURE_COLOURS, VERMILION, Plot, drawing
 
 
 @dataclass(frozen=True)
@@ -161,7 +158,9 @@ def picture(table: pd.DataFrame) -> Plot:
     with drawing():
         figure = Plot(figsize=(WIDTH, HEIGHT))
         for letter, left, (name, title) in zip("abc", COLUMNS, titles.items(), strict=True):
-            figure.text((left - 0.35) / WIDTH, 1 - 0.18 / HEIGHT, f"$\\bf{{{letter}}}$   {title}", fontsize=9)
+            figure.text(
+                (left - 0.35) / WIDTH, 1 - 0.18 / HEIGHT, f"$\\bf{{{letter}}}$   {title}", fontsize=9, parse_math=True
+            )
             _draw_filters(figure, left, of_network(table, name, "filter"))
             axes = _panel(figure, left, SCORES, COLUMN, 1.55)
             if name == "strided":
@@ -198,9 +197,9 @@ def _draw_layers(axes: Axes, scores: pd.DataFrame) -> None:
             rows = scores[(scores["measure"] == measure) & (scores["transformation"] == transformation)]
             solid = measure == "invariance" and transformation != "rot270"  # equal scores: each stays in sight
             axes.plot(
-                range(1, len(rows) + 1), rows["value"], f"{marker}-", color=COLOURS[measure], linewidth=0.6,
+                range(1, len(rows) + 1), rows["value"], f"{marker}-", color=MEASURE_COLOURS[measure], linewidth=0.6,
                 markersize=size if measure == "invariance" else size + 3, markeredgewidth=0.8,
-                markerfacecolor=COLOURS[measure] if solid else "none", label=f"{measure}, {transformation}",
+                markerfacecolor=MEASURE_COLOURS[measure] if solid else "none", label=f"{measure}, {transformation}",
             )  # fmt: skip
     axes.set(xlim=(0.6, 3.4), ylim=(-0.03, 1.1), xlabel="layer", ylabel="score", xticks=(1, 2, 3))
 

@@ -25,19 +25,15 @@ from torch import Tensor, nn
 import equiscope as es
 from equiscope.data import open_images
 from equiscope.models.loading import load_network
-from equiscope.plots import GREY, Plot
 from equiscope.progress import Progress
 from equiscope.studies.results import (
-    BLUE,
-    ORANGE,
-    VERMILION,
-    drawing,
     heading,
     listed,
     markdown,
     recipe_in_words,
     without_frame,
 )
+from equiscope.style import BLUE, DOTTED, GREY, ORANGE, TWO_COLUMNS, VERMILION, Plot, draw_chance, drawing
 
 Array = NDArray[np.float64]
 
@@ -298,7 +294,7 @@ def relation(
 def picture(table: pd.DataFrame) -> Plot:
     """The figure, of saved numbers alone."""
     with drawing():
-        figure = Plot(figsize=(7.2, 8.2), layout="constrained")
+        figure = Plot(figsize=(TWO_COLUMNS, 8.2), layout="constrained")
         top, middle, bottom = figure.subfigures(3, 1, height_ratios=(1.9, 3.9, 2.5), squeeze=False)[:, 0]
         _draw_maps(top, table)
         _draw_blocks(middle, table)
@@ -341,10 +337,11 @@ def _draw_blocks(part: SubFigure, table: pd.DataFrame) -> None:
             colour = COLOURS[similarity]
             axes.fill_between(rows["place"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
             axes.plot(rows["place"], rows["value"], "o-", color=colour, markersize=2.5, label=word)
-            axes.plot(rows["place"], rows["chance"], ":", color=colour, linewidth=0.9, label=f"chance of {word}")
+            chance = rows["chance"].to_numpy(dtype=float)
+            draw_chance(axes, rows["place"].to_numpy(), chance, colour, joined=True, label=f"chance of {word}")
         axes.set_title(f"{measure}, {scope}", color=GREY, pad=3)
         behind = axes.twinx()
-        behind.plot(means["place"], means["value"], color=VERMILION, linestyle=(0, (4, 2)), label="mean activation")
+        behind.plot(means["place"], means["value"], color=VERMILION, linestyle=DOTTED, label="mean activation")
         behind.set_ylim(0, 1.1 * means["value"].max())
         behind.spines["right"].set_visible(True)
         behind.tick_params(axis="y", colors=VERMILION, labelright=measure == MEASURES[-1])

@@ -4,51 +4,20 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from equiscope.folder import refuse_taken
-from equiscope.plots import Plot
-
-# Of Okabe and Ito's palette, apart for every eye.
-ORANGE, SKY, GREEN, BLUE, VERMILION = "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00"
-
-_STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
-    "lines.linewidth": 1.2,
-    "lines.markersize": 4,
-}
-
-
-def drawing() -> AbstractContextManager[None]:
-    """One style for all figures, whatever the user's own."""
-    return matplotlib.style.context(_STYLE, after_reset=True)
+from equiscope.style import Plot
 
 
 def heading(part: SubFigure, letter: str, text: str) -> None:
     """The letter of a part of a figure and what it shows, at its upper left."""
-    part.suptitle(f"$\\bf{{{letter}}}$   {text}", x=0.008, ha="left", fontsize=8)
+    part.suptitle(f"$\\bf{{{letter}}}$   {text}", x=0.008, ha="left", fontsize=8, parse_math=True)
 
 
 def without_frame(axes: Axes) -> None:
@@ -92,16 +61,7 @@ def recipe_in_words(recipe: Mapping[str, Any]) -> str:
 
 def drawn(name: str, picture: Plot) -> dict[str, bytes]:
     """A picture as the files `NAME.png` and `NAME.pdf`."""
-    options: dict[str, dict[str, Any]] = {
-        "png": {"dpi": 160, "pil_kwargs": {"optimize": True}},
-        "pdf": {"metadata": {"CreationDate": None}},  # so that the same picture is the same file
-    }
-    files = {}
-    for suffix, chosen in options.items():
-        stream = BytesIO()
-        picture.savefig(stream, format=suffix, **chosen)
-        files[f"{name}.{suffix}"] = stream.getvalue()
-    return files
+    return {f"{name}.png": picture.png(dpi=160), f"{name}.pdf": picture.pdf()}  # many panels, and still a small file
 
 
 def save(

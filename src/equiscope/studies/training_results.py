@@ -14,15 +14,15 @@ from matplotlib.lines import Line2D
 
 import equiscope as es
 from equiscope.models.layers import PARTS
-from equiscope.plots import GREY, Plot, draw_epochs
+from equiscope.plots import draw_epochs
 from equiscope.studies.claims import HOLDS
 from equiscope.studies.presets import Preset, Study, table_of_differences
-from equiscope.studies.results import BLUE, GREEN, ORANGE, SKY, VERMILION, drawing, markdown, recipe_in_words
+from equiscope.studies.results import markdown, recipe_in_words
 from equiscope.studies.runs import OWN, RESULT, Measuring, finished
 from equiscope.studies.seeds import SIGNS, Mean, Reading, mean, measured_in_words, readings, told
 from equiscope.studies.training import MEANWHILE, Recipe
+from equiscope.style import DASHED, DOTTED, GREY, Plot, draw_chance, draw_intervals, drawing, series_look
 
-COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, "#CC79A7", "#000000", "#F0E442")  # Okabe and Ito's
 MARKERS = {"equivariance": "s", "invariance": "o"}
 SCOPES = ("dataset", "image")
 FAMILIES = ("rotations", "shifts")
@@ -107,22 +107,22 @@ def picture(study: Study, table: pd.DataFrame) -> Plot:
                 for number, (condition, measure) in enumerate(product(conditions, MARKERS)):
                     of_both = rows[(rows["condition"] == condition) & (rows["measure"] == measure)]
                     aside = 0.5 * ((number // 2 + 0.5) / len(conditions) - 0.5)
-                    _draw(axes, of_both, places, value, measure, COLOURS[number // 2 % len(COLOURS)], aside)
+                    _draw(axes, of_both, places, value, measure, series_look(number // 2).colour, aside)
                 axes.set_xticks(range(len(places)), [shown for _, shown in places], fontsize=6)
                 axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
-                axes.grid(axis="y", color="#E6E6E6", linewidth=0.4)
+                axes.grid(axis="y")
                 if line == 0:
                     axes.set_title(f"{family}, {on}", color=GREY)
             panels[line, 0].set_ylabel(f"{'corrected' if corrected else 'score'}, scope {scope}")
         handles = [
-            Line2D([], [], color=COLOURS[number % len(COLOURS)], label=name)
+            Line2D([], [], color=series_look(number).colour, label=name)
             for number, name in enumerate(conditions.values())
         ]
         grey: dict[str, Any] = {"color": GREY, "markersize": 3}
         handles += [
             Line2D([], [], **grey, linestyle="-", marker="s", label="equivariance"),
-            Line2D([], [], **grey, linestyle=":", marker="o", markerfacecolor="white", label="invariance"),
-            Line2D([], [], **grey, linestyle="none", marker="_", label="chance of equivariance"),
+            Line2D([], [], **grey, linestyle=DOTTED, marker="o", markerfacecolor="white", label="invariance"),
+            Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label="chance of equivariance"),
         ]  # fmt: skip
         figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
@@ -154,18 +154,18 @@ def _draw(
     means = [mean(line[~np.isnan(line)]) for line in wide.to_numpy()]
     solid = measure == "equivariance"
     axes.plot(
-        at, [one.value for one in means], color=colour, linestyle="-" if solid else ":", linewidth=0.9,
+        at, [one.value for one in means], color=colour, linestyle="-" if solid else DOTTED, linewidth=0.9,
         marker=MARKERS[measure], markersize=3, markeredgewidth=0.7, markerfacecolor=colour if solid else "white",
         zorder=3,
     )  # fmt: skip
     for seed in wide:
         axes.plot(at, wide[seed], ".", color=colour, markersize=1.8, alpha=0.6, zorder=2)
-    ends = [(place, one.low, one.high) for place, one in zip(at, means, strict=True) if one.seeds >= LEAST_FOR_BARS]
-    if ends:
-        axes.vlines(*zip(*ends, strict=True), color=colour, alpha=0.4, linewidth=1.5)
+    ends = [(one.low, one.high) if one.seeds >= LEAST_FOR_BARS else (np.nan, np.nan) for one in means]
+    low, high = np.array(ends).T
+    draw_intervals(axes, at, low, high, colour)
     if value == "score" and solid:
         chance = rows.groupby(column, sort=False)["chance"].mean().reindex([place for place, _ in places])
-        axes.plot(at, chance, "_", color=colour, markersize=6, markeredgewidth=0.7, alpha=0.8, zorder=1)
+        draw_chance(axes, at, chance.to_numpy(dtype=float), colour, joined=False, half=0.06)
 
 
 def picture_of_epochs(study: Study, table: pd.DataFrame, scope: str = "dataset") -> Plot:
