@@ -48,6 +48,7 @@ _OPTIONS = {  # as the library's sentences have them, and as the command line do
     "similarity=": "--similarity ",
     "source=": "--source ",
     "alignment= ?": "--alignment ",
+    "maps=": "--maps ",
     "memory=": "--memory ",
     "precision=": "--precision ",
     "checkpoint_every=": "--checkpoint-every ",
@@ -436,13 +437,21 @@ def measure(
         int,
         typer.Option(metavar="N", rich_help_panel=_RUN, help="Of the images' order, the intervals and random weights."),
     ] = 0,
+    maps: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_RESULT,
+            help="Images whose maps the report shows, channel beside partner, and maps.npz keeps; 0: none.",
+        ),
+    ] = 2,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             rich_help_panel=_RESULT,
             show_default="out/MODEL",
-            help="The folder to write: tables (.parquet), manifest.json, figure.png and report.html.",
+            help="The folder to write: tables (.parquet), manifest.json, maps.npz, figure.png and report.html.",
         ),
     ] = None,
     force: Force = False,
@@ -479,7 +488,7 @@ def measure(
     }  # fmt: skip
     asked = {
         "weights": weights, "size": size, "mean": mean, "std": std, "images": images, "limit": limit,
-        "workers": workers, "output": output, "force": force, "quiet": quiet, "json": json,
+        "workers": workers, "maps": maps, "output": output, "force": force, "quiet": quiet, "json": json,
     }  # fmt: skip
     with launched(device) as place, redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
         run = _Run(model, folder, options, asked)
@@ -1125,7 +1134,7 @@ class _Run:
             scores = es.measure(
                 self.network.model, self.source, device=device, distributed=is_initialized(), progress=not quiet,
                 checkpoint=self.checkpoint, keep_checkpoint=True,
-                checkpoint_every=checkpoint_every, resume=resume, **self.options,
+                checkpoint_every=checkpoint_every, resume=resume, maps=self.asked["maps"], **self.options,
             )  # fmt: skip
         remarks = list(dict.fromkeys(str(one.message) for one in told))
         _note([] if quiet else [*remarks, *_left_out(self.source)])

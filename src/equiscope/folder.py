@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from equiscope.maps import Maps
+from equiscope.orbits import turns_measured
 from equiscope.plots import plot_layers
 from equiscope.report.page import page
 from equiscope.scores import Scores
 
 FORMAT = 1
 TABLES = ("scores", "parts", "channels", "layers", "replicates")
+MAPS, ORBITS = "maps.npz", "orbits.parquet"  # where there are any
 MANIFEST = "manifest.json"  # the seal: a folder without it is no result
 
 
@@ -43,6 +46,10 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
         aside.mkdir()
         for table in TABLES:
             getattr(scores, table).to_parquet(aside / f"{table}.parquet")
+        if turns_measured(scores.channels):
+            scores.orbits.to_parquet(aside / ORBITS)
+        if scores.maps is not None:
+            scores.maps.save(aside / MAPS)
         for name, content in files.items():
             (aside / name).write_bytes(content)
         for path in aside.iterdir():
@@ -97,7 +104,8 @@ def load(folder: str | Path) -> Scores:
             tables[table] = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
-    return Scores(**tables, manifest=manifest)
+    maps = folder / MAPS
+    return Scores(**tables, manifest=manifest, maps=Maps.load(maps) if maps.is_file() else None)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -121,6 +129,8 @@ def _move_in(aside: Path, folder: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
     taken = {path.name for path in folder.iterdir()}
     names = sorted((path.name for path in aside.iterdir()), key=lambda name: name == MANIFEST)
+    for name in {MAPS, ORBITS} - set(names):
+        (folder / name).unlink(missing_ok=True)  # of the old result
     try:
         for name in names:
             os.replace(aside / name, folder / name)
