@@ -508,6 +508,57 @@ def measure(
 
 
 @app.command()
+def report(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", show_default=False, help="Folders that `equiscope measure` wrote."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="DIR/report.html; of several, report.html here",
+            help="The page to write; what is there is replaced.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make the report of a result again, or one of several results.
+
+    One HTML file that opens without a network. Of several results it has each
+    one, and their scores by part and by depth side by side.
+
+    [bold]Examples[/bold]
+
+        equiscope report out/efficientnet-lite0
+        equiscope report out/resnet18 out/resnet50 --output resnets.html
+    """
+    from equiscope.folder import load, write_page
+
+    names = _told_apart(folders)
+    file = output or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
+    write_page(dict(zip(names, map(load, folders), strict=True)), file)
+    typer.echo(file if quiet else f"Report: {file}")
+
+
+def _told_apart(folders: "list[Path]") -> list[str]:
+    """The folders' names, with as much of their paths as tells them apart.
+
+    >>> _told_apart([Path("a/net"), Path("b/net"), Path("b/other")])
+    ['a/net', 'b/net', 'b/other']
+    """
+    paths = [folder.resolve().parts for folder in folders]
+    if len(set(paths)) < len(paths):
+        twice = next(folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1)
+        raise ValueError(f"{twice} is given more than once; give every result once.")
+    for count in range(1, max(map(len, paths)) + 1):
+        names = ["/".join(path[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+@app.command()
 def layers(
     model: ModelName,
     patterns: LayerGlobs = None,

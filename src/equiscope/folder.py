@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from equiscope.files import replacing
 from equiscope.maps import Maps
 from equiscope.orbits import turns_measured
 from equiscope.plots import plot_layers
@@ -35,7 +36,7 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
     manifest = json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
     files = {
         "figure.png": plot_layers(scores).png(),
-        "report.html": page(scores).encode(errors="xmlcharrefreplace"),
+        "report.html": _encoded(page(scores)),
         MANIFEST: manifest.encode(errors="backslashreplace"),  # a file's name need not be text: JSON has \udcff for it
     }
     there = folder.is_dir()
@@ -62,6 +63,20 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
         _to_disk(home)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_page(results: Mapping[str, Scores], file: Path) -> None:
+    """Write the page of one result, or of several by their names, whole or not at all."""
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder, and the report is one file; give a name such as report.html.")
+    html = page(next(iter(results.values())) if len(results) == 1 else results)
+    file.resolve().parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file.resolve()) as aside:
+        aside.write_bytes(_encoded(html))
+
+
+def _encoded(html: str) -> bytes:
+    return html.encode(errors="xmlcharrefreplace")
 
 
 def refuse_taken(folder: Path, *, force: bool = False) -> None:

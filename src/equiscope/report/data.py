@@ -18,6 +18,7 @@ from equiscope.scores import MEASURES, SCOPES, Scores
 MOST_OF_CHANNELS = 3_000_000  # characters; scores of channels beyond are in channels.parquet alone
 VALUES = ("score", "low", "high", "chance", "corrected", "corrected_low", "corrected_high")
 _DIGITS = 4
+_OF_LAYERS = ("layer", "part", "type", "channels", "height", "width", "stride_y", "dead")
 
 
 class Chunks:
@@ -55,8 +56,7 @@ def result_data(name: str, scores: Scores, chunks: Chunks) -> dict[str, Any]:
         "alignments": list(dict.fromkeys(scores.scores["alignment"])),
         "strict": bool(manifest["options"]["strict"]),
         "layers": [
-            {key: _plain(row[key]) for key in ("layer", "part", "type", "channels", "height", "width", "stride_y", "dead")}
-            for row in layers.to_dict("records")
+            {key: _plain(row[key]) for key in _OF_LAYERS} for row in layers.to_dict("records")
         ],
         "parts": list(dict.fromkeys(scores.parts["part"])),
         "by_layer": _by_keys(scores.scores, "layer", list(layers["layer"])),
@@ -107,7 +107,8 @@ def _channels(scores: Scores, chunks: Chunks) -> dict[str, list[int | None]]:
 def _channel_json(rows: pd.DataFrame) -> bytes:
     columns = (*MEASURES, *(f"chance_{measure}" for measure in MEASURES))
     found: dict[str, Any] = {}
-    for (alignment, name), of in rows.groupby(["alignment", "transformation"], sort=False):
+    for key, of in rows.groupby(["alignment", "transformation"], sort=False):
+        alignment, name = map(str, key)
         partner = [None if pd.isna(one) else int(one) for one in of["partner"]]
         values = {column: rounded(of[column].to_numpy(dtype=np.float64)) for column in columns}
         found.setdefault(alignment, {})[name] = {"partner": partner} | values
@@ -117,7 +118,8 @@ def _channel_json(rows: pd.DataFrame) -> bytes:
 def _orbits(scores: Scores) -> dict[str, dict[str, list[list[int]]]]:
     """The families of channels, by alignment and layer."""
     found: dict[str, dict[str, list[list[int]]]] = {}
-    for (alignment, layer, _), rows in scores.orbits.groupby(["alignment", "layer", "orbit"], sort=False):
+    for key, rows in scores.orbits.groupby(["alignment", "layer", "orbit"], sort=False):
+        alignment, layer, _ = map(str, key)
         found.setdefault(alignment, {}).setdefault(layer, []).append([int(one) for one in rows["channel"]])
     return found
 

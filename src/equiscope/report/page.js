@@ -250,7 +250,7 @@ function told(layer, measure, of, place) {
 function bars(of, tone, thickness) {
   const [low, high] = ends();
   const to = (end, sign) => of[state.value].map((value, place) => (value === null || of[end][place] === null ? 0 : Math.max(0, sign * (of[end][place] - value))));
-  return { type: "data", symmetric: false, array: to(high, 1), arrayminus: to(low, -1), color: `${tone}66`, thickness, width: 0 };
+  return { type: "data", symmetric: false, array: to(high, 1), arrayminus: to(low, -1), color: `${tone}80`, thickness, width: 0 };
 }
 
 function markOf(measure, tone, size) {
@@ -271,7 +271,7 @@ function drawLayers() {
     const tone = colour(measure);
     traces.push({
       name: measure, x: at.centres, y: of[state.value], mode: "lines+markers", line: { color: tone, width: 2 }, marker: markOf(measure, tone, size),
-      error_y: bars(of, tone, 2), hovertext: names.map((name, place) => told(name, measure, of, place)), hovertemplate: "%{hovertext}<extra></extra>",
+      error_y: bars(of, tone, 3), hovertext: names.map((name, place) => told(name, measure, of, place)), hovertemplate: "%{hovertext}<extra></extra>",
     });
     if (state.value === "score" && of.chance.some((value) => value !== null)) {
       traces.push({
@@ -573,7 +573,8 @@ function drawChannels() {
     channel, partner, equivariance: channels.equivariance[channel], invariance: channels.invariance[channel], chance: channels.chance_equivariance[channel],
   }));
   if (state.channel === null || state.channel >= rows.length) {
-    state.channel = [...rows].sort((one, other) => (other.equivariance ?? -9) - (one.equivariance ?? -9))[0].channel;
+    const strongest = [...rows].sort((one, other) => (other.equivariance ?? -9) - (one.equivariance ?? -9));
+    state.channel = (strongest.find((row) => row.partner !== null && row.partner !== row.channel) ?? strongest[0]).channel;
   }
   table(home, {
     title: `Channels of ${shortened(result().layers[state.layer].layer, 24)} under ${state.member}`, file: fileName("channels", result().layers[state.layer].layer, state.member, state.scope),
@@ -633,7 +634,7 @@ function drawPartners() {
   if (!shows) return;
   const images = maps.images.map((_, place) => made("label", {}, made("input", { type: "radio", name: "image", value: place, checked: place === state.image, onchange: () => { state.image = place; drawLayer(); say(`Image ${place + 1}.`); } }), made("span", {}, String(place + 1))));
   if (el("image").childElementCount !== images.length) fill(el("image"), ...images);
-  el("field-image").hidden = images.length < 2;
+  el("image").hidden = images.length < 2;
   const shown = maps.images[state.image];
   fill(el("pictures"),
     tile(made("img", { src: shown.still, alt: `Image ${state.image + 1}` }), math("<var>X</var>"), ", the image"),
