@@ -74,12 +74,11 @@ def _by_keys(table: pd.DataFrame, by: str, names: Sequence[str]) -> dict[str, An
     """The scores as columns in the order of `names`: by alignment, scope, measure and transformation."""
     found: dict[str, Any] = {}
     for key, rows in table.groupby(["alignment", "scope", "measure", "transformation"], sort=False):
-        place = found
-        for name in key[:-1]:
-            place = place.setdefault(name, {})
+        alignment, scope, measure, transformation = map(str, key)
+        place = found.setdefault(alignment, {}).setdefault(scope, {}).setdefault(measure, {})
         ordered = rows.set_index(by).reindex(names)
-        columns = {value: rounded(ordered[value].to_numpy(dtype=np.float64)) for value in VALUES}
-        place[key[-1]] = columns | {"undefined": [int(count) for count in ordered["undefined"].fillna(0)]}
+        columns = {value: rounded(ordered[value].to_numpy(np.float64)) for value in VALUES}
+        place[transformation] = columns | {"undefined": [int(count) for count in ordered["undefined"].fillna(0)]}
     return found
 
 
@@ -94,7 +93,7 @@ def rounded(values: NDArray[np.float64]) -> list[float | None]:
 
 def _channels(scores: Scores, chunks: Chunks) -> dict[str, list[int | None]]:
     """For each scope, the number of each layer's chunk: its channels by alignment and transformation."""
-    blocks = {key: rows for key, rows in scores.channels.groupby(["scope", "layer"], sort=False)}
+    blocks = dict(iter(scores.channels.groupby(["scope", "layer"], sort=False)))
     return {
         scope: [
             chunks.add(_channel_json(blocks[scope, layer])) if (scope, layer) in blocks else None

@@ -178,6 +178,7 @@ const scoreName = () => (state.value === "corrected" ? "corrected score" : "scor
 
 function draw(id, traces, its, onClick) {
   const chart = el(id);
+  for (const trace of traces) if (trace.mode) trace.cliponaxis = false; // or a score of 1 is half a mark
   Plotly.react(chart, traces, its, CONFIG);
   if (onClick && !chart.dataset.listens) {
     chart.dataset.listens = "yes";
@@ -194,8 +195,8 @@ function places() {
     if (!runs.length || runs.at(-1).part !== layer.part) runs.push({ part: layer.part, layers: [] });
     runs.at(-1).layers.push(place);
   });
-  const room = 46 * layers.length;
-  const least = room / Math.max(width - 46 * runs.length, width / 2);
+  const name = isNarrow() ? 32 : 46; // pixels
+  const least = (name * layers.length) / Math.max(width - name * runs.length, width / 2);
   const edges = [0];
   const centres = [];
   for (const run of runs) {
@@ -309,12 +310,12 @@ function drawHeat() {
     const bottom = 1 - share * (place + 1);
     its[`yaxis${name}`] = axis({
       domain: [bottom + (place < shown.length - 1 ? 0.03 : 0), bottom + share - (place ? 0.03 : 0)], tickvals: members.map((_, row) => row),
-      ticktext: members.map((member) => plain(shortened(member, isNarrow() ? 9 : 18))), autorange: "reversed", showgrid: false, title: { text: measure, standoff: 8 }, tickfont: { size: 11 },
+      ticktext: members.map((member) => plain(shortened(member, isNarrow() ? 12 : 18))), autorange: "reversed", showgrid: false, title: { text: measure, standoff: 8 }, tickfont: { size: 11 },
     });
     traces.push({
       type: "heatmap", x: at.edges, y: members.map((_, row) => row), z: of.map((one) => one?.[state.value] ?? names.map(() => null)), yaxis: `y${name}`, zmin: 0, zmax: 1,
       colorscale: SCALE, xgap: 1, ygap: 1, showscale: place === 0, hoverongaps: false,
-      colorbar: { thickness: 10, outlinewidth: 0, title: { text: scoreName(), side: "right" }, tickformat: ".1f", len: 1, y: 0.5 },
+      colorbar: { thickness: isNarrow() ? 7 : 10, outlinewidth: 0, title: { text: isNarrow() ? "" : scoreName(), side: "right" }, tickformat: ".1f", len: 1, y: 0.5 },
       hovertext: of.map((one, row) => names.map((layer, column) => (one ? `${told(layer, measure, one, column)}<br>${plain(members[row])}` : ""))), hovertemplate: "%{hovertext}<extra></extra>",
     });
   });
@@ -437,7 +438,7 @@ function table(home, { title, file, columns, rows, sort, tall, chosen, sorted })
     sorted?.(list);
     const shown = all ? list : list.slice(0, FIRST_ROWS);
     const head = columns.map((one) => made("th", {
-      scope: "col", class: one.first ? "name" : null, "aria-sort": one.key === order.column ? (order.down ? "descending" : "ascending") : "none",
+      scope: "col", class: one.first || one.text ? "name" : null, "aria-sort": one.key === order.column ? (order.down ? "descending" : "ascending") : "none",
     }, made("button", {
       type: "button", onclick: (event) => {
         order = { column: one.key, down: order.column === one.key ? !order.down : !one.first && !one.text };
@@ -818,7 +819,10 @@ function start() {
   themed(null);
   listen();
   enhance();
-  drawAll().then(() => { root.dataset.ready = "yes"; });
+  drawStrip();
+  drawLayers();
+  // What lies further down is drawn once the top of the page can be seen.
+  setTimeout(() => { drawHeat(); drawParts(); drawTables(); drawLayer().then(() => { root.dataset.ready = "yes"; }); });
 }
 
 start();
