@@ -3,7 +3,6 @@
 import base64
 import json
 import zlib
-from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -70,7 +69,7 @@ def _plain(value: Any) -> Any:
     return None if pd.isna(value) else value.item() if isinstance(value, np.generic) else value
 
 
-def _by_keys(table: pd.DataFrame, by: str, names: Sequence[str]) -> dict[str, Any]:
+def _by_keys(table: pd.DataFrame, by: str, names: list[str]) -> dict[str, Any]:
     """The scores as columns in the order of `names`: by alignment, scope, measure and transformation."""
     found: dict[str, Any] = {}
     for key, rows in table.groupby(["alignment", "scope", "measure", "transformation"], sort=False):
