@@ -69,7 +69,7 @@ class Maps:
     def load(cls, file: Path) -> "Maps":
         """The maps of a file that `save` wrote. ValueError where it is none."""
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with open(file, "rb") as stream, np.load(stream, allow_pickle=False) as arrays:
                 names = [str(name) for name in arrays["transformations"]]
                 return cls(
                     images=arrays["images"],
