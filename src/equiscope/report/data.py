@@ -29,7 +29,7 @@ class Chunks:
 
     def add(self, content: bytes) -> int | None:
         """The number of the chunk that holds the content, packed; None where there is no room for it."""
-        text = base64.b64encode(zlib.compress(content, 9)).decode("ascii")
+        text = base64.b64encode(zlib.compress(content)).decode("ascii")
         if not self.takes(len(text)):
             return None
         self.texts.append(text)
