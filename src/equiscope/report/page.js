@@ -536,7 +536,7 @@ async function drawLayer() {
   const score = series(result(), "by_layer", main(), state.transformation)?.[state.value][state.layer] ?? null;
   el("layer-name").textContent = layer.layer;
   el("layer-about").textContent = [
-    `${layer.part}, ${layer.type}`, counted(layer.channels, "channel"), cells, layer.stride_y === null ? null : `a cell every ${counted(layer.stride_y, "pixel")}`,
+    `${layer.part}, ${layer.type}`, counted(layer.channels, "channel"), cells, layer.stride_y === null ? null : layer.stride_y === 1 ? "a cell every pixel" : `a cell every ${layer.stride_y} pixels`,
     layer.dead ? `${layer.dead.toLocaleString("en")} constant everywhere` : null, `${scoreName()} of ${main()} under ${state.transformation} ${number(score)}`,
   ].filter(Boolean).join(" · ");
   el("layer-before").disabled = state.layer === 0;

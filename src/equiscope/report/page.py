@@ -64,7 +64,7 @@ def _texts(named: Mapping[str, Scores]) -> dict[str, str]:
 def _result(identity: str, name: str, scores: Scores, alone: bool) -> str:
     """What is told of one result in words; without JavaScript, its figures and tables too."""
     manifest = scores.manifest
-    told = {key: value for key, value in manifest.items() if not key.endswith("_left_out")}
+    told = {key: value for key, value in manifest.items() if key != "format" and not key.endswith("_left_out")}
     sections = {
         "What was left out": left_out(manifest),
         "What was measured": meaning(manifest["options"]),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from pathlib import PurePath
 from typing import Any
 
 MOST_LEFT_OUT = 200  # images listed one by one; the manifest has them all
@@ -139,8 +140,8 @@ def listed(value: Any) -> str:
     if isinstance(value, Mapping):
         pairs = (f"<dt>{escape(str(key))}</dt><dd>{listed(inner)}</dd>" for key, inner in value.items())
         return f"<dl>{''.join(pairs)}</dl>" if value else "none"
-    if isinstance(value, str):
-        return escape(value)
+    if isinstance(value, str | PurePath):
+        return escape(str(value))
     if isinstance(value, Iterable):
         values = list(value)
         if all(isinstance(one, str | int | float) for one in values):
