@@ -175,7 +175,7 @@ def test_without_maps_there_is_no_file_of_them():
     )  # fmt: skip
     assert answer.status == 0
     assert not {"maps.npz", "orbits.parquet"} & {file.name for file in Path("bare").iterdir()}
-    refused = equiscope("measure", "my code/net.py:small", "--images", "pictures", "--maps", "-1")
+    refused = equiscope("measure", "my code/net.py:small", "--images", "pictures", "--maps", "-1", "--output", "no")
     assert refused.status == 2 and "--maps -1 is no number of images" in refused.err
 
 

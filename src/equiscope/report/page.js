@@ -631,6 +631,7 @@ function drawPartners() {
   else if (layer.height * layer.width === 1) text = "This layer has no grid, and so no maps to show.";
   else if (!about) text = `Maps were kept under ${kept.join(" and ")}; choose one of these above.`;
   else if (!shows) text = "The maps of this layer are in maps.npz, not in this page.";
+  if (shows && state.alignment === "registered") text += " Here all maps are turned about the array's centre.";
   el("partners-about").textContent = text;
   if (!shows) return;
   const images = maps.images.map((_, place) => made("label", {}, made("input", { type: "radio", name: "image", value: place, checked: place === state.image, onchange: () => { state.image = place; drawLayer(); say(`Image ${place + 1}.`); } }), made("span", {}, String(place + 1))));
