@@ -148,11 +148,13 @@ function rangeOf(maps, ...sides) {
 
 // --- charts
 
+const zooms = () => matchMedia("(hover: hover)").matches && !isNarrow();
+
 function layout(more) {
   const font = { family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: isNarrow() ? 11 : 12.5, color: colour("text") };
   return {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font, hovermode: "closest",
-    dragmode: matchMedia("(hover: hover)").matches && !isNarrow() ? "zoom" : false,
+    dragmode: zooms() ? "zoom" : false,
     margin: { l: isNarrow() ? 38 : 52, r: 10, t: 30, b: 40 },
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { ...font, size: 13 }, align: "left" },
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", xanchor: "left" },
@@ -289,7 +291,7 @@ function drawLayers() {
   }), (point) => chooseLayer(point.pointIndex));
   const formulas = measures().map((measure) => `<span class="formula">${measure}: ${formulaOf(measure)}</span>`);
   if (state.value === "corrected") formulas.push(`<span class="formula">corrected: ${data.words.formulas.corrected}</span>`);
-  el("layers-formula").innerHTML = `${formulas.join("")}<br>Bars: 95 % intervals. ${state.value === "corrected" ? "0 is chance, 1 the most there is." : "Dashed: chance, the same score of images that do not belong together."} Gaps: undefined.`;
+  el("layers-formula").innerHTML = `${formulas.join("")}<br>Bars: 95 % intervals. ${state.value === "corrected" ? "0 is chance, 1 the most there is." : "Dashed: chance, the same score of images that do not belong together."} Gaps: undefined.${zooms() ? " Drag to zoom in, double-click to zoom out." : ""}`;
   el("layers-about").textContent = `${data.words.scopes[state.scope].title}. ${data.words.scopes[state.scope].meaning}`;
   label("layers-figure", `Chart: ${measures().join(" and ")} of ${counted(names.length, "layer")}, ${scopeInWords()}, ${scoreName()}, under ${state.transformation}. The numbers are in the table of scores by layer.`);
 }

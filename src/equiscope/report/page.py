@@ -106,4 +106,4 @@ def _plotly() -> str:
     """plotly.js, as the Python package brings it."""
     from plotly.offline import get_plotlyjs
 
-    return str(get_plotlyjs())
+    return str(get_plotlyjs()).replace("\r\n", "\n")  # as a browser reads it, and the policy's digest must
