@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow bench check format clean
+.PHONY: demo test slow docs bench check format clean
 
 demo: .venv/demo  ## measure a trained network on photographs
 	$(BIN)/equiscope measure efficientnet-lite0 --images photographs --limit 48 \
@@ -13,6 +13,10 @@ test: .venv/dev  ## all tests, one thread each on two processes
 
 slow: .venv/dev  ## the tests that take minutes, such as the paper's six networks with random weights
 	$(BIN)/python -m pytest -m slow -q
+
+docs: .venv/docs  ## the documentation site, into out/site; fetches nothing
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open out/site/index.html"
 
 bench: .venv/dev  ## what measuring costs beside the network itself; a quarter of an hour on a core
 	$(BIN)/pip install --quiet --no-deps "tmeasures==1.2.11"  # it asks for a package of stubs that `make check` trips over
@@ -28,7 +32,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-.venv/demo .venv/dev: pyproject.toml
+.venv/demo .venv/docs .venv/dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --editable ".[$(notdir $@)]"
 	touch $@

@@ -14,10 +14,28 @@ import torch
 
 import equiscope as es
 from equiscope.models.cifar_resnet import cifar_resnet
+from equiscope.processes import launched
+from terminal import pictures
 
 FAMILIES = [es.rotations(), es.shifts([1, 3])]
 KEYS = ["layer", "transformation", "measure", "scope", "alignment"]
 TOLERANCE = 2e-6
+
+
+class Stop(Exception):
+    pass
+
+
+class Stopping:
+    """A progress that stops the run after more than so many images."""
+
+    def __init__(self, after):
+        self.after, self.done = after, 0
+
+    def advance(self, images):
+        self.done += images
+        if self.done > self.after:
+            raise Stop
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +77,14 @@ def test_little_memory_takes_fewer_groups_then_several_passes_and_gives_the_same
     sums = plain.manifest["sums"]
     assert sums["passes"] == 1 and sums["groups"] == 10
     lean = es.measure(network, images, **options, memory=0.6 * sums["bytes"] / 2**30)
-    assert lean.manifest["sums"] == {"bytes": sums["bytes"] // 11 * 6, "groups": 5, "passes": 1}
+    assert lean.manifest["sums"] == {"bytes": sums["bytes"] // 23 * 13, "groups": 5, "passes": 1}
     assert_same(lean, plain, intervals=False)
     leaner = es.measure(network, images, **options, memory=0.25 * sums["bytes"] / 2**30)
     assert leaner.manifest["sums"]["passes"] >= 3
     assert leaner.manifest["sums"]["bytes"] <= 0.25 * sums["bytes"]
     assert_same(leaner, lean)
     one_set = es.measure(network, images, **options, memory=0.25 * sums["bytes"] / 2**30, intervals=False)
-    assert one_set.manifest["sums"] == {"bytes": sums["bytes"] // 11 * 2, "groups": 1, "passes": 1}
+    assert one_set.manifest["sums"] == {"bytes": sums["bytes"] // 23 * 5, "groups": 1, "passes": 1}
 
 
 def test_what_memory_cannot_bound_is_told(network, images):
@@ -135,6 +153,114 @@ def test_two_processes_give_the_scores_of_one(tmp_path):
     assert two.manifest["processes"] == 2 and two.manifest["images"] == one.manifest["images"] == 37
 
 
+APART = """
+import sys
+import torch, torch.distributed as dist
+import equiscope as es
+from equiscope.checkpoint import Checkpoint
+from equiscope.models.cifar_resnet import cifar_resnet
+
+class Stop(Exception):
+    pass
+
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+torch.manual_seed(0)
+network = cifar_resnet(8).eval()
+images = torch.randn(47, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+options = {"transformations": [es.rotations(), es.shifts([1, 3])], "batch_size": 12, "intervals": False}
+options |= {"memory": 0.0003, "distributed": True}
+kept = options | {"checkpoint": sys.argv[1] + "/state", "checkpoint_every": 0}
+save = Checkpoint.save_if_due
+
+def save_and_stop(self, state):  # the last state of the second process is of the first pass
+    if rank == 0 or state()["pass"] == 0:
+        save(self, state)
+    if state()["pass"] == 1:
+        raise Stop
+
+Checkpoint.save_if_due = save_and_stop
+try:
+    es.measure(network, images, **kept)
+    raise SystemExit("it was not stopped")
+except Stop:
+    pass
+state = torch.load(f"{sys.argv[1]}/state.{rank}-of-2", weights_only=True)["state"]
+assert state["pass"] == 1 - rank, state["pass"]
+dist.barrier()
+Checkpoint.save_if_due = save
+resumed = es.measure(network, images, **kept, resume=True)
+plain = es.measure(network, images, **options)
+if rank == 0:
+    assert plain.manifest["sums"]["passes"] > 1 and resumed.manifest["resumed_in_pass"] == 2
+    resumed.save(sys.argv[1] + "/resumed")
+    plain.save(sys.argv[1] + "/plain")
+dist.barrier()
+dist.destroy_process_group()
+"""
+
+
+def test_processes_that_were_stopped_in_different_passes_go_on_together(tmp_path):
+    script = tmp_path / "apart.py"
+    script.write_text(APART)
+    launcher = command(processes=2)[:-3]
+    done = subprocess.run([*launcher, str(script), str(tmp_path)], env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert_same(es.load(tmp_path / "resumed"), es.load(tmp_path / "plain"))
+
+
+def test_a_checkpoint_of_another_number_of_processes_is_refused(network, images, tmp_path):
+    (tmp_path / "state.1-of-3").touch()
+    options = {"transformations": FAMILIES, "checkpoint": tmp_path / "state", "resume": True}
+    with pytest.raises(ValueError, match="that of 3 processes, and there is 1 now"):
+        es.measure(network, images, **options)
+
+
+def test_where_no_checkpoint_can_be_written_a_run_does_not_begin(network, images):
+    with pytest.raises(OSError, match="/proc cannot be written to"):
+        es.measure(network, images, transformations=FAMILIES, checkpoint="/proc/state")
+
+
+def test_a_run_goes_on_where_its_state_cannot_be_saved(network, images, tmp_path):
+    file = tmp_path / "state"
+    file.mkdir()  # which no file can replace
+    options = {"transformations": es.shifts([1]), "layers": "conv1", "checkpoint": file, "checkpoint_every": 0}
+    with pytest.warns(UserWarning, match="could not be saved to .*state .*the measurement goes on"):
+        scores = es.measure(network, images, **options, keep_checkpoint=True)
+    assert scores.manifest["images"] == 47
+
+
+def test_several_processes_name_the_image_that_cannot_be_read(tmp_path):
+    folder = tmp_path / "pictures"
+    pictures(folder, 12)
+    (folder / "broken.png").write_bytes(b"no image")
+    run = command(*ASKED, "--images", folder, "--output", tmp_path / "out", processes=2)
+    done = subprocess.run(run, env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0 and not (tmp_path / "out").exists()
+    assert "broken.png cannot be read" in done.stderr and "measure with one process" in done.stderr
+
+
+def test_one_accelerator_is_not_for_all_processes(monkeypatch):
+    for name, value in {"LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="device='cuda:0' is one for all processes .* give cuda"), launched("cuda:0"):
+        pass
+
+
+def test_features_of_any_size_are_scaled_alike_in_a_run_that_goes_on(network, images, tmp_path):
+    """What the scale is found from must not be the images at which the run was stopped."""
+    torch.manual_seed(0)
+    large = cifar_resnet(8).eval()
+    large.conv1.weight.data *= 1e12
+    faint = images * torch.logspace(0, -6, len(images))[:, None, None, None]  # the later, the smaller
+    options = {"transformations": es.rotations(), "layers": ["conv1"], "batch_size": 24}
+    with pytest.raises(Stop):
+        es.measure(large, faint, **options, checkpoint=tmp_path / "s", checkpoint_every=0, progress=Stopping(20))
+    resumed = es.measure(large, faint, **options, checkpoint=tmp_path / "s", resume=True)
+    assert 0 < resumed.manifest["resumed_at"] < 47
+    assert_same(resumed, es.measure(large, faint, **options))
+
+
 def test_distributed_needs_its_group(network, images):
     with pytest.raises(ValueError, match="init_process_group"):
         es.measure(network, images, transformations=FAMILIES, distributed=True)
@@ -177,27 +303,17 @@ def test_killed_three_times_it_ends_with_the_same_scores(tmp_path):
 def test_a_checkpoint_of_something_else_is_refused(network, images, tmp_path):
     file = tmp_path / "state"
 
-    class Stop(Exception):
-        pass
-
-    class Stopping:
-        def __init__(self):
-            self.done = 0
-
-        def advance(self, images):
-            self.done += images
-            if self.done > 20:
-                raise Stop
-
     options = {"transformations": FAMILIES, "batch_size": 24, "checkpoint": file, "checkpoint_every": 0}
     with pytest.raises(Stop):
-        es.measure(network, images, **options, progress=Stopping())
+        es.measure(network, images, **options, progress=Stopping(20))
     assert file.exists()
     for changed in ({"negative": "keep"}, {"layers": "layer1.*"}):
         with pytest.raises(ValueError, match="made with other options, weights or data"):
             es.measure(network, images, **options | changed, resume=True)
     with pytest.raises(ValueError, match="other options, weights or data"):
         es.measure(network, images + 1, **options, resume=True)
+    with pytest.raises(ValueError, match="other options, weights or data"):  # the last image alone
+        es.measure(network, torch.cat([images[:-1], images[:1]]), **options, resume=True)
     with pytest.raises(ValueError, match="other options, weights or data"):
         es.measure(cifar_resnet(8), images, **options, resume=True)
     resumed = es.measure(network, images, **options, resume=True)

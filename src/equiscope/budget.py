@@ -32,7 +32,7 @@ class Budget:
 
     def told(self) -> str:
         """The same in a sentence."""
-        sets = f"{self.groups} group{'s' * (self.groups > 1)}" + " and chance" * self.chance
+        sets = f"{self.groups} group{'s' * (self.groups > 1)}{' and chance' * self.chance}, partners counted"
         count = sum(len(chosen) for chosen in self.passes)
         passes = "" if len(self.passes) == 1 else f", in {len(self.passes)} passes over the images"
         return (
@@ -53,15 +53,15 @@ def budgeted(
     """The budget of a measurement whose sums may take `memory` GiB; None: as much as they take.
 
     A layer of C channels has sums of 4 C^2 bytes for each transformation (twice where it is registered), for each
-    group of the jackknife and for chance. Where that is too much, there are five groups instead of ten; where that is
-    still too much, the images are gone over several times, each time for some of the transformations. ValueError
-    where one transformation alone takes more.
+    group of the jackknife and for chance, and 2 C^2 more to count partners. Where that is too much, there are five
+    groups instead of ten; where that is still too much, the images are gone over several times, each time for some of
+    the transformations. ValueError where one transformation alone takes more.
     """
     set_bytes = sum(4 * layer.channels**2 for layer in layers)
 
     def size(chosen: Sequence[Transformation], groups: int) -> int:
         variants = sum(2 if registered and one.turns else 1 for one in chosen)
-        return set_bytes * variants * (groups + chance)
+        return set_bytes * variants * (groups + chance) + set_bytes // 2 * variants
 
     groups = GROUPS if intervals else 1
     if memory is None:

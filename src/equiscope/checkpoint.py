@@ -3,14 +3,17 @@
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from glob import escape
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from equiscope.files import remove, replacing
+from equiscope.files import refuse_unwritable, remove, replacing
 from equiscope.processes import Processes
 from equiscope.streaming import State
 
@@ -29,18 +32,34 @@ def fingerprint(
 
 @dataclass
 class Checkpoint:
-    """The file that holds the state, and when to write it again."""
+    """The file that holds the state of this process, and when to write it again.
 
-    file: Path
+    PermissionError where nothing can be written beside it.
+    """
+
+    whole: Path  # the file where one process measures alone; of several, each adds its number to the name
     fingerprint: str  # of the network, the images and the options: a state of others is refused
+    processes: Processes
     every: float | int = 120  # seconds
     _written: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        refuse_unwritable(self.whole.parent.resolve())
+
+    @property
+    def file(self) -> Path:
+        """The file of this process."""
+        if self.processes.count == 1:
+            return self.whole
+        return self.whole.with_name(f"{self.whole.name}.{self.processes.rank}-of-{self.processes.count}")
 
     def load(self) -> State | None:
         """The state that was saved, or None where there is none.
 
-        ValueError where it was made with other options, weights or data, or cannot be read.
+        ValueError where it was made with other options, weights or data, by another version or by another number of
+        processes, or cannot be read.
         """
+        self._refuse_other_count()
         if not self.file.exists():
             return None
         try:
@@ -51,6 +70,11 @@ class Checkpoint:
             ) from None
         if not isinstance(saved, dict) or saved.get("format") != FORMAT:
             raise ValueError(f"{self.file} is no checkpoint of this version of equiscope; remove it.")
+        if saved["version"] != version("equiscope"):
+            raise ValueError(
+                f"The checkpoint {self.file} was made by equiscope {saved['version']}, and this is "
+                f"{version('equiscope')}; remove it to start anew."
+            )
         if saved["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"The checkpoint {self.file} was made with other options, weights or data; "
@@ -59,13 +83,37 @@ class Checkpoint:
         state: State = saved["state"]
         return state
 
+    def _refuse_other_count(self) -> None:
+        found = {1: self.whole} if self.whole.exists() else {}
+        for path in self.whole.parent.glob(f"{escape(self.whole.name)}.*-of-*"):
+            if (ending := path.name.rpartition("-of-")[2]).isdecimal():
+                found[int(ending)] = path
+        for count, path in found.items():
+            if count != self.processes.count:
+                raise ValueError(
+                    f"The checkpoint {path} is that of {count} process{'es' * (count > 1)}, and there "
+                    f"{'is' if self.processes.count == 1 else 'are'} {self.processes.count} now; start as many again, "
+                    "or remove it to start anew."
+                )
+
     def save_if_due(self, state: Callable[[], State]) -> None:
-        """Save the state if it was last saved long ago."""
+        """Save the state if it was last saved long ago.
+
+        Where that fails, as on a full disk, a warning tells it, and the measurement goes on.
+        """
         if time.monotonic() - self._written < self.every:
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(self.file) as aside:
-            torch.save({"format": FORMAT, "fingerprint": self.fingerprint, "state": state()}, aside)
+        saved = {"format": FORMAT, "version": version("equiscope"), "fingerprint": self.fingerprint}
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self.file) as aside:
+                torch.save(saved | {"state": state()}, aside)
+        except (OSError, RuntimeError) as error:  # torch raises either
+            warnings.warn(
+                f"The running state could not be saved to {self.file} ({str(error).splitlines()[0]}); the measurement "
+                "goes on, and could not be resumed from here.",
+                stacklevel=2,
+            )
         self._written = time.monotonic()
 
     def remove(self) -> None:

@@ -497,7 +497,8 @@ def measure(
         else:
             scores = run.measure(place, resume=resume, checkpoint_every=checkpoint_every)
     if dry_run:
-        _show_estimate(estimate)
+        if os.environ.get("RANK", "0") == "0":  # of several processes, the first speaks
+            _show_estimate(estimate)
     elif scores is not None:
         if json:
             typer.echo(_json_table(scores))

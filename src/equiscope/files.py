@@ -5,6 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import escape
 from pathlib import Path
+from tempfile import TemporaryFile
+
+
+def refuse_unwritable(path: Path) -> None:
+    """A PermissionError where nothing can be written at the path: its nearest folder that is there takes no file."""
+    for folder in (path, *path.parents):
+        if folder.is_dir():
+            try:
+                TemporaryFile(dir=folder).close()
+            except OSError as error:
+                reason = error.strerror or type(error).__name__
+                raise PermissionError(f"{folder} cannot be written to ({reason}); give another folder.") from None
+            return
 
 
 @contextmanager

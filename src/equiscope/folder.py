@@ -6,13 +6,12 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from equiscope.files import replacing
+from equiscope.files import refuse_unwritable, replacing
 from equiscope.maps import Maps
 from equiscope.orbits import turns_measured
 from equiscope.plots import plot_layers
@@ -69,6 +68,7 @@ def write_page(results: Mapping[str, Scores], file: Path) -> None:
     """Write the page of one result, or of several by their names, whole or not at all."""
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder, and the report is one file; give a name such as report.html.")
+    refuse_unwritable(file.resolve().parent)
     html = page(next(iter(results.values())) if len(results) == 1 else results)
     file.resolve().parent.mkdir(parents=True, exist_ok=True)
     with replacing(file.resolve()) as aside:
@@ -88,12 +88,8 @@ def refuse_taken(folder: Path, *, force: bool = False) -> None:
         if path.exists():
             if not path.is_dir():
                 raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
-            try:
-                TemporaryFile(dir=path).close()
-            except OSError as error:
-                reason = error.strerror or type(error).__name__
-                raise PermissionError(f"{path} cannot be written to ({reason}); give another folder.") from None
             break
+    refuse_unwritable(folder)
     if folder.exists() and not force and any(folder.iterdir()):
         raise FileExistsError(f"{folder} exists and is not empty; give another folder, or force=True to write into it.")
 

@@ -27,12 +27,13 @@ from equiscope.models.trace import failure, out_of_memory
 from equiscope.processes import Processes
 from equiscope.progress import Progress, Silent, say, shown
 from equiscope.reader import Reader, content
-from equiscope.recording import ALIGNMENTS, LayerRecord, Recorder
+from equiscope.recording import ALIGNMENTS, LayerRecord, LayerScale, Recorder
 from equiscope.registration import LayerRegistration, Offset
 from equiscope.scores import Findings, Scores, scored
 from equiscope.streaming import State
 
 PRECISIONS = ("float32", "bfloat16")
+SCALED_ON = 4  # images
 
 
 def measure(
@@ -165,21 +166,22 @@ def measure(
         if checkpoint is not None:
             reader.must_be_read_again("a checkpoint")
             saved = Checkpoint(
-                _of_process(Path(checkpoint), processes),
+                Path(checkpoint),
                 fingerprint(options, weights, reader.looks, [layer.name for layer in found.measured], processes),
+                processes,
                 checkpoint_every,
             )
-            state = saved.load() if resume else None
-            _check_same_pass(state, processes)
+            state = _caught_up(saved.load() if resume else None, processes)
+        scales = run.scales(reader.first, found)
         with shown(progress if processes.rank == 0 else False, reader.total(len(budget.passes))) as bar:
             centres: dict[str, Mapping[str, Offset | None]] = {}
             if state is not None:
                 reader.registered, centres = state["registered"], state["centres"]
             elif alignment == "registered":
                 few = reader.to_register_on(registration_images)
-                centres = _centres(run, few, distinct, found, bar)
+                centres = _centres(run, few, distinct, found, scales, bar)
             findings, count = _findings(
-                run, reader, budget, found, centres, saved, state, bar,
+                run, reader, budget, found, scales, centres, saved, state, bar,
                 similarity=similarity, negative=negative, strict=strict, intervals=intervals,
             )  # fmt: skip
         kept = _kept_maps(run, reader, families, distinct, findings, found, maps)
@@ -192,7 +194,8 @@ def measure(
         "images_left_out": [],
         "images": count,
         "images_registered_on": reader.registered,
-        "resumed_at": None if state is None else state["done"],
+        "resumed_at": None if state is None else reader.total_of(state["done"]),  # images of the pass begun
+        "resumed_in_pass": None if state is None else state["pass"] + 1,
         "image_shape": list(image_shape),
         "options": options,
         "sums": {"bytes": budget.bytes, "groups": budget.groups, "passes": len(budget.passes)},
@@ -265,6 +268,7 @@ def _findings(
     reader: "Reader",
     budget: Budget,
     found: Layers,
+    scales: Mapping[str, float],
     centres: Mapping[str, Mapping[str, Offset | None]],
     saved: Checkpoint | None,
     state: State | None,
@@ -297,16 +301,18 @@ def _findings(
             for name, record in records.items():
                 record.restore(state["records"].pop(name))
         start = done if place == number else 0
-        recorder = Recorder(records, reader.begin + start)
+        recorder = Recorder(records, reader.begin + start, scales=scales, registered=reader.registered)
 
         def save(
-            place: int = place, records: Mapping[str, LayerRecord] = records, recorder: Recorder = recorder
-        ) -> None:
+            last: Tensor,
+            place: int = place, records: Mapping[str, LayerRecord] = records, recorder: Recorder = recorder,
+        ) -> None:  # fmt: skip
             if saved is not None:
                 saved.save_if_due(
                     lambda: {
                         "pass": place,
                         "done": recorder.images - reader.begin,
+                        "last": _fingerprint(last),
                         "registered": reader.registered,
                         "centres": dict(centres),
                         "findings": {name: one.state() for name, one in findings.items()},
@@ -315,13 +321,13 @@ def _findings(
                 )
 
         before, batches = reader.images_from(start)
+        if state is not None and start and before is not None:
+            _check_same_image(before, state)
         run(batches, chosen, found, recorder, bar, before=before, after=save)
-        reader.check_all_readable()
         count = reader.total_of(recorder.images - reader.begin)
         for name in list(records):
             record = records.pop(name)  # and with it its sums
-            if reader.processes.count > 1:
-                record.joined_across(reader.processes)
+            record.joined_across(reader.processes)
             one = Findings.of(record, count, negative=negative, intervals=intervals)
             findings[name] = findings[name].joined(one) if name in findings else one
     return findings, count
@@ -346,14 +352,15 @@ class _Run:
         bar: Progress,
         *,
         before: Tensor | None = None,
-        after: Callable[[], None] = lambda: None,
+        after: Callable[[Tensor], None] = lambda _: None,
     ) -> None:
-        """Go over the images; `before` is the one before the first, `after` is called after each batch."""
+        """Go over the images; `before` is the one before the first, `after` is told each batch's last."""
         plan = _plan(transformations, self.batch_size)
         sources = {layer.name: layer.source for layer in found.measured}
         with reading(self.network, sources, recorder.receive):
             if before is not None:
-                self._look_at(before, recorder)
+                self._look_at(before.repeat(2, 1, 1, 1), recorder)
+                recorder.leave_images()
             for batch in of_size(batches, max(1, self.batch_size // (1 + len(plan[0])))):
                 images = batch.to(self.place, floating_type(self.network))
                 for chosen in plan:
@@ -362,15 +369,21 @@ class _Run:
                     self._forward(torch.cat([self.view.still(images), *turned]), recorder)
                 recorder.next_images()
                 bar.advance(len(images))
-                after()
+                after(batch[-1:])
 
-    def _look_at(self, image: Tensor, recorder: Recorder) -> None:
-        """Let the recorder have the image before the next, twice, for a network may not take one alone."""
-        twice = image.to(self.place, floating_type(self.network)).repeat(2, 1, 1, 1)
-        recorder.images -= 2
-        recorder.expect(2, (), first=False)
-        self._forward(self.view.still(twice), recorder)
-        recorder.next_images()
+    def scales(self, images: Tensor, found: Layers) -> dict[str, float]:
+        """What the features of layers are to be multiplied by, found from the first of the images, where not 1."""
+        records = {layer.name: LayerScale(layer) for layer in found.measured}
+        some = images[: max(1, min(SCALED_ON, self.batch_size))]
+        recorder = Recorder(records)
+        with reading(self.network, {layer.name: layer.source for layer in found.measured}, recorder.receive):
+            self._look_at(some if len(some) > 1 else some.repeat(2, 1, 1, 1), recorder)
+        return {name: record.scale for name, record in records.items() if record.scale != 1}
+
+    def _look_at(self, images: Tensor, recorder: Recorder) -> None:
+        """Let the recorder have images as they are; not one alone, for a network may not take that."""
+        recorder.expect(len(images), (), first=False)
+        self._forward(self.view.still(images.to(self.place, floating_type(self.network))), recorder)
 
     def _forward(self, images: Tensor, recorder: Recorder) -> None:
         """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
@@ -386,14 +399,19 @@ class _Run:
 
 
 def _centres(
-    run: _Run, images: Iterable[Tensor], transformations: Sequence[Transformation], found: Layers, bar: Progress
+    run: _Run,
+    images: Iterable[Tensor],
+    transformations: Sequence[Transformation],
+    found: Layers,
+    scales: Mapping[str, float],
+    bar: Progress,
 ) -> dict[str, Mapping[str, Offset | None]]:
     """Each layer's own centre under each transformation that turns: its offset from the array's."""
     turning = [transformation for transformation in transformations if transformation.turns]
     if not turning:
         raise ValueError('alignment="registered" is for rotations and flips, and none is to be measured.')
     registrations = {layer.name: LayerRegistration(layer, turning, run.place) for layer in found.measured}
-    run(images, turning, found, Recorder(registrations), bar)
+    run(images, turning, found, Recorder(registrations, scales=scales), bar)
     return {name: registration.offsets() for name, registration in registrations.items()}
 
 
@@ -527,12 +545,29 @@ def _check_strides(found: Layers, transformations: Sequence[Transformation]) -> 
             )
 
 
-def _check_same_pass(state: State | None, processes: Processes) -> None:
-    """ValueError where processes were stopped in different passes over the images, which they must begin together."""
-    if len(set(processes.gathered(0 if state is None else state["pass"]))) > 1:
+def _check_same_image(image: Tensor, state: State) -> None:
+    """ValueError where the image that was measured last is not what it was."""
+    if _fingerprint(image) != state["last"]:
         raise ValueError(
-            "The checkpoints of the processes are of different passes over the images; remove them to start anew."
+            "The checkpoint was made with other data: the image measured last is not as it was; give the same images "
+            "again, or remove the checkpoint to start anew."
         )
+
+
+def _caught_up(state: State | None, processes: Processes) -> State | None:
+    """The state to go on from, where processes were stopped in different passes over the images.
+
+    They end a pass together: one whose last state is of an earlier pass than another's had ended that pass as well, and
+    takes over what was found by then.
+    """
+    passes = processes.gathered(-1 if state is None else state["pass"])
+    furthest = max(passes)
+    if min(passes) == furthest:
+        return state
+    shared = None if state is None else {name: state[name] for name in ("findings", "centres", "registered")}
+    found = processes.told_by(passes.index(furthest), shared)
+    behind = passes[processes.rank] < furthest
+    return {"pass": furthest, "done": 0, "records": {}} | found if behind else state
 
 
 def _batch_size(view: Frame) -> int:
@@ -540,9 +575,8 @@ def _batch_size(view: Frame) -> int:
     return max(32, min(256, 32 * 224**2 // (view.height * view.width)))
 
 
-def _of_process(file: Path, processes: Processes) -> Path:
-    """The checkpoint of one process."""
-    return file if processes.count == 1 else file.with_name(f"{file.name}.{processes.rank}-of-{processes.count}")
+def _fingerprint(image: Tensor) -> str:
+    return hashlib.sha256(content(image)).hexdigest()
 
 
 def _digest(network: nn.Module) -> str:

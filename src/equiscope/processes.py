@@ -4,11 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+PATIENCE = timedelta(days=1)  # for a slower process; of one that has died, torchrun stops the others at once
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,13 @@ class Processes:
         dist.all_gather_object(values, value)
         return values
 
+    def told_by(self, rank: int, value: Any) -> Any:
+        """The value that one process has, in each of them."""
+        told = [value]
+        if self.count > 1:
+            dist.broadcast_object_list(told, src=rank)
+        return told[0]
+
 
 def _place() -> torch.device:
     """Where tensors must lie to be sent."""
@@ -60,16 +70,25 @@ def _place() -> torch.device:
 
 @contextmanager
 def launched(device: str | None) -> Iterator[str | None]:
-    """Under torchrun, the process group, and the device of this process; else nothing, and the device given."""
+    """Under torchrun, the process group, and the device of this process; else nothing, and the device given.
+
+    ValueError where one accelerator is named for all.
+    """
     if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
     if device is None and torch.cuda.is_available():
         device = "cuda"
+    if device is not None and ":" in device and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
+        kind = device.partition(":")[0]
+        raise ValueError(
+            f"device={device!r} is one for all processes of this machine; give {kind}, and each has its own."
+        )
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device is not None and device.startswith("cuda") else "gloo")
+    backend = "nccl" if device is not None and device.startswith("cuda") else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
     try:
         yield device
     finally:

@@ -33,10 +33,18 @@ class Reader:
         return count_of(self.images)
 
     @property
+    def first(self) -> Tensor:
+        """The first batch, which all processes have seen."""
+        return self._first
+
+    @property
     def looks(self) -> bytes:
-        """A fingerprint of the images: their number, and the first of them."""
+        """A fingerprint of the images: all of a tensor, else their number, the first of them, and what they tell."""
         told = f"{self._count} {getattr(self.images, 'description', None)}"  # an `ImageSource` knows all of its files
-        return hashlib.sha256(told.encode() + content(self._first)).digest()
+        digest = hashlib.sha256(told.encode())
+        for some in torch.split(self.images, len(self._first)) if isinstance(self.images, Tensor) else (self._first,):
+            digest.update(content(some))
+        return digest.digest()
 
     @property
     def begin(self) -> int:
@@ -73,6 +81,7 @@ class Reader:
         """The first images, to register on; half of fewer than twice as many as asked for."""
         assert self._ahead is not None
         few, self._ahead = _first(self._ahead, asked)
+        self._refuse_unreadable()
         self.registered = sum(len(batch) for batch in few)
         return few
 
@@ -99,17 +108,18 @@ class Reader:
             began = time.perf_counter()
             batch = next(batches, None)
             self.waited += time.perf_counter() - began
+            self._refuse_unreadable()
             if batch is None:
                 return
             yield batch
 
-    def check_all_readable(self) -> None:
+    def _refuse_unreadable(self) -> None:
         """ValueError where several processes share images of which some cannot be read: their places are not known."""
-        left_out = self.total_of(len(getattr(self.images, "left_out", ())))
+        left_out = getattr(self.images, "left_out", ())
         if self.processes.count > 1 and left_out:
             raise ValueError(
-                f"{left_out} of the images cannot be read, and several processes cannot share such a source; "
-                "take them away, or measure with one process."
+                f"{left_out[0].name} cannot be read ({left_out[0].reason}), and several processes cannot share such "
+                "images; take it away, or measure with one process."
             )
 
     def total_of(self, number: int) -> int:

@@ -1,7 +1,7 @@
 """What happens to a layer's features as they pass by: they are moved, matched, and remembered as scores."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, log2
 from typing import Protocol, runtime_checkable
@@ -40,11 +40,19 @@ class Record(Protocol):
 class Recorder:
     """The records of all layers, and what the network is being given while they are made."""
 
-    def __init__(self, records: Mapping[str, Record], start: int = 0) -> None:
+    def __init__(
+        self,
+        records: Mapping[str, Record],
+        start: int = 0,
+        *,
+        scales: Mapping[str, float] | None = None,
+        registered: int = 0,
+    ) -> None:
         self.records = records
-        self.images = start  # the place of the next image in the data set
+        self.images = start  # the place of the next image among those scored
         self.error: ValueError | None = None  # of ours, raised while the network was running
-        self._scales: dict[str, float] = {}  # of each layer's features, fixed by the first ones
+        self._scales = scales or {}  # what each layer's features are multiplied by, where that is not 1
+        self._registered = registered  # images that come before those scored
         self._totals: dict[str, Tensor] = {}  # of each layer's features, by image of the forward pass
         self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
 
@@ -62,9 +70,8 @@ class Recorder:
             with torch.autocast(features.device.type, enabled=False):
                 record = self.records[layer]
                 maps = stacked_maps(record.layer, features, images, chosen)
-                if layer not in self._scales:
-                    self._scales[layer] = scale_of(maps)
-                maps = maps if self._scales[layer] == 1 else maps * self._scales[layer]
+                if layer in self._scales:
+                    maps = maps * self._scales[layer]
                 self._totals[layer] = maps.flatten(1).sum(1)
                 record.add(maps, images, self.images, chosen, first)
         except ValueError as error:
@@ -86,17 +93,37 @@ class Recorder:
         if not finite.all():
             layer, image = (~finite).nonzero()[0].tolist()
             self.error = ValueError(
-                f"Layer {list(self._totals)[layer]} gives NaN or infinity for image {self.images + image % images} "
-                "(counted from 0); check the network's weights and the images' preprocessing."
+                f"Layer {list(self._totals)[layer]} gives NaN or infinity for image "
+                f"{self._registered + self.images + image % images} (counted from 0); check the network's weights and "
+                "the images' preprocessing."
             )
             raise self.error
         self._totals.clear()
 
     def next_images(self) -> None:
         """Leave these images for the next ones."""
+        self.leave_images()
+        self.images += self._given[0]
+
+    def leave_images(self) -> None:
+        """Leave these images, which do not count, for the next ones."""
         for record in self.records.values():
             record.next_images()
-        self.images += self._given[0]
+
+
+@dataclass
+class LayerScale:
+    """What a layer's features are to be multiplied by, found from a few images."""
+
+    layer: Layer
+    scale: float = 1.0
+
+    def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
+        """Take in one forward pass, as a `Record` does."""
+        self.scale = scale_of(maps)
+
+    def next_images(self) -> None:
+        """Nothing is kept from image to image."""
 
 
 class LayerRecord:
@@ -119,7 +146,7 @@ class LayerRecord:
             return PairMemory(sets, layer.channels, negative=negative, strict=strict, partners=partners, device=device)
 
         self.layer = layer
-        self.similarity, self.strict, self.groups = similarity, strict, groups
+        self.similarity, self.strict = similarity, strict
         self.offsets = offsets
         self.variants = {one.name: self._variants(one) for one in transformations}
         keys = [(name, alignment) for name, variants in self.variants.items() for alignment in variants]
@@ -177,7 +204,7 @@ class LayerRecord:
 
     def joined_across(self, processes: Processes) -> None:
         """Join what all processes remember, in each of them."""
-        for memory in self._memories().values():
+        for memory in self._memories().values() if processes.count > 1 else ():
             memory.joined_across(processes)
 
     def state(self) -> State:
@@ -200,15 +227,15 @@ class LayerRecord:
     ) -> None:
         """Match the images' turned features with their own still ones and, for chance, with the image before's."""
         images = len(turned.values)
-        memories = [(self.matched[key], slice(None), slice(-images, None), self.groups)]
+        memories = [(self.matched[key], slice(None), slice(-images, None))]
         pairs = min(images, len(still.values) - 1)
         if self.mismatched and pairs:
             others = slice(-pairs - 1, -1)
-            memories.append((self.mismatched[key], slice(-pairs, None), others, 1))
+            memories.append((self.mismatched[key], slice(-pairs, None), others))
         sides = None if transformation is None else self._sides(transformation, turned, still)
         own = (turned.whole, still.unit) if self.strict else None
-        for memory, these, others, groups in memories:
-            places = [(start + image) % groups for image in range(images)[these]]
+        for memory, these, others in memories:
+            places = range(start, start + images)[these]
             of_own = (own[0][these], own[1][others]) if own else None
             if sides is None:
                 memory.add_nothing(places)

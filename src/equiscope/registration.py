@@ -56,7 +56,7 @@ class LayerRegistration:
             self._sums[key] = PairSums(1, self.layer.channels, own=True, device=self.device)
         sides = (side(cells[0]), side(cells[1]))
         self._sums[key].product[0] += (sides[0].values * sides[1].values).sum(-1).sum(0)
-        self._sums[key].add(sides[0].centring, sides[1].centring, [0] * len(turned))
+        self._sums[key].add(sides[0].centring, sides[1].centring, range(len(turned)))
 
     def offsets(self) -> dict[str, Offset | None]:
         """For each transformation the move that makes the layer most invariant; None where nothing is defined."""

@@ -48,28 +48,28 @@ class Moments:
 class PairSums:
     """Running sums over the images of each group, of every channel with every channel or of each with itself.
 
-    The products, which are large, lie where the features are, in float32; all else lies in float64 on the CPU. What
-    is told of images waits there until there is enough of it: then it costs next to nothing, and an accelerator need
-    not stop for it.
+    An image's group is its place in the data set, modulo their number. The products, which are large, lie where the
+    features are, in float32; all else lies in float64 on the CPU. What is told of images waits there until there is
+    enough of it: then it costs next to nothing, and an accelerator need not stop for it.
     """
 
     def __init__(self, groups: int, channels: int, *, own: bool = False, device: torch.device | None = None) -> None:
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=torch.float64)
 
-        self.own, self.channels = own, channels
+        self.own, self.channels, self.groups = own, channels, groups
         self.count = zeros(groups)
         self.turned_mean, self.expected_mean = zeros(groups, channels), zeros(groups, channels)
         self.turned_square, self.expected_square = zeros(groups, channels), zeros(groups, channels)
         pair = (channels,) if own else (channels, channels)
         self.product = torch.zeros(groups, *pair, device=device)
-        self._held: list[tuple[Sequence[int], Centring, Centring]] = []  # groups, of the turned, of the expected
+        self._held: list[tuple[range, Centring, Centring]] = []  # places, of the turned, of the expected
         self._images_held = 0
 
-    def add(self, turned: Centring, expected: Centring, groups: Sequence[int]) -> None:
-        """Take in images and their groups, but for the products of their centred values, which go into `product`."""
-        self._held.append((groups, turned, expected))
-        self._images_held += len(groups)
+    def add(self, turned: Centring, expected: Centring, places: range) -> None:
+        """Take in images and their places, but for the products of their centred values, which go into `product`."""
+        self._held.append((places, turned, expected))
+        self._images_held += len(places)
         if self._images_held >= min(HELD_IMAGES, HELD / self.channels):
             self.join()
 
@@ -77,7 +77,7 @@ class PairSums:
         """Join the waiting images to their groups: what differs between images, by Chan's rule."""
         if not self._held:
             return
-        groups = torch.tensor([group for of, _, _ in self._held for group in of])
+        groups = torch.tensor([place % self.groups for places, _, _ in self._held for place in places])
         cells = torch.tensor([turned.cells for of, turned, _ in self._held for _ in of])
         own_group = torch.cat([groups, torch.arange(len(self.count))])  # of every image, and of every group's mean
         weight = torch.cat([cells.double(), self.count])
@@ -224,13 +224,12 @@ class ImageMemory:
 
     def __init__(self, channels: int, *, partners: bool = True) -> None:
         self.channels = channels
-        self._with_partners = partners
         self._means: list[tuple[Tensor, Tensor]] = []
         self._sums = torch.zeros(2, channels, dtype=torch.float64)
         self._defined = torch.zeros(2, channels, dtype=torch.int64)
         self._images = 0
-        self._pairs = np.empty(0, dtype=np.int64)  # channel * channels + partner
-        self._counts = np.empty(0, dtype=np.int64)
+        # How often each channel was each other's partner; two bytes hold it for a long time.
+        self._times = np.zeros((channels, channels) if partners else (0, 0), dtype=np.uint16)
 
     def add(self, found: Matches) -> None:
         """Take in the matches of some images, in float64."""
@@ -239,30 +238,25 @@ class ImageMemory:
             self._sums[row] += values.nan_to_num(nan=0.0).sum(0)
             self._defined[row] += (~values.isnan()).sum(0)
         self._images += len(found.partner)
-        if self._with_partners:
+        if self._times.size:
             self._count_partners(found.partner.numpy())
 
     def _count_partners(self, partner: Int[np.ndarray, "image channel"]) -> None:
-        seen = (np.arange(self.channels) * self.channels + partner)[partner >= 0]
-        self._add_counts(seen, np.ones(len(seen), dtype=np.int64))
-
-    def _add_counts(self, pairs: Int[np.ndarray, "pair"], counts: Int[np.ndarray, "pair"], fresh: bool = False) -> None:
-        """Add how often pairs were seen to how often they were before (`fresh`: to nothing)."""
-        known, place = np.unique(pairs if fresh else np.concatenate([self._pairs, pairs]), return_inverse=True)
-        counts = counts if fresh else np.concatenate([self._counts, counts])
-        self._pairs = known
-        self._counts = np.bincount(place, counts, minlength=len(known)).astype(np.int64)
+        if self._images > np.iinfo(self._times.dtype).max:
+            self._times = self._times.astype(np.uint32)
+        channel = np.arange(self.channels)
+        for of_image in partner:
+            defined = of_image >= 0
+            self._times[channel[defined], of_image[defined]] += 1
 
     def joined_across(self, processes: Processes) -> None:
         """Join what all processes remember, in each of them; the images come in the order of the processes."""
-        parts = processes.gathered(self.state())
+        parts = processes.gathered({name: of for name, of in self.state().items() if name != "times"})
         self._means = [mean for part in parts for mean in [tuple(part["means"])] if mean[0].numel()]
         self._sums = torch.stack([part["sums"] for part in parts]).sum(0)
         self._defined = torch.stack([part["defined"] for part in parts]).sum(0)
         self._images = sum(part["images"] for part in parts)
-        pairs = np.concatenate([part["pairs"].numpy() for part in parts])
-        counts = np.concatenate([part["counts"].numpy() for part in parts])
-        self._add_counts(pairs, counts, fresh=True)
+        self._times = processes.total(self._times_as_tensor()).numpy().astype(np.uint32)
 
     def state(self) -> State:
         """All that is remembered."""
@@ -272,21 +266,23 @@ class ImageMemory:
             "sums": self._sums,
             "defined": self._defined,
             "images": self._images,
-            "pairs": torch.from_numpy(self._pairs),
-            "counts": torch.from_numpy(self._counts),
+            "times": self._times_as_tensor(),
         }
 
     def restore(self, state: State) -> None:
         """Remember what a `state` holds."""
         self._means = [tuple(state["means"])] if state["means"][0].numel() else []
         self._sums, self._defined, self._images = state["sums"], state["defined"], state["images"]
-        self._pairs, self._counts = state["pairs"].numpy(), state["counts"].numpy()
+        self._times = state["times"].numpy().astype(np.uint16 if self._images < 2**16 else np.uint32)
+
+    def _times_as_tensor(self) -> Int[Tensor, "channel partner"]:
+        return torch.from_numpy(self._times.astype(np.int32))  # which processes can add up, and files hold
 
     def _most_frequent_partners(self) -> Int[np.ndarray, "channel"]:
-        partner = np.full(self.channels, -1, dtype=np.int64)
-        order = np.lexsort((-self._pairs, self._counts))  # the last written wins: most counts, then lowest partner
-        partner[self._pairs[order] // self.channels] = self._pairs[order] % self.channels
-        return partner
+        """The lowest of those that are equally frequent."""
+        if not self._times.size:
+            return np.full(self.channels, -1, dtype=np.int64)
+        return np.where(self._times.any(1), self._times.argmax(1), -1)
 
     def scores(self) -> ImageScores:
         """The scores so far."""
@@ -342,22 +338,22 @@ class PairMemory:
         self._held: list[_Found] = []
         self._images_held = 0
 
-    def add(self, turned: Side, expected: Side, groups: Sequence[int], own: tuple[Side, Side] | None = None) -> None:
+    def add(self, turned: Side, expected: Side, places: range, own: tuple[Side, Side] | None = None) -> None:
         """Take in images' sides over the valid cells, and under `strict` both sides over all cells, not moved.
 
         The values of the expected sides are scaled to norms of 1.
         """
-        self.sums.add(turned.centring, expected.centring, groups)
+        self.sums.add(turned.centring, expected.centring, places)
         if turned.cells == 1 and turned.centred:
-            found = self._nothing(len(groups))  # a single cell, less itself
+            found = self._nothing(len(places))  # a single cell, less itself
         else:
-            found = self._matched(turned, expected, groups)
-        self._hold(turned.centring, *found, own, groups)
+            found = self._matched(turned, expected, places)
+        self._hold(turned.centring, *found, own, places)
 
-    def add_nothing(self, groups: Sequence[int], own: tuple[Side, Side] | None = None) -> None:
+    def add_nothing(self, places: range, own: tuple[Side, Side] | None = None) -> None:
         """Take in images of which no cell is valid; under `strict` they still have a similarity of their own."""
-        nothing = torch.zeros(len(groups), self.channels, device=self.device)
-        self._hold(Centring(nothing, nothing, nothing, 0), *self._nothing(len(groups)), own, groups)
+        nothing = torch.zeros(len(places), self.channels, device=self.device)
+        self._hold(Centring(nothing, nothing, nothing, 0), *self._nothing(len(places)), own, places)
 
     def joined_across(self, processes: Processes) -> None:
         """Join what all processes remember, in each of them."""
@@ -404,12 +400,12 @@ class PairMemory:
 
     def _hold(
         self, turned: Centring, own: Tensor, best: Tensor, partner: Tensor, sides: tuple[Side, Side] | None,
-        groups: Sequence[int],
+        places: range,
     ) -> None:  # fmt: skip
         if self.own_sums is not None:
-            own = torch.full_like(own, torch.nan) if sides is None else self._own_similarity(*sides, groups)
+            own = torch.full_like(own, torch.nan) if sides is None else self._own_similarity(*sides, places)
         self._held.append(_Found(turned, own, best, partner))
-        self._images_held += len(groups)
+        self._images_held += len(places)
         if self._images_held >= min(HELD_IMAGES, HELD / self.channels):
             self.join()
 
@@ -417,7 +413,7 @@ class PairMemory:
         nothing = torch.full((images, self.channels), torch.nan, device=self.device)
         return nothing, nothing, torch.zeros(images, self.channels, dtype=torch.int64, device=self.device)
 
-    def _matched(self, turned: Side, expected: Side, groups: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def _matched(self, turned: Side, expected: Side, places: range) -> tuple[Tensor, Tensor, Tensor]:
         """Add the products to the sums; every channel's product with itself, the largest with any, and which.
 
         A channel's product with itself is summed apart, pairwise: a matrix product in float32 is off by 3e-6 on long
@@ -433,7 +429,7 @@ class PairMemory:
             some, band = slice(start, start + images), slice(top, top + rows)
             similarity = turned.values[some, band] @ expected.values[some].mT
             similarity.diagonal(top, -2, -1).copy_(own[some, band])
-            self._add_product(similarity, expected.centring.norm[some], groups[some], band)
+            self._add_product(similarity, expected.centring.norm[some], places[some], band)
             if cells >= LEAST_CELLS:
                 best[some, band], partner[some, band] = self._strongest(similarity, undefined[some])
         if cells < LEAST_CELLS:
@@ -467,25 +463,28 @@ class PairMemory:
                 similarity.abs_()
             best[image, rows], partner[image, rows] = strongest(similarity.masked_fill_(undefined[image], -torch.inf))
 
-    def _add_product(self, similarity: Tensor, norm: Tensor, groups: Sequence[int], band: slice) -> None:
+    def _add_product(self, similarity: Tensor, norm: Tensor, places: range, band: slice) -> None:
         """Add products with channels of norm 1, for what they were with that norm."""
         sums = self.sums.product
         if self.on_cpu and similarity[0].numel() >= LEAST_LARGE:
-            for one, group in enumerate(groups):
-                sums[group, band].addcmul_(similarity[one], norm[one])
+            for one, place in enumerate(places):
+                sums[place % self.groups, band].addcmul_(similarity[one], norm[one])
         elif self.groups == 1:
             sums[0, band] += (similarity * norm[:, None]).sum(0)
         else:
-            places = torch.tensor(groups, device=sums.device)
-            sums[:, band].index_add_(0, places, similarity * norm[:, None])
+            sums[:, band].index_add_(0, self._groups_of(places), similarity * norm[:, None])
 
-    def _own_similarity(self, turned: Side, expected: Side, groups: Sequence[int]) -> Tensor:
+    def _groups_of(self, places: range) -> Int[Tensor, "image"]:
+        """Made where the features are: a copy from the CPU would have an accelerator wait for it."""
+        return torch.arange(places.start, places.stop, device=self.device) % self.groups
+
+    def _own_similarity(self, turned: Side, expected: Side, places: range) -> Tensor:
         """Every channel's similarity with itself where it lies, not moved: Eq. 4 to the letter."""
         assert self.own_sums is not None
         product = (turned.values * expected.values).sum(-1)
         inner = product * expected.centring.norm
-        self.own_sums.product.index_add_(0, torch.tensor(groups, device=inner.device), inner)
-        self.own_sums.add(turned.centring, expected.centring, groups)
+        self.own_sums.product.index_add_(0, self._groups_of(places), inner)
+        self.own_sums.add(turned.centring, expected.centring, places)
         undefined = turned.centring.constant() | expected.centring.constant()
         if turned.centring.cells < LEAST_CELLS:
             undefined = torch.ones_like(undefined)
@@ -504,7 +503,7 @@ class ChannelSpread:
 
     def add(self, still: Centring) -> None:
         """Take in images."""
-        self.sums.add(still, still, [0] * len(still.rest))
+        self.sums.add(still, still, range(len(still.rest)))
 
     def dead(self) -> int:
         """How many channels are constant over all images."""
