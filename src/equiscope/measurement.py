@@ -436,7 +436,7 @@ def _kept_maps(
             layer,
             {name: strongest_pairs(columns["equivariance"], columns["partner"]) for name, columns in channels.items()},
         )
-    images = reader.first(number)
+    images = reader.first_images(number)
     run([images], chosen, found, Recorder(keepers), Silent())
     look = dict(getattr(reader.images, "description", {})).get("preprocessing", {})
     scale = {"mean": look.get("mean"), "std": look.get("std")}

@@ -63,7 +63,7 @@ class Reader:
         """How many images this process goes over."""
         return None if self.share is None else self.share * passes
 
-    def first(self, number: int) -> Tensor:
+    def first_images(self, number: int) -> Tensor:
         """The first images: so many, or those of the first batch where images cannot be gone over again."""
         if len(self._first) >= number or not same_again(self.images):
             return self._first[:number]
