@@ -20,6 +20,8 @@ ORDER = [
     "streaming",
     "recording",
     "registration",
+    "maps",
+    "orbits",
     "reader",
     "budget",
     "checkpoint",

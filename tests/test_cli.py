@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from shutil import copytree
 
 import pandas as pd
 import pytest
@@ -70,7 +71,7 @@ def test_the_folder_is_the_contract(measured):
     assert answer.status == 0
     tables = {file: list(pd.read_parquet(folder / f"{file}.parquet").columns) for file in CONTRACT}
     assert tables == CONTRACT
-    others = {"manifest.json", "figure.png", "report.html"}
+    others = {"manifest.json", "figure.png", "report.html", "maps.npz", "orbits.parquet"}
     assert {file.name for file in folder.iterdir()} == others | {f"{file}.parquet" for file in CONTRACT}
     scores = pd.read_parquet(folder / "scores.parquet")
     assert list(scores["transformation"].unique()) == [
@@ -139,6 +140,43 @@ def test_options_arrive():
     assert list(scores["layer"].unique()) == ["2", "6"]
     assert scores["chance"].isna().all() and scores["low"].isna().all()
     assert scores[scores["layer"] == "2"]["score"].isna().all()  # 1 pixel is half a cell, left out by "exact"
+
+
+def test_the_report_is_made_again_or_of_several(measured, tmp_path):
+    folder, _ = measured
+    before = (folder / "report.html").read_bytes()
+    (folder / "report.html").unlink()
+    assert equiscope("report", folder).out == f"Report: {folder / 'report.html'}\n"
+    assert (folder / "report.html").read_bytes() == before
+    other = copytree(folder, tmp_path / "second" / folder.name)
+    answer = equiscope("report", folder, other, "--output", tmp_path / "new" / "both.html", "--quiet")
+    assert (answer.status, answer.out) == (0, f"{tmp_path / 'new' / 'both.html'}\n")
+    html = (tmp_path / "new" / "both.html").read_text(encoding="utf-8")
+    assert f"out/{folder.name}" in html and f"second/{folder.name}" in html
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["nowhere"], "nowhere is no result of equiscope: there is no such folder."),
+        (["pictures"], "pictures is no result of equiscope: it has no manifest.json."),
+        (["pictures", "pictures"], "pictures is given more than once; give every result once."),
+    ],
+)
+def test_what_is_no_result_has_no_report(given, message):
+    answer = equiscope("report", *given)
+    assert (answer.status, answer.out, answer.err) == (2, "", f"Error: {message}\n")
+
+
+def test_without_maps_there_is_no_file_of_them():
+    answer = equiscope(
+        "measure", "my code/net.py:small", "--images", "pictures", "--size", "32", "--maps", "0", "--output", "bare",
+        "--transformations", "flips", "--quiet",
+    )  # fmt: skip
+    assert answer.status == 0
+    assert not {"maps.npz", "orbits.parquet"} & {file.name for file in Path("bare").iterdir()}
+    refused = equiscope("measure", "my code/net.py:small", "--images", "pictures", "--maps", "-1", "--output", "no")
+    assert refused.status == 2 and "--maps -1 is no number of images" in refused.err
 
 
 def test_json_is_alone_on_stdout():

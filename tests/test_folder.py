@@ -22,6 +22,7 @@ from equiscope.plots import Plot
 from equiscope.scores import Scores
 
 FILES = {f"{table}.parquet" for table in folders.TABLES} | {"manifest.json", "figure.png", "report.html"}
+TURNED = {"maps.npz", "orbits.parquet"}
 
 
 def measured(images: int = 24, **options: Any) -> Scores:
@@ -81,6 +82,19 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, request: pytest.Fixtur
     assert found.channels["partner"].isna().any() and found.layers["stride_x"].isna().any()
     found.save(tmp_path / "again")
     assert_equal(es.load(str(tmp_path / "again")), saved)
+
+
+def test_maps_and_orbits_are_there_where_there_are_any_and_go_with_their_result(tmp_path: Path, scores: Scores) -> None:
+    turned = es.measure(
+        nn.Conv2d(3, 4, 3, padding=1), torch.randn(4, 3, 12, 12), transformations=es.rotations(), layers="*", maps=1
+    )
+    turned.save(tmp_path)
+    assert names(tmp_path) == FILES | TURNED
+    found = es.load(tmp_path)
+    assert found.maps is not None and found.maps.images.shape == (1, 12, 12, 3)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "orbits.parquet"), found.orbits)
+    scores.save(tmp_path, force=True)
+    assert names(tmp_path) == FILES and es.load(tmp_path).maps is None
 
 
 def test_the_manifest_is_strict_json(tmp_path: Path, scores: Scores) -> None:

@@ -56,6 +56,7 @@ _OPTIONS = {  # as the library's sentences have them, and as the command line do
     "measure=": "--measure ",
     "scope=": "--scope ",
     "transformation=": "--transformation ",
+    "maps=": "--maps ",
     "memory=": "--memory ",
     "precision=": "--precision ",
     "checkpoint_every=": "--checkpoint-every ",
@@ -445,13 +446,21 @@ def measure(
         int,
         typer.Option(metavar="N", rich_help_panel=_RUN, help="Of the images' order, the intervals and random weights."),
     ] = 0,
+    maps: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_RESULT,
+            help="Images whose maps the report shows, channel beside partner, and maps.npz keeps; 0: none.",
+        ),
+    ] = 2,
     output: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             rich_help_panel=_RESULT,
             show_default="out/MODEL",
-            help="The folder to write: tables (.parquet), manifest.json, figure.png and report.html.",
+            help="The folder to write: tables (.parquet), manifest.json, maps.npz, figure.png and report.html.",
         ),
     ] = None,
     force: Force = False,
@@ -488,7 +497,7 @@ def measure(
     }  # fmt: skip
     asked = {
         "weights": weights, "size": size, "mean": mean, "std": std, "images": images, "limit": limit,
-        "workers": workers, "output": output, "force": force, "quiet": quiet, "json": json,
+        "workers": workers, "maps": maps, "output": output, "force": force, "quiet": quiet, "json": json,
     }  # fmt: skip
     with launched(device) as place, redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
         run = _Run(model, folder, options, asked)
@@ -506,6 +515,57 @@ def measure(
             _show_scores(scores, folder, _tables(stderr=json))
         elif not json:
             typer.echo(folder)
+
+
+@app.command()
+def report(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", show_default=False, help="Folders that `equiscope measure` wrote."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default="DIR/report.html; of several, report.html here",
+            help="The page to write; what is there is replaced.",
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make the report of a result again, or one of several results.
+
+    One HTML file that opens without a network. Of several results it has each
+    one, and their scores by part and by depth side by side.
+
+    [bold]Examples[/bold]
+
+        equiscope report out/efficientnet-lite0
+        equiscope report out/resnet18 out/resnet50 --output resnets.html
+    """
+    from equiscope.folder import load, write_page
+
+    names = _told_apart(folders)
+    file = output or (folders[0] / "report.html" if len(folders) == 1 else Path("report.html"))
+    write_page(dict(zip(names, map(load, folders), strict=True)), file)
+    typer.echo(file if quiet else f"Report: {file}")
+
+
+def _told_apart(folders: "list[Path]") -> list[str]:
+    """The folders' names, with as much of their paths as tells them apart.
+
+    >>> _told_apart([Path("a/net"), Path("b/net"), Path("b/other")])
+    ['a/net', 'b/net', 'b/other']
+    """
+    paths = [folder.resolve().parts for folder in folders]
+    if len(set(paths)) < len(paths):
+        twice = next(folder for folder, path in zip(folders, paths, strict=True) if paths.count(path) > 1)
+        raise ValueError(f"{twice} is given more than once; give every result once.")
+    for count in range(1, max(map(len, paths)) + 1):
+        names = ["/".join(path[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 @app.command()
@@ -1276,7 +1336,7 @@ class _Run:
             scores = es.measure(
                 self.network.model, self.source, device=device, distributed=is_initialized(), progress=not quiet,
                 checkpoint=self.checkpoint, keep_checkpoint=True,
-                checkpoint_every=checkpoint_every, resume=resume, **self.options,
+                checkpoint_every=checkpoint_every, resume=resume, maps=self.asked["maps"], **self.options,
             )  # fmt: skip
         remarks = list(dict.fromkeys(str(one.message) for one in told))
         _note([] if quiet else [*remarks, *_left_out(self.source)])

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equiscope.files import refuse_unwritable
+from equiscope.files import refuse_unwritable, replacing
+from equiscope.maps import Maps
+from equiscope.orbits import turns_measured
 from equiscope.plots import plot_layers
 from equiscope.report.page import page
 from equiscope.scores import Scores
 
 FORMAT = 1
 TABLES = ("scores", "parts", "channels", "layers", "replicates")
+MAPS, ORBITS = "maps.npz", "orbits.parquet"  # where there are any
 MANIFEST = "manifest.json"  # the seal: a folder without it is no result
 
 
@@ -32,7 +35,7 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
     manifest = json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
     files = {
         "figure.png": plot_layers(scores).png(),
-        "report.html": page(scores).encode(errors="xmlcharrefreplace"),
+        "report.html": _encoded(page(scores)),
         MANIFEST: manifest.encode(errors="backslashreplace"),  # a file's name need not be text: JSON has \udcff for it
     }
     there = folder.is_dir()
@@ -43,6 +46,10 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
         aside.mkdir()
         for table in TABLES:
             getattr(scores, table).to_parquet(aside / f"{table}.parquet")
+        if turns_measured(scores.channels):
+            scores.orbits.to_parquet(aside / ORBITS)
+        if scores.maps is not None:
+            scores.maps.save(aside / MAPS)
         for name, content in files.items():
             (aside / name).write_bytes(content)
         for path in aside.iterdir():
@@ -55,6 +62,21 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
         _to_disk(home)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_page(results: Mapping[str, Scores], file: Path) -> None:
+    """Write the page of one result, or of several by their names, whole or not at all."""
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder, and the report is one file; give a name such as report.html.")
+    refuse_unwritable(file.resolve().parent)
+    html = page(next(iter(results.values())) if len(results) == 1 else results)
+    file.resolve().parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file.resolve()) as aside:
+        aside.write_bytes(_encoded(html))
+
+
+def _encoded(html: str) -> bytes:
+    return html.encode(errors="xmlcharrefreplace")
 
 
 def refuse_taken(folder: Path, *, force: bool = False) -> None:
@@ -93,7 +115,8 @@ def load(folder: str | Path) -> Scores:
             tables[table] = pd.read_parquet(path)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
-    return Scores(**tables, manifest=manifest)
+    maps = folder / MAPS
+    return Scores(**tables, manifest=manifest, maps=Maps.load(maps) if maps.is_file() else None)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -117,6 +140,8 @@ def _move_in(aside: Path, folder: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
     taken = {path.name for path in folder.iterdir()}
     names = sorted((path.name for path in aside.iterdir()), key=lambda name: name == MANIFEST)
+    for name in {MAPS, ORBITS} - set(names):
+        (folder / name).unlink(missing_ok=True)  # of the old result
     try:
         for name in names:
             os.replace(aside / name, folder / name)

@@ -4,7 +4,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,12 +19,13 @@ from equiscope.checkpoint import Checkpoint, fingerprint
 from equiscope.functional.matching import NEGATIVES
 from equiscope.functional.similarity import SIMILARITIES
 from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Frame, Transformation, frame, known, shift
+from equiscope.maps import MapKeeper, Maps, pictures, shown_of, strongest_pairs
 from equiscope.models.features import called, left_as_found, reading, unwrapped
 from equiscope.models.layers import Layers, find_layers
 from equiscope.models.placement import floating_type, placed
 from equiscope.models.trace import failure, out_of_memory
 from equiscope.processes import Processes
-from equiscope.progress import Progress, say, shown
+from equiscope.progress import Progress, Silent, say, shown
 from equiscope.reader import Reader, content
 from equiscope.recording import ALIGNMENTS, LayerRecord, LayerScale, Recorder
 from equiscope.registration import LayerRegistration, Offset
@@ -63,6 +64,7 @@ def measure(
     resume: bool = False,
     keep_checkpoint: bool = False,
     seed: int = 0,
+    maps: int = 0,
     progress: bool | Progress = False,
     default_layers: Sequence[str] | None = None,
     pool: str | None = None,
@@ -106,6 +108,8 @@ def measure(
         keep_checkpoint: leave the file at the end, for whoever will write the scores first and remove it then.
         resume: go on from the checkpoint where there is one. It must be of the same options, weights and images.
         seed: of the bootstrap.
+        maps: of how many images, the first ones, to keep each layer's maps under one transformation of each family, to
+            look at (`Scores.maps`); it takes one more forward pass of them. Of several processes, the first keeps them.
         progress: True shows a bar on the terminal's error output; or an object of your own with `advance(images)`.
         default_layers: the network's own list of layers, in place of its blocks, as a catalogue gives it.
         pool: the module whose output is the network's global pooling, where it has one that is not found.
@@ -121,7 +125,7 @@ def measure(
         ("subcell", subcell, SUBCELLS), ("alignment", alignment, ALIGNMENTS), ("precision", precision, PRECISIONS),
     ):  # fmt: skip
         known(name, value, values)
-    _check_numbers(registration_images, memory, batch_size, checkpoint_every, seed)
+    _check_numbers(registration_images, memory, batch_size, checkpoint_every, seed, maps)
     if size is not None and fill != "crop":
         raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
     if resume and checkpoint is None:
@@ -180,6 +184,7 @@ def measure(
                 run, reader, budget, found, scales, centres, saved, state, bar,
                 similarity=similarity, negative=negative, strict=strict, intervals=intervals,
             )  # fmt: skip
+        kept = _kept_maps(run, reader, families, distinct, findings, found, maps)
 
     manifest = {
         "model": type(network).__name__,
@@ -207,7 +212,7 @@ def measure(
     )  # fmt: skip
     if saved is not None and not keep_checkpoint:
         saved.remove()
-    return scores
+    return replace(scores, maps=kept)
 
 
 def planned(
@@ -410,12 +415,50 @@ def _centres(
     return {name: registration.offsets() for name, registration in registrations.items()}
 
 
+def _kept_maps(
+    run: _Run,
+    reader: Reader,
+    families: Sequence[Family],
+    transformations: Sequence[Transformation],
+    findings: Mapping[str, Findings],
+    found: Layers,
+    number: int,
+) -> Maps | None:
+    """The maps of the first images, by one more forward pass: only now is it known which pairs are the strongest."""
+    if not number or reader.processes.rank > 0:
+        return None
+    names = shown_of(families, transformations, found.measured)
+    chosen = [transformation for transformation in transformations if transformation.name in names.values()]
+    keepers = {}
+    for layer in found.measured:
+        channels = {one.name: findings[layer.name].channels[one.name, "dataset", "array"] for one in chosen}
+        keepers[layer.name] = MapKeeper(
+            layer,
+            {name: strongest_pairs(columns["equivariance"], columns["partner"]) for name, columns in channels.items()},
+        )
+    images = reader.first_images(number)
+    run([images], chosen, found, Recorder(keepers), Silent())
+    look = dict(getattr(reader.images, "description", {})).get("preprocessing", {})
+    scale = {"mean": look.get("mean"), "std": look.get("std")}
+    return Maps(
+        images=pictures(run.view.still(images), **scale),
+        turned_images={one.name: pictures(run.view.under(one, images), **scale) for one in chosen},
+        transformations=names,
+        layers={
+            (name, transformation): of_layer
+            for name, keeper in keepers.items()
+            for transformation, of_layer in keeper.kept().items()
+        },
+    )
+
+
 def _check_numbers(
     registration_images: int,
     memory: float | int | None,
     batch_size: int | None,
     checkpoint_every: float | int,
     seed: int,
+    maps: int,
 ) -> None:
     if registration_images < 8:
         raise ValueError(f"registration_images={registration_images} is too few; give at least 8.")
@@ -427,6 +470,8 @@ def _check_numbers(
         raise ValueError(f"checkpoint_every={checkpoint_every!r} must be seconds, 0 or more.")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed={seed!r} must be a whole number between 0 and {2**32 - 1}.")
+    if isinstance(maps, bool) or not isinstance(maps, int) or maps < 0:
+        raise ValueError(f"maps={maps!r} is no number of images whose maps to keep; give 0 or more.")
 
 
 def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:

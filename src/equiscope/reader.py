@@ -63,6 +63,12 @@ class Reader:
         """How many images this process goes over."""
         return None if self.share is None else self.share * passes
 
+    def first_images(self, number: int) -> Tensor:
+        """The first images: so many, or those of the first batch where images cannot be gone over again."""
+        if len(self._first) >= number or not same_again(self.images):
+            return self._first[:number]
+        return torch.cat(list(from_place(self.images, 0, number, all_readable=False)))
+
     def must_be_read_again(self, why: str) -> None:
         """ValueError where the images cannot be gone over again in the same order."""
         if not same_again(self.images):

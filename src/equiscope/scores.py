@@ -22,7 +22,9 @@ from equiscope.functional.statistics import (
     resampled_means,
 )
 from equiscope.functional.transformations import Family
+from equiscope.maps import Maps
 from equiscope.models.layers import PARTS, Layer
+from equiscope.orbits import orbits_of
 from equiscope.recording import ALIGNMENTS, LayerRecord
 from equiscope.streaming import PairMemory, State
 
@@ -39,7 +41,8 @@ class Scores:
 
     The tables are those of the output folder: `scores` (a row per layer, transformation, measure and scope),
     `parts` (the same per part), `channels` (per channel), `layers`, and `replicates` (what the intervals are made
-    of). Undefined scores are NaN. `manifest` says how they were made.
+    of). Undefined scores are NaN. `manifest` says how they were made. `maps` are those of a few images, where they
+    were kept (`measure(..., maps=2)`).
     """
 
     scores: pd.DataFrame
@@ -48,6 +51,16 @@ class Scores:
     layers: pd.DataFrame
     replicates: pd.DataFrame
     manifest: dict[str, Any]
+    maps: Maps | None = None
+
+    @property
+    def orbits(self) -> pd.DataFrame:
+        """Channels that map onto each other under 90, 180 and 270 degrees in turn, a row a channel.
+
+        Columns: `layer`, `alignment`, `orbit`, `turn`, `channel`, `equivariance` (under 90 degrees). No row where not
+        all three rotations were measured.
+        """
+        return orbits_of(self.channels)
 
     @property
     def families(self) -> list[str]:

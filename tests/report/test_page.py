@@ -1,6 +1,10 @@
 """The page: it stands alone, says what the tables say, and takes nothing of the user's for markup."""
 
+import base64
+import hashlib
+import json
 import re
+import zlib
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,11 +16,12 @@ from torch import nn
 
 import equiscope as es
 from equiscope.plots import Plot
+from equiscope.report import page as pages
 from equiscope.report.page import page
 from equiscope.scores import Scores
 
 EVIL = '<script>alert("&amp;")</script>'
-VOID = {"meta", "img", "br", "link", "hr"}
+VOID = {"meta", "img", "br", "link", "hr", "input"}
 
 
 class Page(HTMLParser):
@@ -27,6 +32,7 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str]]] = []
         self.tables: list[list[list[str]]] = []
         self.text = ""
+        self.scripts: list[tuple[dict[str, str], str]] = []
         self._open: list[str] = []
         self.feed(html)
         assert self._open == []
@@ -35,6 +41,8 @@ class Page(HTMLParser):
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
         if tag not in VOID:
             self._open.append(tag)
+        if tag == "script":
+            self.scripts.append((self.elements[-1][1], ""))
         if tag == "table":
             self.tables.append([])
         if tag == "tr":
@@ -47,6 +55,9 @@ class Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if "style" in self._open:
+            return
+        if "script" in self._open:
+            self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
             return
         self.text += data
         if {"td", "th"} & set(self._open):
@@ -61,7 +72,7 @@ def scores() -> Scores:
     model.add_module("pool", nn.AdaptiveAvgPool2d(1))
     model.add_module("flat", nn.Flatten())
     model.add_module("head", nn.Linear(4, 3))
-    found = es.measure(model, torch.randn(24, 3, 12, 12), transformations=[es.rotations(), es.shift(1, 2)])
+    found = es.measure(model, torch.randn(24, 3, 12, 12), transformations=[es.rotations(), es.shift(1, 2)], maps=2)
     more = {
         "model": EVIL,
         "weights": f"/home/{EVIL}",
@@ -78,20 +89,90 @@ def html(scores: Scores) -> str:
 
 def test_it_asks_for_nothing(html: str) -> None:
     found = Page(html)
-    assert not {"script", "link", "iframe", "object", "video", "base", "form"} & {tag for tag, _ in found.elements}
+    assert not {"link", "iframe", "object", "video", "base"} & {tag for tag, _ in found.elements}
     fetched = [
         given[name] for _, given in found.elements for name in ("src", "srcset", "poster", "data") if name in given
     ]
     assert fetched and all(address.startswith("data:image/png;base64,") for address in fetched)
     links = [(tag, given["href"]) for tag, given in found.elements if "href" in given]
-    assert links == [("a", "https://doi.org/10.1109/CVPRW59228.2023.00512")]
-    assert not re.search(r"url\(|@import|\bon\w+=", html)
+    assert links == [("a", "#about"), ("a", "https://doi.org/10.1109/CVPRW59228.2023.00512")]
+    assert not re.search(r"url\(|@import", re.findall(r"<style>(.*?)</style>", html, re.DOTALL)[0])
     assert not any(name.startswith("on") or name == "style" for _, given in found.elements for name in given)
+
+
+def test_only_our_scripts_may_run(html: str) -> None:
+    found = Page(html)
+    policy = next(given["content"] for _, given in found.elements if "http-equiv" in given)
+    assert policy.startswith("default-src 'none'; ") and "'unsafe-inline'" not in policy.split("script-src")[1]
+    run = [text for given, text in found.scripts if "type" not in given]
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run]
+    assert re.findall(r"'sha256-([^']+)'", policy) == digests and len(run) == 2
+    assert "<!--" not in "".join(run)  # which a browser reads as something else
+
+
+def data_of(html: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(next(text for given, text in Page(html).scripts if given.get("id") == "data"))
+    return found
+
+
+def chunk_of(html: str, number: int) -> bytes:
+    text = next(text for given, text in Page(html).scripts if given.get("id") == f"chunk-{number}")
+    return zlib.decompress(base64.b64decode(text))
+
+
+def test_the_data_are_the_tables(scores: Scores, html: str) -> None:
+    (result,) = data_of(html)["results"]
+    assert [layer["layer"] for layer in result["layers"]] == list(scores.layers["layer"])
+    for by, source in (("by_layer", scores.scores), ("by_part", scores.parts)):
+        for key, rows in source.groupby(["alignment", "scope", "measure", "transformation"], sort=False):
+            alignment, scope, measure, transformation = key
+            drawn = result[by][alignment][scope][measure][transformation]
+            for column in ("score", "low", "high", "chance", "corrected", "corrected_low", "corrected_high"):
+                expected = [None if value != value else pytest.approx(value, abs=6e-5) for value in rows[column]]
+                assert drawn[column] == expected
+    first = json.loads(chunk_of(html, result["channels"]["dataset"][0]))["array"]["rot90"]
+    rows = scores.channels[
+        (scores.channels["layer"] == EVIL)
+        & (scores.channels["transformation"] == "rot90")
+        & (scores.channels["scope"] == "dataset")
+    ]
+    assert first["partner"] == rows["partner"].tolist()
+    assert first["equivariance"] == pytest.approx(rows["equivariance"].tolist(), abs=6e-5)
+
+
+def test_the_maps_are_in_the_page_and_beyond_the_room_are_not(
+    monkeypatch: pytest.MonkeyPatch, scores: Scores, html: str
+) -> None:
+    maps = data_of(html)["results"][0]["maps"]
+    assert scores.maps is not None and len(maps["images"]) == maps["kept"] == 2
+    kept, about = scores.maps.layers[EVIL, "rot90"], maps["layers"][EVIL]["rot90"]
+    assert about["pairs"] == kept.pairs.tolist()
+    large = chunk_of(html, about["large"][1])
+    assert large == kept.valid_pairs.tobytes() + kept.turned_pairs[1].tobytes() + kept.expected_pairs[1].tobytes()
+    small = chunk_of(html, about["small"][0])
+    assert small[:16] == kept.low.astype("<f4").tobytes()
+    assert small.endswith(kept.turned[0].tobytes() + kept.expected[0].tobytes())
+    monkeypatch.setattr(pages, "MOST_OF_MAPS", 5000)
+    monkeypatch.setattr(Plot, "png", lambda figure: b"")
+    less = data_of(page(scores))["results"][0]["maps"]
+    numbers = [number for of in less["layers"][EVIL].values() for kind in ("large", "small") for number in of[kind]]
+    assert len(less["images"]) < 2 or None in numbers
+    monkeypatch.setattr(pages, "MOST_OF_MAPS", 0)
+    assert data_of(page(scores))["results"][0]["maps"]["images"] == []
+    assert data_of(page(replace(scores, maps=None)))["results"][0]["maps"] is None
+
+
+def test_several_results_share_a_page(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> None:
+    monkeypatch.setattr(Plot, "png", lambda figure: b"")
+    found = Page(page({"one": scores, EVIL: replace(scores, maps=None)}))
+    identities = [given["id"] for _, given in found.elements if "id" in given]
+    assert len(set(identities)) == len(identities) and {"result-0", "result-1"} <= set(identities)
+    assert found.text.count("What was measured") == 2
 
 
 def test_what_comes_from_the_user_is_text(html: str) -> None:
     found = Page(html)
-    assert "<script" not in html
+    assert EVIL not in html and all("type" in given for given, text in found.scripts if "alert" in text)
     assert found.text.count(EVIL) > 200
     assert f"How equivariant is {EVIL}?" in found.text and f"/home/{EVIL}" in found.text
 
