@@ -14,7 +14,6 @@ from equiscope.report.tables import scope_section
 from equiscope.report.words import FORMULAS, SCOPES, counted, left_out, listed, meaning
 from equiscope.scores import SCOPES as SCOPE_NAMES
 from equiscope.scores import Scores
-from equiscope.style import MEASURE_COLOURS
 
 MOST_OF_MAPS = 12_000_000  # characters; maps beyond are in maps.npz alone
 MOST = 19_500_000  # characters of a whole page
@@ -37,7 +36,7 @@ def page(results: Scores | Mapping[str, Scores]) -> str:
         of_result["place"] = place
     return Template(_read("template.html")).substitute(
         texts,
-        data=as_script({"results": data, "words": _words(), "colours": MEASURE_COLOURS}),
+        data=as_script({"results": data, "words": _words()}),
         chunks="\n".join(
             f'<script type="text/plain" id="chunk-{number}">{text}</script>' for number, text in enumerate(chunks.texts)
         ),
