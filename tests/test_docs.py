@@ -47,7 +47,7 @@ VALUES = {  # options whose values have a language of their own
 COMMANDS = {  # other programs, and what is checked of their arguments
     "make": lambda target: re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M),
     "pip": lambda command, what: command == "install" and _extras(what) <= _extras(_known_extras()),
-    "python": lambda file: (ROOT / file).is_file(),
+    "python": lambda file, *_: (ROOT / file).is_file(),
 }
 
 
@@ -134,6 +134,8 @@ def commands(script):
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     for line in script.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
+        while words and re.match(r"[A-Z_]+=", words[0]):  # variables of the environment
+            words.pop(0)
         if words:
             yield words[words.index("-m") + 1 :] if "-m" in words else words
 
