@@ -27,6 +27,7 @@ ORDER = [
     "plots",
     "report",
     "folder",
+    "labelled_array",
     "measurement",
     "estimation",
     "during_training",
@@ -34,7 +35,7 @@ ORDER = [
     "studies",
     "cli",
 ]
-LAZY = {("scores", "folder")}  # `Scores.save` draws; measuring does not need to
+LAZY = {("scores", "folder"), ("scores", "labelled_array")}  # `Scores.save` draws; measuring does not need to
 
 
 def part_of(module):
