@@ -32,6 +32,8 @@ ORDER = [
     "estimation",
     "during_training",
     "lightning_callback",
+    "loggers",
+    "torchmetrics_metric",
     "studies",
     "cli",
 ]

@@ -36,7 +36,7 @@ def test_every_tensor_of_a_layer_is_where_its_features_are(layers, similarity, s
             for layer in layers
         }  # fmt: skip
         recorder = Recorder(records)
-        recorder._scales = dict.fromkeys(records, 1.0)  # found once, from the first images
+        recorder.scales = dict.fromkeys(records, 1.0)  # found once, from the first images
         for start in (0, 3):
             recorder.expect(3, members, first=True)
             for layer in layers:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         shift,
         shifts,
     )
+    from equiscope.loggers import log_scores
     from equiscope.measurement import measure
     from equiscope.models.layers import find_layers
     from equiscope.plots import plot_epochs, plot_layers, plot_parts
@@ -39,6 +40,7 @@ __all__ = [
     "flips",
     "identity",
     "load",
+    "log_scores",
     "measure",
     "plot_epochs",
     "plot_layers",
@@ -55,6 +57,7 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "estimate": "estimation",
     "find_layers": "models.layers",
     "load": "folder",
+    "log_scores": "loggers",
     "measure": "measurement",
     "plot_epochs": "plots",
     "plot_layers": "plots",

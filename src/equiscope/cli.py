@@ -42,6 +42,7 @@ _OPTIONS = {  # as the library's sentences have them, and as the command line do
     "batch_size=": "--batch-size ",
     "fill=": "--fill ",
     "force=True": "--force",
+    "log=": "--log ",
     "limit=": "--limit ",
     "negative=": "--negative ",
     "shifts=": "--shifts ",
@@ -446,6 +447,16 @@ def measure(
         ),
     ] = None,
     force: Force = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOGGER",
+            rich_help_panel=_RESULT,
+            show_default=False,
+            help="Also log the scores by part, the figure and how they were made: tensorboard:DIR, or wandb:PROJECT "
+            "for Weights & Biases.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     json: AsJson = False,
 ) -> None:
@@ -467,6 +478,7 @@ def measure(
     from equiscope.folder import is_result, refuse_taken
     from equiscope.processes import launched
 
+    _check_logger(log)
     folder = output or Path("out", _as_path(model))
     if not dry_run and not (resume and is_result(folder)):
         refuse_taken(folder, force=force)
@@ -490,6 +502,8 @@ def measure(
     if dry_run:
         _show_estimate(estimate)
     elif scores is not None:
+        if log is not None:
+            _log(scores, log, folder)
         if json:
             typer.echo(_json_table(scores))
         if not quiet:
@@ -1181,6 +1195,21 @@ def _show_estimate(estimate: "Estimate") -> None:
     """What a measurement would be of, and what it would take."""
     _show_layers(estimate.layers, _tables())
     _tables().print(Text(estimate.told()), soft_wrap=True)
+
+
+def _check_logger(log: str | None) -> None:
+    if log is not None:
+        from equiscope.loggers import logger_named
+
+        logger_named(log)
+
+
+def _log(scores: "Scores", log: str, folder: Path) -> None:
+    """Log what has been written."""
+    from equiscope.loggers import log_scores, logger
+
+    with logger(log, folder.resolve().name) as opened:
+        log_scores(scores, opened)
 
 
 def _note(remarks: Iterable[str]) -> None:

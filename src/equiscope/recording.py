@@ -44,7 +44,7 @@ class Recorder:
         self.records = records
         self.images = start  # the place of the next image in the data set
         self.error: ValueError | None = None  # of ours, raised while the network was running
-        self._scales: dict[str, float] = {}  # of each layer's features, fixed by the first ones
+        self.scales: dict[str, float] = {}  # of each layer's features, fixed by the first ones
         self._totals: dict[str, Tensor] = {}  # of each layer's features, by image of the forward pass
         self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
 
@@ -62,9 +62,9 @@ class Recorder:
             with torch.autocast(features.device.type, enabled=False):
                 record = self.records[layer]
                 maps = stacked_maps(record.layer, features, images, chosen)
-                if layer not in self._scales:
-                    self._scales[layer] = scale_of(maps)
-                maps = maps if self._scales[layer] == 1 else maps * self._scales[layer]
+                if layer not in self.scales:
+                    self.scales[layer] = scale_of(maps)
+                maps = maps if self.scales[layer] == 1 else maps * self.scales[layer]
                 self._totals[layer] = maps.flatten(1).sum(1)
                 record.add(maps, images, self.images, chosen, first)
         except ValueError as error:

@@ -55,25 +55,36 @@ class Family:
 def _on_grid(
     name: str, move: Callable[[Tensor], Tensor], *, swaps_axes: bool = False, turns: bool = True
 ) -> Transformation:
-    def on_cells(maps: Tensor, stride: Stride | None) -> tuple[Tensor, None]:
-        return move(maps), None
-
+    on_cells = partial(_all_moved, move=move)
     return Transformation(name, move, on_cells, swaps_axes=swaps_axes, turns=turns, only_moves=True, permutes=True)
 
 
-_IDENTITY = _on_grid("identity", lambda x: x, turns=False)
+def _all_moved(maps: Tensor, stride: Stride | None, *, move: Callable[[Tensor], Tensor]) -> tuple[Tensor, None]:
+    return move(maps), None
+
+
+def _turned(x: Tensor, *, quarters: int, transposed: bool = False) -> Tensor:
+    """Counter-clockwise turns, perhaps of the transpose; a function with a name, which can be pickled."""
+    return torch.rot90(x.mT if transposed else x, quarters, (-2, -1)) if quarters else x.mT if transposed else x
+
+
+def _mirrored(x: Tensor, *, axis: int) -> Tensor:
+    return x.flip(axis)
+
+
+_IDENTITY = _on_grid("identity", partial(_turned, quarters=0), turns=False)
 _ROTATIONS = (
-    _on_grid("rot90", lambda x: torch.rot90(x, 1, (-2, -1)), swaps_axes=True),
-    _on_grid("rot180", lambda x: torch.rot90(x, 2, (-2, -1))),
-    _on_grid("rot270", lambda x: torch.rot90(x, 3, (-2, -1)), swaps_axes=True),
+    _on_grid("rot90", partial(_turned, quarters=1), swaps_axes=True),
+    _on_grid("rot180", partial(_turned, quarters=2)),
+    _on_grid("rot270", partial(_turned, quarters=3), swaps_axes=True),
 )
 _FLIPS = (
-    _on_grid("hflip", lambda x: x.flip(-1)),
-    _on_grid("vflip", lambda x: x.flip(-2)),
+    _on_grid("hflip", partial(_mirrored, axis=-1)),
+    _on_grid("vflip", partial(_mirrored, axis=-2)),
 )
 _TRANSPOSES = (
-    _on_grid("transpose", lambda x: x.mT, swaps_axes=True),
-    _on_grid("antitranspose", lambda x: torch.rot90(x.mT, 2, (-2, -1)), swaps_axes=True),
+    _on_grid("transpose", partial(_turned, quarters=0, transposed=True), swaps_axes=True),
+    _on_grid("antitranspose", partial(_turned, quarters=2, transposed=True), swaps_axes=True),
 )
 
 
