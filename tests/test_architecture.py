@@ -35,6 +35,7 @@ ORDER = [
     "loggers",
     "torchmetrics_metric",
     "studies",
+    "completion",
     "cli",
 ]
 LAZY = {("scores", "folder"), ("scores", "labelled_array")}  # `Scores.save` draws; measuring does not need to

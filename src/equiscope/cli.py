@@ -25,6 +25,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.main import get_command
+
+from equiscope.completion import words
 
 if TYPE_CHECKING:
     from equiscope.data import ImageSource
@@ -64,7 +67,6 @@ _SCOPES_IN_WORDS = {
 
 app = typer.Typer(
     rich_markup_mode="rich",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -77,6 +79,7 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
+        autocompletion=words("model"),
         show_default=False,
         help="A name that `equiscope models` lists, timm:NAME, torchvision:NAME, transformers:NAME, or your own "
         "function that returns a torch.nn.Module: FILE.py:FUNCTION or package.module:FUNCTION (that code runs).",
@@ -166,7 +169,7 @@ def main() -> int:
     where they are from.
     """
     try:
-        status = app(sys.argv[1:] or ["--help"], prog_name="equiscope", standalone_mode=False)
+        status = _command()(sys.argv[1:] or ["--help"], prog_name="equiscope", standalone_mode=False)
         if status == 130:  # so typer says that it caught a Ctrl-C
             raise KeyboardInterrupt
     except (Exception, KeyboardInterrupt) as error:
@@ -175,6 +178,15 @@ def main() -> int:
         sentence, status = _explained(error)
         _errors().print(Text.assemble(("Error:", "bold red"), f" {sentence}"), soft_wrap=True)
     return int(status or 0)
+
+
+def _command() -> Any:
+    """The whole command line; of the options that install completion, its help needs one line, not six."""
+    command = get_command(app)
+    for parameter in command.params:
+        if parameter.name in ("install_completion", "show_completion"):
+            vars(parameter)["hidden"] = True
+    return command
 
 
 def _explained(error: BaseException) -> tuple[str, int]:
@@ -241,6 +253,7 @@ def _equiscope(
         equiscope measure efficientnet-lite0
         equiscope layers efficientnet-lite0
         equiscope models
+        equiscope --install-completion    # names and options by Tab
     """
 
 
@@ -251,6 +264,7 @@ def measure(
         str | None,
         typer.Option(
             metavar="FILE",
+            autocompletion=words("weights"),
             rich_help_panel=_NETWORK,
             show_default="the network's own",
             help="A file .safetensors, .pth, .pt or .bin of weights, of which no code runs; or the word random.",
@@ -263,6 +277,7 @@ def measure(
         str,
         typer.Option(
             metavar="SOURCE",
+            autocompletion=words("images"),
             rich_help_panel=_IMAGES,
             help="A folder of images; a folder of Parquet files or a data set's name on the Hugging Face hub, perhaps "
             "with :SPLIT; or photographs: crops of the photographs that scikit-image and scikit-learn ship.",
@@ -281,6 +296,7 @@ def measure(
         list[str] | None,
         typer.Option(
             metavar="FAMILY",
+            autocompletion=words("transformations"),
             rich_help_panel=_MEASURE,
             show_default="rotations",
             help="rotations, flips, d4, identity, or shifts by whole pixels: shifts:1,2,4,8 along the diagonal, "
@@ -292,6 +308,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("similarity"),
             rich_help_panel=_MEASURE,
             help="How alike two maps are: pearson, their correlation, or cosine, which leaves their means in.",
         ),
@@ -309,6 +326,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("negative"),
             rich_help_panel=_MEASURE,
             help="A negative similarity counts as 0: clip; keeps its sign: keep; or loses it: abs.",
         ),
@@ -317,6 +335,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("fill"),
             rich_help_panel=_MEASURE,
             help="What a shift brings in at the border: zero, after normalisation; reflect; wrap; or crop, the "
             "network's input as a window of a larger picture, that the shift moves.",
@@ -326,6 +345,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("alignment"),
             rich_help_panel=_MEASURE,
             help="A rotation or flip turns a layer about its array's centre: array; or about that and about the "
             "layer's own centre, found from some of the images: registered.",
@@ -343,6 +363,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("subcell"),
             rich_help_panel=_MEASURE,
             help="On a layer, a shift by part of a cell is interpolated: linear; left out: exact; or goes to the "
             "nearest cell: round.",
@@ -391,6 +412,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("precision"),
             rich_help_panel=_RUN,
             help="Of the forward pass: float32, or bfloat16, which is faster on a GPU.",
         ),
@@ -425,6 +447,7 @@ def measure(
         str | None,
         typer.Option(
             metavar="DEVICE",
+            autocompletion=words("device"),
             rich_help_panel=_RUN,
             show_default="cpu",
             help="Where the network runs, such as cuda, cuda:1 or mps.",
@@ -451,6 +474,7 @@ def measure(
         str | None,
         typer.Option(
             metavar="LOGGER",
+            autocompletion=words("log"),
             rich_help_panel=_RESULT,
             show_default=False,
             help="Also log the scores by part, the figure and how they were made: tensorboard:DIR, or wandb:PROJECT "
@@ -588,7 +612,15 @@ def models(json: AsJson = False) -> None:
 
 @app.command()
 def figure(
-    number: Annotated[str, typer.Argument(metavar="2|3|4|7", show_default=False, help="Which figure of the paper.")],
+    number: Annotated[
+        str,
+        typer.Argument(
+            metavar="2|3|4|7",
+            autocompletion=words("figure"),
+            show_default=False,
+            help="Which figure of the paper.",
+        ),
+    ],
     data: Annotated[
         Path | None,
         typer.Option(
@@ -726,13 +758,17 @@ def study(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", show_default=False, help="The study to do: data, augmentation, capacity or architecture."
+            metavar="NAME",
+            autocompletion=words("study"),
+            show_default=False,
+            help="The study to do: data, augmentation, capacity or architecture.",
         ),
     ],
     preset: Annotated[
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("preset"),
             rich_help_panel=_TRAINING,
             help="paper: its networks, images and epochs, for GPUs; small: the same question within an hour on two "
             "CPU cores.",
