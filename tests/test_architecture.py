@@ -12,6 +12,7 @@ SOURCE = Path(equiscope.__file__).parent
 ORDER = [
     "functional",
     "files",
+    "hub",
     "data",
     "batches",
     "progress",

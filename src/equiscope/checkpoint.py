@@ -36,6 +36,14 @@ class Checkpoint:
     every: float | int = 120  # seconds
     _written: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        """ValueError where the file could not be written when its time comes."""
+        if self.file.is_dir():
+            raise ValueError(f"The checkpoint {self.file} is a folder; give a file.")
+        above = next(path for path in self.file.absolute().parents if path.exists())
+        if not above.is_dir():
+            raise ValueError(f"The checkpoint {self.file} would lie in {above}, which is a file; give another path.")
+
     def load(self) -> State | None:
         """The state that was saved, or None where there is none.
 
@@ -65,7 +73,13 @@ class Checkpoint:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.file) as aside:
-            torch.save({"format": FORMAT, "fingerprint": self.fingerprint, "state": state()}, aside)
+            try:
+                torch.save({"format": FORMAT, "fingerprint": self.fingerprint, "state": state()}, aside)
+            except RuntimeError as error:  # so torch tells of a full disk
+                why = str(error).strip().splitlines()[0]
+                raise OSError(
+                    f"The checkpoint {self.file} cannot be written ({why}); make room, or give another path."
+                ) from error
         self._written = time.monotonic()
 
     def remove(self) -> None:

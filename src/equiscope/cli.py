@@ -9,8 +9,8 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -189,12 +189,40 @@ def _command() -> Any:
     return command
 
 
+class _Interrupted(Exception):
+    """A Ctrl-C, and what to do to go on."""
+
+
+@contextmanager
+def _resumable(run: "_Run") -> Iterator[None]:
+    """A Ctrl-C tells of the checkpoint, where there is one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not run.saved:
+            raise
+        raise _Interrupted(
+            f"interrupted, and no result was written; the same command with --resume goes on from {run.saved[0]}."
+        ) from None
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """A Ctrl-C tells that a study goes on when it is asked for again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _Interrupted("interrupted; the same command goes on from what is finished.") from None
+
+
 def _explained(error: BaseException) -> tuple[str, int]:
     """What went wrong in one sentence on one line, in the words of the command line, and the exit status."""
     text = " ".join(str(error).split())
     match error:
         case KeyboardInterrupt():
             return "interrupted, and nothing was written.", 130
+        case _Interrupted():
+            return text, 130
         case typer.TyperException():
             return " ".join(error.format_message().split()), 2
         case _ if isinstance(error, MemoryError) or re.search("out of memory|not enough memory|allocate memory", text):
@@ -522,7 +550,8 @@ def measure(
         if dry_run:
             estimate = run.estimate(place)
         else:
-            scores = run.measure(place, resume=resume, checkpoint_every=checkpoint_every)
+            with _resumable(run):
+                scores = run.measure(place, resume=resume, checkpoint_every=checkpoint_every)
     if dry_run:
         _show_estimate(estimate)
     elif scores is not None:
@@ -917,7 +946,7 @@ def study(
         key: int(text) if text.isdecimal() else text
         for key, text in _pairs("--cluster-option", cluster_options).items()
     }
-    with executor(workers, cluster, folder / "cluster", told) as chosen:
+    with _repeatable(), executor(workers, cluster, folder / "cluster", told) as chosen:
         failures = done(
             name, folder, preset=preset, data=data, runs=results, changes=changes, executor=chosen, device=device,
             tensorboard=tensorboard, draw_only=draw_only, progress=not quiet, force=force,
@@ -1149,6 +1178,11 @@ class _Run:
         """Where the running state is saved: beside the result."""
         return self.folder.parent / f"{self.folder.name}.checkpoint"
 
+    @property
+    def saved(self) -> list[Path]:
+        """The running states of all processes."""
+        return sorted(self.folder.parent.glob(f"{glob.escape(self.checkpoint.name)}*"))
+
     def estimate(self, device: str | None) -> "Estimate":
         """What it would be of, and what it would take."""
         import equiscope as es
@@ -1184,8 +1218,8 @@ class _Run:
         scores = _with_recipe(scores, self.network, self.source, [*self.network.remarks, *remarks], self.asked)
         scores = replace(scores, manifest=scores.manifest | {"recipe": self._recipe()})
         scores.save(self.folder, force=self.asked["force"])
-        for file in self.folder.parent.glob(f"{glob.escape(self.checkpoint.name)}*"):
-            file.unlink(missing_ok=True)  # those of all processes
+        for file in self.saved:
+            file.unlink(missing_ok=True)
         return scores
 
     def _recipe(self) -> str:

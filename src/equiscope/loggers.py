@@ -79,6 +79,10 @@ def logger_named(text: str) -> tuple[str, str]:
         raise ValueError(f"log={text!r} is no logger; write tensorboard:DIR or wandb:PROJECT.")
     if find_spec(kind) is None:
         raise ValueError(f"log={text!r} needs the package {kind}: pip install 'equiscope[{kind}]'.")
+    if kind == "tensorboard":
+        folder = Path(place).expanduser().absolute()
+        if not next(path for path in (folder, *folder.parents) if path.exists()).is_dir():
+            raise ValueError(f"log={text!r} is or lies in a file, and TensorBoard needs a folder; give another path.")
     return kind, place
 
 
@@ -89,12 +93,7 @@ def logger(text: str, name: str) -> Iterator[Any]:
     if kind == "tensorboard":
         from torch.utils.tensorboard import SummaryWriter
 
-        folder = Path(place).expanduser()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise ValueError(f"log={text!r} is a file, and TensorBoard needs a folder; give another path.") from None
-        with SummaryWriter(str(folder)) as writer:
+        with SummaryWriter(str(Path(place).expanduser())) as writer:
             yield writer
         return
     import wandb

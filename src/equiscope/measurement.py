@@ -399,6 +399,11 @@ def _check_numbers(
     checkpoint_every: float | int,
     seed: int,
 ) -> None:
+    for name, value in (
+        ("registration_images", registration_images), ("memory", memory), ("checkpoint_every", checkpoint_every),
+    ):  # fmt: skip
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{name}={value!r} is not a number.")
     if registration_images < 8:
         raise ValueError(f"registration_images={registration_images} is too few; give at least 8.")
     if memory is not None and not memory > 0:
@@ -412,16 +417,22 @@ def _check_numbers(
 
 
 def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    sides = size if isinstance(size, tuple | list) else () if size is None else (size, size)
+    if size is not None and (len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides)):
+        raise ValueError(f"size={size!r} must be a whole number of pixels, or a pair (height, width) of them.")
     return (size, size) if isinstance(size, int) else size
 
 
 def _families(transformations: Family | Transformation | Sequence[Any]) -> list[Family]:
+    if not isinstance(transformations, Family | Transformation | Sequence) or isinstance(transformations, str):
+        raise ValueError(f"{transformations!r} is no transformation; give a family such as equiscope.rotations().")
     given = [transformations] if isinstance(transformations, Family | Transformation) else list(transformations)
     families = [Family(one.name, (one,)) if isinstance(one, Transformation) else one for one in given]
     for family in families:
         members = family.transformations if isinstance(family, Family) else ()
         if not members or not all(isinstance(member, Transformation) for member in members):
             raise ValueError(f"{family!r} is no transformation; give a family such as equiscope.rotations().")
+        _check_names(family)
     if not families:
         raise ValueError("No transformation was given; give a family such as equiscope.rotations().")
     names = [family.name for family in families]
@@ -429,6 +440,16 @@ def _families(transformations: Family | Transformation | Sequence[Any]) -> list[
         if names.count(name) > 1:
             raise ValueError(f"The family {name} is given {names.count(name)} times; give its members together, once.")
     return families
+
+
+def _check_names(family: Family) -> None:
+    """ValueError where a family or one of its transformations has no name, or it holds one twice."""
+    names = [member.name for member in family.transformations]
+    for name in (family.name, *names):
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"A transformation and a family are named by a text, and {name!r} is none.")
+        if names.count(name) > 1:
+            raise ValueError(f"The family {family.name} holds {name} {names.count(name)} times; give it once.")
 
 
 def _distinct(families: Sequence[Family], fill: str, subcell: str) -> list[Transformation]:

@@ -236,6 +236,11 @@ class LayerRecord:
             action = transformation.on_cells(given, self.layer.stride)
             if action is None:
                 return None
+            if not isinstance(action, tuple) or len(action) != 2:
+                raise ValueError(
+                    f"{transformation.name} gives for cells a value of type {type(action).__name__}; it must be the "
+                    "moved maps and the valid cells, (maps, valid), or None."
+                )
             values, valid = action
             if not transformation.only_moves:
                 expected = _Taken.of(values, self.similarity)

@@ -114,6 +114,8 @@ def shifts(offsets: Iterable[Any]) -> Family:
     >>> [t.name for t in shifts([4, (3, 0), -2]).transformations]
     ['shift(4,4)', 'shift(3,0)', 'shift(-2,-2)']
     """
+    if not isinstance(offsets, Iterable):
+        raise ValueError(f"shifts() takes a list of shifts, such as shifts([1, 2, 4, 8]); {offsets!r} is none.")
     given = list(offsets)
     if not given:
         raise ValueError("shifts() needs at least one shift, such as shifts([1, 2, 4, 8]).")
@@ -143,6 +145,7 @@ def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear")
     ("wrap"), or what a larger image has there ("crop", which a `Frame` does). `subcell` is what a layer does with a
     shift by part of a cell. `measure` puts its own options in their place.
     """
+    down, right = _offset((down, right))
     return Transformation(
         name=f"shift({down},{right})",
         on_pixels=partial(shifted, down=down, right=right, fill=known("fill", fill, FILLS)),
@@ -198,7 +201,23 @@ class Frame:
             down, right = transformation.offset
             return self._window(images, -down, -right)
         still = self.still(images)
-        return transformation.on_pixels(still if transformation.only_moves else still.clone())
+        if transformation.only_moves:
+            return transformation.on_pixels(still)
+        try:
+            moved = transformation.on_pixels(still.clone())
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # the user's own may raise anything
+            raise ValueError(
+                f"{transformation.name} cannot be applied to images ({type(error).__name__}: {error})."
+            ) from error
+        if not isinstance(moved, Tensor) or moved.shape != still.shape:
+            given = f"shape {list(moved.shape)}" if isinstance(moved, Tensor) else f"type {type(moved).__name__}"
+            raise ValueError(
+                f"{transformation.name} makes images of {given} of images of shape {list(still.shape)}; it must keep "
+                "their shape."
+            )
+        return moved
 
     def _window(self, images: Tensor, down: int, right: int) -> Tensor:
         top, left = self.top + down, self.left + right
