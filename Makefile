@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow docs bench gallery check format clean
+.PHONY: demo test slow wheel docs bench gallery check format clean
 
 demo: .venv/demo  ## measure a trained network on photographs
 	$(BIN)/equiscope measure efficientnet-lite0 --images photographs --limit 48 \
@@ -13,6 +13,9 @@ test: .venv/dev  ## all tests, one thread each on two processes
 
 slow: .venv/dev  ## the tests that take minutes, such as the paper's six networks with random weights
 	$(BIN)/python -m pytest -m slow -q
+
+wheel: .venv/dev  ## the wheel, with all that it asks for, in an empty environment; two minutes and a package index
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_wheel.py -q
 
 docs: .venv/docs  ## the documentation site, into out/site; fetches nothing
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

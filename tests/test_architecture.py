@@ -12,18 +12,22 @@ SOURCE = Path(equiscope.__file__).parent
 ORDER = [
     "functional",
     "files",
+    "hub",
     "data",
     "batches",
     "progress",
     "models",
     "processes",
+    "provenance",
     "streaming",
     "recording",
+    "passes",
     "registration",
     "maps",
     "orbits",
     "reader",
     "budget",
+    "planning",
     "checkpoint",
     "scores",
     "style",
@@ -31,14 +35,18 @@ ORDER = [
     "report",
     "folder",
     "comparison",
+    "labelled_array",
     "measurement",
     "estimation",
     "during_training",
     "lightning_callback",
+    "loggers",
+    "torchmetrics_metric",
     "studies",
+    "completion",
     "cli",
 ]
-LAZY = {("scores", "folder")}  # `Scores.save` draws; measuring does not need to
+LAZY = {("scores", "folder"), ("scores", "labelled_array")}  # `Scores.save` draws; measuring does not need to
 
 
 def part_of(module):

@@ -104,6 +104,7 @@ CASES = {
     "command unknown": (["mesure", "net.py:small"], ["No such command 'mesure'", "measure"]),
     "network not given": (["measure"], ["Missing argument 'MODEL'"]),
     "layers of none": (["layers", "net.py:large"], ["no function 'large' in net.py", "small"]),
+    "logger unknown": ([*SMALL, "--log", "neptune:mine"], ["--log 'neptune:mine'", "tensorboard:DIR or wandb:PROJECT"]),
     "figure unknown": (["figure", "5"], ["no figure '5'", "2, 3"]),
 }  # fmt: skip
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         shift,
         shifts,
     )
+    from equiscope.loggers import log_scores
     from equiscope.measurement import measure
     from equiscope.models.layers import find_layers
     from equiscope.plots import (
@@ -48,6 +49,7 @@ __all__ = [
     "flips",
     "identity",
     "load",
+    "log_scores",
     "measure",
     "plot_channels",
     "plot_comparison",
@@ -68,6 +70,7 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "estimate": "estimation",
     "find_layers": "models.layers",
     "load": "folder",
+    "log_scores": "loggers",
     "measure": "measurement",
     "plot_channels": "plots",
     "plot_comparison": "plots",

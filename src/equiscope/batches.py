@@ -1,9 +1,10 @@
 """Images, whatever holds them, as batches of one size."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import chain, count
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler, Subset
@@ -34,14 +35,37 @@ def _in_batches(images: Images) -> Iterator[Tensor]:
         return
     if isinstance(images, Dataset) and not isinstance(images, DataLoader):
         batches: Iterable[Any] = DataLoader(images, batch_size=32)
-    else:
+    elif isinstance(images, Iterable) and not isinstance(images, str | bytes | Mapping | np.ndarray):
         batches = images
-    for batch in batches:
+    else:
+        raise ValueError(
+            "Images are a tensor [image, channel, height, width], a Dataset, a DataLoader or an iterable of such "
+            f"batches; a value of type {type(images).__name__} was given."
+        )
+    for batch in _read(batches):
         tensor = batch if isinstance(batch, Tensor) else _image_tensor(batch)
         if tensor is None or tensor.ndim != 4:
             shape = "no tensor" if tensor is None else f"a tensor of shape {list(tensor.shape)}"
             raise ValueError(f"A batch of images is [image, channel, height, width]; this one holds {shape}.")
         yield tensor
+
+
+def _read(batches: Iterable[Any]) -> Iterator[Any]:
+    """The same batches; what a Dataset or a generator of the user's raises becomes a sentence."""
+    waiting = iter(batches)
+    for number in count():
+        try:
+            batch = next(waiting)
+        except StopIteration:
+            return
+        except (ValueError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # of whatever kind
+            told = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+            raise ValueError(
+                f"Batch {number} of the images cannot be read ({type(error).__name__}: {told}); mend what gives it."
+            ) from error
+        yield batch
 
 
 def _image_tensor(batch: Any) -> Tensor | None:
@@ -100,35 +124,37 @@ def opened(images: Images) -> tuple[tuple[int, int, int], Iterator[Tensor]]:
     for first in batches:
         if len(first):
             channels, height, width = first.shape[1:]
+            if not channels * height * width:
+                raise ValueError(f"Images of {channels} channels and {height} x {width} pixels have none to measure.")
             return (channels, height, width), _checked(first, chain([first], batches))
     raise ValueError("There are no images to measure.")
 
 
 def _checked(first: Tensor, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    count = 0
+    place = 0
     for batch in batches:
         if not batch.is_floating_point():
             raise ValueError(f"Images are normalised floating-point tensors; these are {batch.dtype}.")
         if batch.shape[1:] != first.shape[1:]:
             raise ValueError(
-                f"All images must have one size: image {count} has shape {list(batch.shape[1:])}, "
+                f"All images must have one size: image {place} has shape {list(batch.shape[1:])}, "
                 f"the first {list(first.shape[1:])}."
             )
-        count += len(batch)
+        place += len(batch)
         yield batch
 
 
 def of_size(batches: Iterable[Tensor], size: int) -> Iterator[Tensor]:
     """The same images in batches of one size, but for the last."""
     waiting: list[Tensor] = []
-    count = 0
+    images = 0
     for batch in batches:
         waiting.append(batch)
-        count += len(batch)
-        if count >= size:
+        images += len(batch)
+        if images >= size:
             joined = torch.cat(waiting)
-            full = count - count % size
+            full = images - images % size
             yield from torch.split(joined[:full], size)
-            waiting, count = [joined[full:]], count % size
-    if count:
+            waiting, images = [joined[full:]], images % size
+    if images:
         yield torch.cat(waiting)

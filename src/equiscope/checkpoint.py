@@ -44,7 +44,12 @@ class Checkpoint:
     _written: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        refuse_unwritable(self.whole.parent.resolve())
+        if self.file.is_dir():
+            raise ValueError(f"The checkpoint {self.file} is a folder; give a file.")
+        above = next(path for path in self.file.absolute().parents if path.exists())
+        if not above.is_dir():
+            raise ValueError(f"The checkpoint {self.file} would lie in {above}, which is a file; give another path.")
+        refuse_unwritable(above)
 
     @property
     def file(self) -> Path:

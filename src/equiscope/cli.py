@@ -9,8 +9,8 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
@@ -25,6 +25,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from typer.main import get_command
+
+from equiscope.completion import words
 
 if TYPE_CHECKING:
     from equiscope.data import ImageSource
@@ -42,6 +45,7 @@ _OPTIONS = {  # as the library's sentences have them, and as the command line do
     "batch_size=": "--batch-size ",
     "fill=": "--fill ",
     "force=True": "--force",
+    "log=": "--log ",
     "limit=": "--limit ",
     "negative=": "--negative ",
     "shifts=": "--shifts ",
@@ -72,7 +76,6 @@ _SCOPES_IN_WORDS = {
 
 app = typer.Typer(
     rich_markup_mode="rich",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -86,6 +89,7 @@ ModelName = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
+        autocompletion=words("model"),
         show_default=False,
         help="A name that `equiscope models` lists, timm:NAME, torchvision:NAME, transformers:NAME, or your own "
         "function that returns a torch.nn.Module: FILE.py:FUNCTION or package.module:FUNCTION (that code runs).",
@@ -175,7 +179,7 @@ def main() -> int:
     where they are from.
     """
     try:
-        status = app(sys.argv[1:] or ["--help"], prog_name="equiscope", standalone_mode=False)
+        status = _command()(sys.argv[1:] or ["--help"], prog_name="equiscope", standalone_mode=False)
         if status == 130:  # so typer says that it caught a Ctrl-C
             raise KeyboardInterrupt
     except (Exception, KeyboardInterrupt) as error:
@@ -186,12 +190,49 @@ def main() -> int:
     return int(status or 0)
 
 
+def _command() -> Any:
+    """The whole command line; of the options that install completion, its help needs one line, not six."""
+    command = get_command(app)
+    for parameter in command.params:
+        if parameter.name in ("install_completion", "show_completion"):
+            vars(parameter)["hidden"] = True
+    return command
+
+
+class _Interrupted(Exception):
+    """A Ctrl-C, and what to do to go on."""
+
+
+@contextmanager
+def _resumable(run: "_Run") -> Iterator[None]:
+    """A Ctrl-C tells of the checkpoint, where there is one."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not run.saved:
+            raise
+        raise _Interrupted(
+            f"interrupted, and no result was written; the same command with --resume goes on from {run.saved[0]}."
+        ) from None
+
+
+@contextmanager
+def _repeatable() -> Iterator[None]:
+    """A Ctrl-C tells that a study goes on when it is asked for again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise _Interrupted("interrupted; the same command goes on from what is finished.") from None
+
+
 def _explained(error: BaseException) -> tuple[str, int]:
     """What went wrong in one sentence on one line, in the words of the command line, and the exit status."""
     text = " ".join(str(error).split())
     match error:
         case KeyboardInterrupt():
             return "interrupted, and nothing was written.", 130
+        case _Interrupted():
+            return text, 130
         case typer.TyperException():
             return " ".join(error.format_message().split()), 2
         case _ if isinstance(error, MemoryError) or re.search("out of memory|not enough memory|allocate memory", text):
@@ -250,6 +291,7 @@ def _equiscope(
         equiscope measure efficientnet-lite0
         equiscope layers efficientnet-lite0
         equiscope models
+        equiscope --install-completion    # names and options by Tab
     """
 
 
@@ -260,6 +302,7 @@ def measure(
         str | None,
         typer.Option(
             metavar="FILE",
+            autocompletion=words("weights"),
             rich_help_panel=_NETWORK,
             show_default="the network's own",
             help="A file .safetensors, .pth, .pt or .bin of weights, of which no code runs; or the word random.",
@@ -272,6 +315,7 @@ def measure(
         str,
         typer.Option(
             metavar="SOURCE",
+            autocompletion=words("images"),
             rich_help_panel=_IMAGES,
             help="A folder of images; a folder of Parquet files or a data set's name on the Hugging Face hub, perhaps "
             "with :SPLIT; or photographs: crops of the photographs that scikit-image and scikit-learn ship.",
@@ -290,6 +334,7 @@ def measure(
         list[str] | None,
         typer.Option(
             metavar="FAMILY",
+            autocompletion=words("transformations"),
             rich_help_panel=_MEASURE,
             show_default="rotations",
             help="rotations, flips, d4, identity, or shifts by whole pixels: shifts:1,2,4,8 along the diagonal, "
@@ -301,6 +346,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("similarity"),
             rich_help_panel=_MEASURE,
             help="How alike two maps are: pearson, their correlation, or cosine, which leaves their means in.",
         ),
@@ -318,6 +364,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("negative"),
             rich_help_panel=_MEASURE,
             help="A negative similarity counts as 0: clip; keeps its sign: keep; or loses it: abs.",
         ),
@@ -326,6 +373,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("fill"),
             rich_help_panel=_MEASURE,
             help="What a shift brings in at the border: zero, after normalisation; reflect; wrap; or crop, the "
             "network's input as a window of a larger picture, that the shift moves.",
@@ -335,6 +383,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("alignment"),
             rich_help_panel=_MEASURE,
             help="A rotation or flip turns a layer about its array's centre: array; or about that and about the "
             "layer's own centre, found from some of the images: registered.",
@@ -352,6 +401,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("subcell"),
             rich_help_panel=_MEASURE,
             help="On a layer, a shift by part of a cell is interpolated: linear; left out: exact; or goes to the "
             "nearest cell: round.",
@@ -400,6 +450,7 @@ def measure(
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("precision"),
             rich_help_panel=_RUN,
             help="Of the forward pass: float32, or bfloat16, which is faster on a GPU.",
         ),
@@ -434,6 +485,7 @@ def measure(
         str | None,
         typer.Option(
             metavar="DEVICE",
+            autocompletion=words("device"),
             rich_help_panel=_RUN,
             show_default="cpu",
             help="Where the network runs, such as cuda, cuda:1 or mps.",
@@ -464,6 +516,17 @@ def measure(
         ),
     ] = None,
     force: Force = False,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOGGER",
+            autocompletion=words("log"),
+            rich_help_panel=_RESULT,
+            show_default=False,
+            help="Also log the scores by part, the figure and how they were made: tensorboard:DIR, or wandb:PROJECT "
+            "for Weights & Biases.",
+        ),
+    ] = None,
     quiet: Quiet = False,
     json: AsJson = False,
 ) -> None:
@@ -485,6 +548,7 @@ def measure(
     from equiscope.folder import is_result, refuse_taken
     from equiscope.processes import launched
 
+    _check_logger(log)
     folder = output or Path("out", _as_path(model))
     if not dry_run and not (resume and is_result(folder)):
         refuse_taken(folder, force=force)
@@ -504,11 +568,14 @@ def measure(
         if dry_run:
             estimate = run.estimate(place)
         else:
-            scores = run.measure(place, resume=resume, checkpoint_every=checkpoint_every)
+            with _resumable(run):
+                scores = run.measure(place, resume=resume, checkpoint_every=checkpoint_every)
     if dry_run:
         if os.environ.get("RANK", "0") == "0":  # of several processes, the first speaks
             _show_estimate(estimate)
     elif scores is not None:
+        if log is not None:
+            _log(scores, log, folder)
         if json:
             typer.echo(_json_table(scores))
         if not quiet:
@@ -644,7 +711,15 @@ def models(json: AsJson = False) -> None:
 
 @app.command()
 def figure(
-    number: Annotated[str, typer.Argument(metavar="2|3|4|7", show_default=False, help="Which figure of the paper.")],
+    number: Annotated[
+        str,
+        typer.Argument(
+            metavar="2|3|4|7",
+            autocompletion=words("figure"),
+            show_default=False,
+            help="Which figure of the paper.",
+        ),
+    ],
     data: Annotated[
         Path | None,
         typer.Option(
@@ -782,13 +857,17 @@ def study(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", show_default=False, help="The study to do: data, augmentation, capacity or architecture."
+            metavar="NAME",
+            autocompletion=words("study"),
+            show_default=False,
+            help="The study to do: data, augmentation, capacity or architecture.",
         ),
     ],
     preset: Annotated[
         str,
         typer.Option(
             metavar="NAME",
+            autocompletion=words("preset"),
             rich_help_panel=_TRAINING,
             help="paper: its networks, images and epochs, for GPUs; small: the same question within an hour on two "
             "CPU cores.",
@@ -937,7 +1016,7 @@ def study(
         key: int(text) if text.isdecimal() else text
         for key, text in _pairs("--cluster-option", cluster_options).items()
     }
-    with executor(workers, cluster, folder / "cluster", told) as chosen:
+    with _repeatable(), executor(workers, cluster, folder / "cluster", told) as chosen:
         failures = done(
             name, folder, preset=preset, data=data, runs=results, changes=changes, executor=chosen, device=device,
             tensorboard=tensorboard, draw_only=draw_only, progress=not quiet, force=force,
@@ -1310,6 +1389,11 @@ class _Run:
         """Where the running state is saved: beside the result."""
         return self.folder.parent / f"{self.folder.name}.checkpoint"
 
+    @property
+    def saved(self) -> list[Path]:
+        """The running states of all processes."""
+        return sorted(self.folder.parent.glob(f"{glob.escape(self.checkpoint.name)}*"))
+
     def estimate(self, device: str | None) -> "Estimate":
         """What it would be of, and what it would take."""
         import equiscope as es
@@ -1345,8 +1429,8 @@ class _Run:
         scores = _with_recipe(scores, self.network, self.source, [*self.network.remarks, *remarks], self.asked)
         scores = replace(scores, manifest=scores.manifest | {"recipe": self._recipe()})
         scores.save(self.folder, force=self.asked["force"])
-        for file in self.folder.parent.glob(f"{glob.escape(self.checkpoint.name)}*"):
-            file.unlink(missing_ok=True)  # those of all processes
+        for file in self.saved:
+            file.unlink(missing_ok=True)
         return scores
 
     def _recipe(self) -> str:
@@ -1392,6 +1476,21 @@ def _show_estimate(estimate: "Estimate") -> None:
     """What a measurement would be of, and what it would take."""
     _show_layers(estimate.layers, _tables())
     _tables().print(Text(estimate.told()), soft_wrap=True)
+
+
+def _check_logger(log: str | None) -> None:
+    if log is not None:
+        from equiscope.loggers import logger_named
+
+        logger_named(log)
+
+
+def _log(scores: "Scores", log: str, folder: Path) -> None:
+    """Log what has been written."""
+    from equiscope.loggers import log_scores, logger
+
+    with logger(log, folder.resolve().name) as opened:
+        log_scores(scores, opened)
 
 
 def _note(remarks: Iterable[str]) -> None:

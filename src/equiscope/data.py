@@ -9,15 +9,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import itertools
+import logging
 import os
 import random
 import re
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -27,6 +29,8 @@ from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
+
+from equiscope.hub import within_reach
 
 PHOTOGRAPHS = "photographs"
 
@@ -97,6 +101,9 @@ class Preprocessing:
                 f"mean has {len(self.mean)} values and std {len(self.std)}, "
                 "but both need one value a channel: 1 for grey images or 3 for RGB"
             )
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if not all(isfinite(value) for value in values):
+                raise ValueError(f"{name} is {values}, but every value must be a finite number")
         if min(self.std) <= 0:
             raise ValueError(f"std is {self.std}, but images are divided by it: every value must be positive")
         if self.resize is not None and self.resize < max(self.size):
@@ -510,8 +517,9 @@ def _rows(name: str, place: str, split: str | None, limit: int | None, seed: int
     import datasets  # here, because it takes a second, which other sources need not wait
     import pyarrow.compute
 
+    hindrance = None
     try:
-        with _without_progress_bars():
+        with _silent_datasets(), nullcontext() if os.path.isdir(name) else within_reach() as hindrance:
             splits = datasets.load_dataset(name)
     except Exception as error:
         advice = (
@@ -520,7 +528,8 @@ def _rows(name: str, place: str, split: str | None, limit: int | None, seed: int
             else "check its name and the network, or give a folder"
         )
         raise ValueError(
-            f"the data set {place!r} could not be loaded ({type(error).__name__}: {_reason(error)}): {advice}"
+            f"the data set {place!r} could not be loaded "
+            f"({hindrance or f'{type(error).__name__}: {_reason(error)}'}): {advice}"
         ) from error
     split = _split(list(splits), place, split)
     table = splits[split]
@@ -550,8 +559,11 @@ def _split(splits: list[str], place: str, wanted: str | None) -> str:
 
 
 @contextmanager
-def _without_progress_bars() -> Iterator[None]:
-    """The progress bars of `datasets` and of the hub's downloads off, and back on after, unless the user set them."""
+def _silent_datasets() -> Iterator[None]:
+    """The log of `datasets`, its progress bars and those of the hub's downloads off, unless the user set them.
+
+    They are as they were after; what goes wrong is raised as well as logged.
+    """
     import datasets
     import huggingface_hub
 
@@ -564,6 +576,9 @@ def _without_progress_bars() -> Iterator[None]:
             if wish is None and not library.are_progress_bars_disabled():
                 library.disable_progress_bars()
                 after.callback(library.enable_progress_bars)
+        log = logging.getLogger("datasets")
+        after.callback(log.setLevel, log.level)
+        log.setLevel(logging.CRITICAL)
         yield
 
 

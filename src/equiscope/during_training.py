@@ -57,10 +57,12 @@ def scores_at(
 
 
 def logged(table: pd.DataFrame) -> dict[str, float]:
-    """The defined scores of one epoch by name, as loggers take them."""
+    """The defined scores of a table of parts by name, as loggers take them."""
     found = {}
     for row in table.to_dict("records"):
         place = f"{row['transformation']}/{row['scope']}/{row['part']}"
+        if row.get("alignment", "array") != "array":
+            place += f"/{row['alignment']}"
         for name, column in ((row["measure"], "score"), (f"{row['measure']}-corrected", "corrected")):
             if row[column] == row[column]:
                 found[f"{name}/{place}"] = float(row[column])

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from equiscope.batches import Images, count_of, opened
 from equiscope.budget import Budget
-from equiscope.measurement import measure, planned
+from equiscope.measurement import measure
+from equiscope.models.features import left_as_found, unwrapped
 from equiscope.models.layers import Layers
+from equiscope.planning import distinct_of, families_of, planned
 
 WARM_UP, TIMED = 2, 4  # images
 
@@ -52,7 +54,7 @@ def estimate(model: nn.Module, images: Images, **options: Any) -> Estimate:
     without registration.
     ValueError where `measure` would raise one before its first image.
     """
-    found, budget = planned(model, images, **options)
+    found, budget = _plan(model, images, **options)
     _, batches = opened(images)
     some = next(batches)[:TIMED]
     marks = [time.perf_counter()]
@@ -75,3 +77,19 @@ def estimate(model: nn.Module, images: Images, **options: Any) -> Estimate:
         (marks[2] - marks[1]) / TIMED * len(budget.passes),
         marks[3] - marks[0] - (marks[2] - marks[1]),
     )
+
+
+def _plan(
+    model: nn.Module, images: Images, *, transformations: Any, fill: str = "zero", subcell: str = "linear",
+    **options: Any,
+) -> tuple[Layers, Budget]:  # fmt: skip
+    """The layers that `measure` with these arguments would measure, and the budget of its sums."""
+    distinct = distinct_of(families_of(transformations), fill, subcell)
+    names = (
+        "size", "layers", "default_layers", "pool", "strides", "layouts", "alignment", "chance", "intervals", "memory",
+    )  # fmt: skip
+    default: dict[str, Any] = dict.fromkeys(names) | {"alignment": "array", "chance": True, "intervals": True}
+    chosen = default | {name: value for name, value in options.items() if name in names}
+    with left_as_found(model):
+        _, found, budget = planned(unwrapped(model), opened(images)[0], distinct, fill=fill, **chosen)
+    return found, budget

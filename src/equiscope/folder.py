@@ -32,11 +32,11 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
     """
     folder = folder.resolve()
     refuse_taken(folder, force=force)
-    manifest = json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
     files = {
         "figure.png": plot_layers(scores).png(),
         "report.html": _encoded(page(scores)),
-        MANIFEST: manifest.encode(errors="backslashreplace"),  # a file's name need not be text: JSON has \udcff for it
+        # A file's name need not be text: JSON has \udcff for what is none.
+        MANIFEST: manifest_text(scores).encode(errors="backslashreplace"),
     }
     there = folder.is_dir()
     home = folder if there else folder.parent  # aside, but on the same disk: a folder there may be a mounted one
@@ -62,6 +62,11 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
         _to_disk(home)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def manifest_text(scores: Scores) -> str:
+    """The manifest as strict JSON, as the folder holds it."""
+    return json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def write_page(results: Mapping[str, Scores], file: Path) -> None:

@@ -1,39 +1,34 @@
 """The whole method: images, transformed; features, matched; scores."""
 
 import hashlib
-import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from equiscope.batches import Images, of_size, opened
-from equiscope.budget import Budget, budgeted
+from equiscope.batches import Images, opened
+from equiscope.budget import Budget
 from equiscope.checkpoint import Checkpoint, fingerprint
-from equiscope.functional.matching import NEGATIVES
-from equiscope.functional.similarity import SIMILARITIES
-from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Frame, Transformation, frame, known, shift
+from equiscope.functional.transformations import Family, Transformation
 from equiscope.maps import MapKeeper, Maps, pictures, shown_of, strongest_pairs
-from equiscope.models.features import called, left_as_found, reading, unwrapped
-from equiscope.models.layers import Layers, find_layers
-from equiscope.models.placement import floating_type, placed
-from equiscope.models.trace import failure, out_of_memory
+from equiscope.models.features import left_as_found, unwrapped
+from equiscope.models.layers import Layers
+from equiscope.models.placement import placed
+from equiscope.passes import ForwardPasses
+from equiscope.planning import check_choices, check_numbers, distinct_of, families_of, fitting_batch_size, planned
 from equiscope.processes import Processes
 from equiscope.progress import Progress, Silent, say, shown
-from equiscope.reader import Reader, content
-from equiscope.recording import ALIGNMENTS, LayerRecord, LayerScale, Recorder
+from equiscope.provenance import content, versions, weights_digest
+from equiscope.reader import Reader
+from equiscope.recording import LayerRecord, Recorder
 from equiscope.registration import LayerRegistration, Offset
 from equiscope.scores import Findings, Scores, scored
 from equiscope.streaming import State
-
-PRECISIONS = ("float32", "bfloat16")
-SCALED_ON = 4  # images
 
 
 def measure(
@@ -120,18 +115,16 @@ def measure(
     Raises:
         ValueError: in one sentence, where something given cannot be measured.
     """
-    for name, value, values in (
-        ("similarity", similarity, SIMILARITIES), ("negative", negative, NEGATIVES), ("fill", fill, FILLS),
-        ("subcell", subcell, SUBCELLS), ("alignment", alignment, ALIGNMENTS), ("precision", precision, PRECISIONS),
-    ):  # fmt: skip
-        known(name, value, values)
-    _check_numbers(registration_images, memory, batch_size, checkpoint_every, seed, maps)
+    check_choices(
+        similarity=similarity, negative=negative, fill=fill, subcell=subcell, alignment=alignment, precision=precision
+    )
+    check_numbers(registration_images, memory, batch_size, checkpoint_every, seed, maps)
     if size is not None and fill != "crop":
         raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
     if resume and checkpoint is None:
         raise ValueError("resume=True needs the checkpoint to go on from; give checkpoint=FILE.")
-    families = _families(transformations)
-    distinct = _distinct(families, fill, subcell)
+    families = families_of(transformations)
+    distinct = distinct_of(families, fill, subcell)
     started = time.monotonic()
     begun = datetime.now(UTC)
 
@@ -140,13 +133,13 @@ def measure(
     with left_as_found(model), placed(model, device) as place:
         network = unwrapped(model)
         image_shape, batches = opened(images)
-        view, found, budget = _planned(
+        view, found, budget = planned(
             network, image_shape, distinct, fill=fill, size=size, layers=layers, default_layers=default_layers,
             pool=pool, strides=strides, layouts=layouts, alignment=alignment, chance=chance, intervals=intervals,
             memory=memory,
         )  # fmt: skip
-        batch_size = batch_size or _batch_size(view)
-        run = _Run(network, view, place, batch_size, precision)
+        batch_size = batch_size or fitting_batch_size(view)
+        run = ForwardPasses(network, view, place, batch_size, precision)
         options = {
             "similarity": similarity, "strict": strict, "negative": negative, "fill": fill, "subcell": subcell,
             "strides": dict(strides or {}), "layouts": dict(layouts or {}), "layers": layers,
@@ -155,7 +148,7 @@ def measure(
             "chance": chance, "intervals": intervals, "memory": memory, "batch_size": batch_size,
             "device": str(place), "precision": precision, "distributed": distributed, "seed": seed,
         }  # fmt: skip
-        weights = _digest(network)
+        weights = weights_digest(network)
         if progress is True and processes.rank == 0:
             say(f"Note: {budget.told()}")
         reader = Reader(images, batches, processes)
@@ -201,7 +194,7 @@ def measure(
         "sums": {"bytes": budget.bytes, "groups": budget.groups, "passes": len(budget.passes)},
         "processes": processes.count,
         "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
-        "versions": _versions(),
+        "versions": versions(),
         "started": begun.isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 3),
         "waited_for_images": round(reader.waited / max(time.monotonic() - started, 1e-9), 4),
@@ -215,57 +208,9 @@ def measure(
     return replace(scores, maps=kept)
 
 
-def planned(
-    model: nn.Module, images: Images, *, transformations: Any, fill: str = "zero", subcell: str = "linear",
-    **options: Any,
-) -> tuple[Layers, Budget]:  # fmt: skip
-    """The layers that `measure` with these arguments would measure, and the budget of its sums."""
-    distinct = _distinct(_families(transformations), fill, subcell)
-    names = (
-        "size", "layers", "default_layers", "pool", "strides", "layouts", "alignment", "chance", "intervals", "memory",
-    )  # fmt: skip
-    default: dict[str, Any] = dict.fromkeys(names) | {"alignment": "array", "chance": True, "intervals": True}
-    chosen = default | {name: value for name, value in options.items() if name in names}
-    with left_as_found(model):
-        _, found, budget = _planned(unwrapped(model), opened(images)[0], distinct, fill=fill, **chosen)
-    return found, budget
-
-
-def _planned(
-    network: nn.Module,
-    image_shape: tuple[int, int, int],
-    transformations: Sequence[Transformation],
-    *,
-    fill: str,
-    size: int | tuple[int, int] | None,
-    layers: str | Sequence[str] | None,
-    default_layers: Sequence[str] | None,
-    pool: str | None,
-    strides: Mapping[str, int | tuple[int, int]] | None,
-    layouts: Mapping[str, str] | None,
-    alignment: str,
-    chance: bool,
-    intervals: bool,
-    memory: float | int | None,
-) -> tuple[Frame, Layers, Budget]:
-    """What the network will see, which of its layers are measured, and what their sums take."""
-    view = frame(image_shape[1:], _pair(size), transformations, crops=fill == "crop")
-    input_shape = (image_shape[0], view.height, view.width)
-    _check_size(input_shape, transformations)
-    found = find_layers(
-        network, input_shape, layers, default=default_layers, pool=pool, strides=strides, layouts=layouts
-    )
-    _check_strides(found, transformations)
-    budget = budgeted(
-        found.measured, transformations, registered=alignment == "registered", chance=chance, intervals=intervals,
-        memory=memory,
-    )  # fmt: skip
-    return view, found, budget
-
-
 def _findings(
-    run: "_Run",
-    reader: "Reader",
+    run: ForwardPasses,
+    reader: Reader,
     budget: Budget,
     found: Layers,
     scales: Mapping[str, float],
@@ -333,73 +278,8 @@ def _findings(
     return findings, count
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Forward passes of a network over images and their transformed copies, watched by a recorder."""
-
-    network: nn.Module
-    view: Frame
-    place: torch.device
-    batch_size: int
-    precision: str
-
-    def __call__(
-        self,
-        batches: Iterable[Tensor],
-        transformations: Sequence[Transformation],
-        found: Layers,
-        recorder: Recorder,
-        bar: Progress,
-        *,
-        before: Tensor | None = None,
-        after: Callable[[Tensor], None] = lambda _: None,
-    ) -> None:
-        """Go over the images; `before` is the one before the first, `after` is told each batch's last."""
-        plan = _plan(transformations, self.batch_size)
-        sources = {layer.name: layer.source for layer in found.measured}
-        with reading(self.network, sources, recorder.receive):
-            if before is not None:
-                self._look_at(before.repeat(2, 1, 1, 1), recorder)
-                recorder.leave_images()
-            for batch in of_size(batches, max(1, self.batch_size // (1 + len(plan[0])))):
-                images = batch.to(self.place, floating_type(self.network))
-                for chosen in plan:
-                    turned = [self.view.under(transformation, images) for transformation in chosen]
-                    recorder.expect(len(images), chosen, first=chosen is plan[0])
-                    self._forward(torch.cat([self.view.still(images), *turned]), recorder)
-                recorder.next_images()
-                bar.advance(len(images))
-                after(batch[-1:])
-
-    def scales(self, images: Tensor, found: Layers) -> dict[str, float]:
-        """What the features of layers are to be multiplied by, found from the first of the images, where not 1."""
-        records = {layer.name: LayerScale(layer) for layer in found.measured}
-        some = images[: max(1, min(SCALED_ON, self.batch_size))]
-        recorder = Recorder(records)
-        with reading(self.network, {layer.name: layer.source for layer in found.measured}, recorder.receive):
-            self._look_at(some if len(some) > 1 else some.repeat(2, 1, 1, 1), recorder)
-        return {name: record.scale for name, record in records.items() if record.scale != 1}
-
-    def _look_at(self, images: Tensor, recorder: Recorder) -> None:
-        """Let the recorder have images as they are; not one alone, for a network may not take that."""
-        recorder.expect(len(images), (), first=False)
-        self._forward(self.view.still(images.to(self.place, floating_type(self.network))), recorder)
-
-    def _forward(self, images: Tensor, recorder: Recorder) -> None:
-        """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
-        lower = self.precision == "bfloat16"
-        try:
-            with torch.autocast(self.place.type, torch.bfloat16, enabled=lower):
-                called(self.network, images)
-            recorder.check()
-        except Exception as error:  # the user's network may raise anything
-            if recorder.error is None and out_of_memory(error):
-                raise
-            raise recorder.error or failure(images.shape[1:], error) from error
-
-
 def _centres(
-    run: _Run,
+    run: ForwardPasses,
     images: Iterable[Tensor],
     transformations: Sequence[Transformation],
     found: Layers,
@@ -416,7 +296,7 @@ def _centres(
 
 
 def _kept_maps(
-    run: _Run,
+    run: ForwardPasses,
     reader: Reader,
     families: Sequence[Family],
     transformations: Sequence[Transformation],
@@ -452,99 +332,6 @@ def _kept_maps(
     )
 
 
-def _check_numbers(
-    registration_images: int,
-    memory: float | int | None,
-    batch_size: int | None,
-    checkpoint_every: float | int,
-    seed: int,
-    maps: int,
-) -> None:
-    if registration_images < 8:
-        raise ValueError(f"registration_images={registration_images} is too few; give at least 8.")
-    if memory is not None and not memory > 0:
-        raise ValueError(f"memory={memory!r} must be GiB, more than 0.")
-    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise ValueError(f"batch_size={batch_size!r} is not a positive whole number of images.")
-    if not checkpoint_every >= 0:
-        raise ValueError(f"checkpoint_every={checkpoint_every!r} must be seconds, 0 or more.")
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed={seed!r} must be a whole number between 0 and {2**32 - 1}.")
-    if isinstance(maps, bool) or not isinstance(maps, int) or maps < 0:
-        raise ValueError(f"maps={maps!r} is no number of images whose maps to keep; give 0 or more.")
-
-
-def _pair(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    return (size, size) if isinstance(size, int) else size
-
-
-def _families(transformations: Family | Transformation | Sequence[Any]) -> list[Family]:
-    given = [transformations] if isinstance(transformations, Family | Transformation) else list(transformations)
-    families = [Family(one.name, (one,)) if isinstance(one, Transformation) else one for one in given]
-    for family in families:
-        members = family.transformations if isinstance(family, Family) else ()
-        if not members or not all(isinstance(member, Transformation) for member in members):
-            raise ValueError(f"{family!r} is no transformation; give a family such as equiscope.rotations().")
-    if not families:
-        raise ValueError("No transformation was given; give a family such as equiscope.rotations().")
-    names = [family.name for family in families]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"The family {name} is given {names.count(name)} times; give its members together, once.")
-    return families
-
-
-def _distinct(families: Sequence[Family], fill: str, subcell: str) -> list[Transformation]:
-    """The families' transformations, each once, shifts with the border and the sub-cell rule that were asked for."""
-    found: dict[str, Transformation] = {}
-    for transformation in (member for family in families for member in family.transformations):
-        if transformation.offset is not None and transformation.only_moves:
-            transformation = shift(*transformation.offset, fill=fill, subcell=subcell)
-        known_one = found.setdefault(transformation.name, transformation)
-        if known_one is not transformation and transformation.offset is None:
-            raise ValueError(f"Two different transformations are named {transformation.name!r}; name them apart.")
-    for family in families:
-        if family.name in found and [member.name for member in family.transformations] != [family.name]:
-            raise ValueError(f"A family and a transformation are both named {family.name!r}; name them apart.")
-    return list(found.values())
-
-
-def _plan(transformations: Sequence[Transformation], batch_size: int) -> list[Sequence[Transformation]]:
-    """Which transformations share a forward pass, so that an image and its copies are at most `batch_size`."""
-    at_once = max(1, batch_size - 1)
-    passes = -(-len(transformations) // at_once)
-    size = -(-len(transformations) // passes)
-    return [transformations[start : start + size] for start in range(0, len(transformations), size)]
-
-
-def _check_size(image_shape: tuple[int, int, int], transformations: Sequence[Transformation]) -> None:
-    _, height, width = image_shape
-    for transformation in transformations:
-        if transformation.swaps_axes and height != width:
-            raise ValueError(
-                f"{transformation.name} needs square images, and these are {height} x {width}; crop them to "
-                f"{min(height, width)} x {min(height, width)}."
-            )
-        if transformation.offset is not None:
-            down, right = transformation.offset
-            if abs(down) >= height or abs(right) >= width:
-                raise ValueError(
-                    f"{transformation.name} moves images of {height} x {width} pixels out of sight; "
-                    "give a shift smaller than the image."
-                )
-
-
-def _check_strides(found: Layers, transformations: Sequence[Transformation]) -> None:
-    if not any(transformation.offset for transformation in transformations):
-        return
-    for layer in found.measured:
-        if not layer.vector and layer.stride is None:
-            raise ValueError(
-                f"The stride of layer {layer.name} ({layer.height} x {layer.width} cells) does not follow from its "
-                f"shape, and a shift needs it; give it with strides={{{layer.name!r}: PIXELS}}."
-            )
-
-
 def _check_same_image(image: Tensor, state: State) -> None:
     """ValueError where the image that was measured last is not what it was."""
     if _fingerprint(image) != state["last"]:
@@ -570,26 +357,5 @@ def _caught_up(state: State | None, processes: Processes) -> State | None:
     return {"pass": furthest, "done": 0, "records": {}} | found if behind else state
 
 
-def _batch_size(view: Frame) -> int:
-    """Images in a forward pass: 32 of 224 x 224 pixels, more of smaller ones."""
-    return max(32, min(256, 32 * 224**2 // (view.height * view.width)))
-
-
 def _fingerprint(image: Tensor) -> str:
     return hashlib.sha256(content(image)).hexdigest()
-
-
-def _digest(network: nn.Module) -> str:
-    """The SHA-256 of the network's weights: every name and value of its state, in order."""
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        if isinstance(value, Tensor):
-            digest.update(content(value))
-    return digest.hexdigest()
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("equiscope", "torch", "timm", "torchvision", "numpy")} | {
-        "python": platform.python_version()
-    }

@@ -67,6 +67,8 @@ class _Shown:
 @contextmanager
 def shown(progress: "bool | Progress", total: int | None) -> Iterator[Progress]:
     """A progress bar (True), nothing (False), or the caller's own object; `total` images, None where unknown."""
+    if not isinstance(progress, bool | Progress):
+        raise ValueError(f"progress={progress!r} is neither True or False nor an object with advance(images).")
     if not isinstance(progress, bool):
         yield progress
     elif not progress:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from equiscope.batches import Images, count_of, from_place, same_again
 from equiscope.processes import Processes
+from equiscope.provenance import content
 from equiscope.registration import registration_count
 
 
@@ -135,8 +136,3 @@ def _first(batches: Iterator[Tensor], asked: int) -> tuple[list[Tensor], Iterato
     joined = torch.cat(ahead)
     count = registration_count(len(joined), asked)
     return [joined[:count]], chain([joined[count:]], batches)
-
-
-def content(value: Tensor) -> bytes:
-    """The bytes of a tensor's values."""
-    return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()

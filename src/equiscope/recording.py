@@ -51,7 +51,7 @@ class Recorder:
         self.records = records
         self.images = start  # the place of the next image among those scored
         self.error: ValueError | None = None  # of ours, raised while the network was running
-        self._scales = scales or {}  # what each layer's features are multiplied by, where that is not 1
+        self.scales = scales or {}  # what each layer's features are multiplied by, where that is not 1
         self._registered = registered  # images that come before those scored
         self._totals: dict[str, Tensor] = {}  # of each layer's features, by image of the forward pass
         self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
@@ -70,8 +70,8 @@ class Recorder:
             with torch.autocast(features.device.type, enabled=False):
                 record = self.records[layer]
                 maps = stacked_maps(record.layer, features, images, chosen)
-                if layer in self._scales:
-                    maps = maps * self._scales[layer]
+                if layer in self.scales:
+                    maps = maps * self.scales[layer]
                 self._totals[layer] = maps.flatten(1).sum(1)
                 record.add(maps, images, self.images, chosen, first)
         except ValueError as error:
@@ -263,6 +263,11 @@ class LayerRecord:
             action = transformation.on_cells(given, self.layer.stride)
             if action is None:
                 return None
+            if not isinstance(action, tuple) or len(action) != 2:
+                raise ValueError(
+                    f"{transformation.name} gives for cells a value of type {type(action).__name__}; it must be the "
+                    "moved maps and the valid cells, (maps, valid), or None."
+                )
             values, valid = action
             if not transformation.only_moves:
                 expected = _Taken.of(values, self.similarity)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ from equiscope.models.layers import PARTS, Layer
 from equiscope.orbits import orbits_of
 from equiscope.recording import ALIGNMENTS, LayerRecord
 from equiscope.streaming import PairMemory, State
+
+if TYPE_CHECKING:
+    import xarray
 
 MEASURES = ("invariance", "equivariance")
 SCOPES = ("dataset", "image")
@@ -105,6 +108,21 @@ class Scores:
             for column in _TABLE_COLUMNS:
                 wide[measure if column == "score" else f"{measure}_{column}"] = of_measure[column]
         return wide
+
+    def to_pandas(self) -> dict[str, pd.DataFrame]:
+        """The tables by name, as they are and as the output folder holds them."""
+        return {table: getattr(self, table) for table in ("scores", "parts", "channels", "layers", "replicates")}
+
+    def to_xarray(self) -> "xarray.Dataset":
+        """The table of scores as an `xarray.Dataset` over layer, transformation, measure, scope and alignment.
+
+        Its variables are the table's columns: `score`, `low`, `high`, `chance`, `corrected` and its bounds, counts and
+        offsets; NaN where the table has no such row. What is told of layers, such as `part`, is a coordinate of
+        theirs, and the manifest an attribute, as JSON. Needs `pip install "equiscope[xarray]"`.
+        """
+        from equiscope.labelled_array import labelled_array  # which measuring does not need
+
+        return labelled_array(self)
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write the output folder: tables, manifest, figure and page.

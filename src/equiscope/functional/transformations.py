@@ -55,25 +55,36 @@ class Family:
 def _on_grid(
     name: str, move: Callable[[Tensor], Tensor], *, swaps_axes: bool = False, turns: bool = True
 ) -> Transformation:
-    def on_cells(maps: Tensor, stride: Stride | None) -> tuple[Tensor, None]:
-        return move(maps), None
-
+    on_cells = partial(_all_moved, move=move)
     return Transformation(name, move, on_cells, swaps_axes=swaps_axes, turns=turns, only_moves=True, permutes=True)
 
 
-_IDENTITY = _on_grid("identity", lambda x: x, turns=False)
+def _all_moved(maps: Tensor, stride: Stride | None, *, move: Callable[[Tensor], Tensor]) -> tuple[Tensor, None]:
+    return move(maps), None
+
+
+def _turned(x: Tensor, *, quarters: int, transposed: bool = False) -> Tensor:
+    """Counter-clockwise turns, perhaps of the transpose; a function with a name, which can be pickled."""
+    return torch.rot90(x.mT if transposed else x, quarters, (-2, -1)) if quarters else x.mT if transposed else x
+
+
+def _mirrored(x: Tensor, *, axis: int) -> Tensor:
+    return x.flip(axis)
+
+
+_IDENTITY = _on_grid("identity", partial(_turned, quarters=0), turns=False)
 _ROTATIONS = (
-    _on_grid("rot90", lambda x: torch.rot90(x, 1, (-2, -1)), swaps_axes=True),
-    _on_grid("rot180", lambda x: torch.rot90(x, 2, (-2, -1))),
-    _on_grid("rot270", lambda x: torch.rot90(x, 3, (-2, -1)), swaps_axes=True),
+    _on_grid("rot90", partial(_turned, quarters=1), swaps_axes=True),
+    _on_grid("rot180", partial(_turned, quarters=2)),
+    _on_grid("rot270", partial(_turned, quarters=3), swaps_axes=True),
 )
 _FLIPS = (
-    _on_grid("hflip", lambda x: x.flip(-1)),
-    _on_grid("vflip", lambda x: x.flip(-2)),
+    _on_grid("hflip", partial(_mirrored, axis=-1)),
+    _on_grid("vflip", partial(_mirrored, axis=-2)),
 )
 _TRANSPOSES = (
-    _on_grid("transpose", lambda x: x.mT, swaps_axes=True),
-    _on_grid("antitranspose", lambda x: torch.rot90(x.mT, 2, (-2, -1)), swaps_axes=True),
+    _on_grid("transpose", partial(_turned, quarters=0, transposed=True), swaps_axes=True),
+    _on_grid("antitranspose", partial(_turned, quarters=2, transposed=True), swaps_axes=True),
 )
 
 
@@ -103,6 +114,8 @@ def shifts(offsets: Iterable[Any]) -> Family:
     >>> [t.name for t in shifts([4, (3, 0), -2]).transformations]
     ['shift(4,4)', 'shift(3,0)', 'shift(-2,-2)']
     """
+    if not isinstance(offsets, Iterable):
+        raise ValueError(f"shifts() takes a list of shifts, such as shifts([1, 2, 4, 8]); {offsets!r} is none.")
     given = list(offsets)
     if not given:
         raise ValueError("shifts() needs at least one shift, such as shifts([1, 2, 4, 8]).")
@@ -132,6 +145,7 @@ def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear")
     ("wrap"), or what a larger image has there ("crop", which a `Frame` does). `subcell` is what a layer does with a
     shift by part of a cell. `measure` puts its own options in their place.
     """
+    down, right = _offset((down, right))
     return Transformation(
         name=f"shift({down},{right})",
         on_pixels=partial(shifted, down=down, right=right, fill=known("fill", fill, FILLS)),
@@ -187,7 +201,23 @@ class Frame:
             down, right = transformation.offset
             return self._window(images, -down, -right)
         still = self.still(images)
-        return transformation.on_pixels(still if transformation.only_moves else still.clone())
+        if transformation.only_moves:
+            return transformation.on_pixels(still)
+        try:
+            moved = transformation.on_pixels(still.clone())
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:  # the user's own may raise anything
+            raise ValueError(
+                f"{transformation.name} cannot be applied to images ({type(error).__name__}: {error})."
+            ) from error
+        if not isinstance(moved, Tensor) or moved.shape != still.shape:
+            given = f"shape {list(moved.shape)}" if isinstance(moved, Tensor) else f"type {type(moved).__name__}"
+            raise ValueError(
+                f"{transformation.name} makes images of {given} of images of shape {list(still.shape)}; it must keep "
+                "their shape."
+            )
+        return moved
 
     def _window(self, images: Tensor, down: int, right: int) -> Tensor:
         top, left = self.top + down, self.left + right

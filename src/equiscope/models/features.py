@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,34 @@ def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
 
 def called(model: nn.Module, images: Tensor) -> Any:
     """What the network gives for images, as `pixel_values` where it takes them by that name."""
-    if "pixel_values" in inspect.signature(model.forward).parameters:
-        return model(pixel_values=images)
-    return model(images)
+    try:
+        if "pixel_values" in inspect.signature(model.forward).parameters:
+            return model(pixel_values=images)
+        return model(images)
+    except SystemExit as error:  # which would end the caller's program, too
+        raise RuntimeError(f"it ended the program (SystemExit: {error})") from error
+
+
+def check_network(model: Any) -> None:
+    """ValueError where it is no network, or one that does not let its layers be read."""
+    if not isinstance(model, nn.Module):
+        given = f"the class {model.__name__}" if isinstance(model, type) else f"a value of type {type(model).__name__}"
+        raise ValueError(f"A network is a torch.nn.Module, and {given} is none; build one and load its weights.")
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            which = f"Its module {name}" if name else "The network"
+            raise ValueError(
+                f"{which} is TorchScript, whose layers cannot be read; give the torch.nn.Module that it was made from."
+            )
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if is_lazy(tensor):
+            raise ValueError(f"The network's {name} gets its shape from the first image; run it on one beforehand.")
 
 
 @contextmanager
 def left_as_found(model: nn.Module) -> Iterator[None]:
     """Evaluate the model without gradients; put its modes, buffers and all random state back afterwards."""
+    check_network(model)
     modes = {module: module.training for module in model.modules()}
     registered = {module: (dict(module._buffers), set(module._non_persistent_buffers_set)) for module in modes}
     buffers = [

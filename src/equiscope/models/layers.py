@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
-from equiscope.models.features import Source, unwrapped
+from equiscope.models.features import Source, check_network, unwrapped
 from equiscope.models.layout import Grid, Layout, declared, layout, told
 from equiscope.models.trace import Seen, trace
 
@@ -86,6 +86,8 @@ def find_layers(
     glob, pixels from cell to cell where they cannot be found; `layouts` likewise `nchw`, `nhwc`, `vector` or
     `tokens:14x14+1` (rows, columns, tokens before). ValueError where a pattern matches nothing.
     """
+    check_network(model)
+    _check_given(image_shape, patterns, strides, layouts)
     model = unwrapped(model)
     network = _Network(trace(model, image_shape), model, image_shape, strides or {}, layouts or {})
     network.check(strides, "strides")
@@ -99,6 +101,23 @@ def find_layers(
     named = [patterns] if isinstance(patterns, str) else patterns
     chosen = whole if named is None else network.named(list(named))
     return _described(network, chosen, _Parts(network, whole, pooled, final), named)
+
+
+def _check_given(image_shape: object, patterns: object, strides: object, layouts: object) -> None:
+    """ValueError where an argument is not of the kind that it must be."""
+    sizes = image_shape if isinstance(image_shape, Sequence) else ()
+    if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(f"The shape of an image is (channels, height, width), all at least 1; {image_shape} is not.")
+    named = [patterns] if isinstance(patterns, str) else patterns
+    if named is not None and (
+        not isinstance(named, Sequence) or not named or not all(isinstance(name, str) for name in named)
+    ):
+        raise ValueError(
+            f"layers={patterns!r} names no layers; give a name, a glob or a list of them, or None for its own."
+        )
+    for option, given in (("strides", strides), ("layouts", layouts)):
+        if given is not None and not isinstance(given, Mapping):
+            raise ValueError(f"{option}={given!r} must be a dict, with the names or globs of layers as its keys.")
 
 
 class _Network:
@@ -142,8 +161,15 @@ class _Network:
         for pattern in told_of or ():
             self.named([pattern], f"{option}=")
         for pattern, stride in self.strides.items():
-            if any(isinstance(one, bool) or not isinstance(one, int) or one < 1 for one in _both(stride)):
-                raise ValueError(f"The stride of layer {pattern!r} is {stride}; it must be at least one whole pixel.")
+            steps = _both(stride)
+            if len(steps) != 2 or any(isinstance(one, bool) or not isinstance(one, int) or one < 1 for one in steps):
+                raise ValueError(
+                    f"The stride of layer {pattern!r} is {stride!r}; it must be at least one whole pixel, or a pair "
+                    "(down, right)."
+                )
+        for pattern, text in self.layouts.items():
+            if not isinstance(text, str):
+                raise ValueError(f"The layout of layer {pattern!r} is {text!r}; it must be a text such as 'nhwc'.")
 
     def is_vector(self, tensor: Seen) -> bool:
         """Whether the tensor has no grid."""
@@ -167,7 +193,10 @@ class _Network:
         """The output of global average pooling; where that is a function, the input of the classifier."""
         if declared_pool is not None:
             of_module = (tensor for tensor in self.outputs if tensor.source.module == declared_pool)
-            return next((tensor for tensor in of_module if self.is_vector(tensor)), None)
+            pooled = next((tensor for tensor in of_module if self.is_vector(tensor)), None)
+            if pooled is None:
+                raise ValueError(f"pool={declared_pool!r} is no module of the network that gives a vector.")
+            return pooled
         last_map = max((place for place, tensor in enumerate(self.outputs) if self.is_map(tensor)), default=-1)
         given_maps = {
             replace(tensor.source, side="output")

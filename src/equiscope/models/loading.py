@@ -16,6 +16,7 @@ import random
 import re
 import sys
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -30,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from equiscope.data import Preprocessing
+from equiscope.hub import within_reach
 from equiscope.models.catalogue import CATALOGUE, IMAGENET_MEAN, IMAGENET_STD, TORCHVISION_ARGUMENTS, Entry
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
@@ -156,7 +158,7 @@ def _from_timm(name: str, *, pretrained: bool) -> _Built:
     declared = timm.get_pretrained_cfg(name)
     if pretrained and not (declared and declared.has_weights):
         raise ValueError(f"timm has no weights of {name}: {_HOW}")
-    with _fetching(f"timm:{name}") if pretrained else nullcontext():
+    with _fetching(f"timm:{name}", hub=True) if pretrained else nullcontext():
         model: Any = timm.create_model(name, pretrained=pretrained)
 
     facts = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm leaves it untyped
@@ -222,13 +224,13 @@ def _from_transformers(name: str, *, pretrained: bool) -> _Built:
         raise ValueError(f"transformers:{name} needs the package transformers: pip install 'equiscope[transformers]'")
     transformers: Any = importlib.import_module("transformers")  # whose types are in part missing
 
-    with _silent_transformers():
+    with _silent_transformers(), nullcontext() if Path(name).exists() else within_reach() as hindrance:
         try:
             config = transformers.AutoConfig.from_pretrained(name)
         except (OSError, ValueError) as error:
             message = (
-                f"transformers has no configuration of {name!r} within reach ({_shown(error)}): give a name on the "
-                "hub, or a folder with config.json that save_pretrained wrote"
+                f"transformers has no configuration of {name!r} within reach ({hindrance or _shown(error)}): give a "
+                "name on the hub, or a folder with config.json that save_pretrained wrote"
             )
             raise ValueError(message) from error
         kind, saved = transformers.AutoModelForImageClassification, config.architectures or []
@@ -451,6 +453,12 @@ def _tensors(file: Path) -> dict[str, Tensor]:
             break
         state = state[inner]
     if isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values()):
+        for name, tensor in state.items():
+            if not isinstance(name, str):
+                raise ValueError(f"{file} names a tensor {name!r}, which is no text: save model.state_dict() as it is")
+            if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
+                kind = "sparse" if tensor.layout is not torch.strided else str(tensor.dtype)
+                raise ValueError(f"{file} holds {name} as a {kind} tensor: save it as a dense one of real numbers")
         return dict(state)
     held = (
         f"the keys {_listed(list(map(str, content))[:9])}" if isinstance(content, Mapping) else type(content).__name__
@@ -464,6 +472,7 @@ def _content(file: Path) -> Any:
         raise ValueError(f"there is no weights file {file}: give a file {_listed(_SUFFIXES, 'or')}, or the word random")
     if file.suffix not in _SUFFIXES:
         raise ValueError(f"{file} is not a file of weights by its name: {_listed(_SUFFIXES, 'or')} is needed")
+    _refuse_bomb(file)
     try:
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
@@ -476,7 +485,28 @@ def _content(file: Path) -> Any:
                 f"{file} is refused, as restoring its {code[1]} could run code: save the state dict alone, "
                 "best as .safetensors"
             ) from error
+        if "TorchScript" in str(error):
+            raise ValueError(
+                f"{file} is refused, as it is TorchScript, which holds code: save the state dict alone, best as "
+                ".safetensors"
+            ) from error
         raise ValueError(f"{file} cannot be read ({_shown(error)}): it is damaged, or no file of weights") from error
+
+
+def _refuse_bomb(file: Path) -> None:
+    """ValueError where an archive unpacks to far more than it is; PyTorch's own do not compress."""
+    if not zipfile.is_zipfile(file):
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            unpacked = sum(one.file_size for one in archive.infolist())
+    except (zipfile.BadZipFile, OSError):  # which torch will tell of
+        return
+    if unpacked > 20 * file.stat().st_size + 2**20:
+        raise ValueError(
+            f"{file} is refused, as it unpacks to {unpacked // 2**20} MiB, far more than it is: save the state dict "
+            "again, best as .safetensors"
+        )
 
 
 def _plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -505,11 +535,13 @@ def _hub_file(hub: str | None) -> Path | None:
 
 
 @contextmanager
-def _fetching(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError, HTTPException) as error:
-        raise ValueError(f"the weights of {what} could not be fetched ({_shown(error)}): {_HOW}") from error
+def _fetching(what: str, *, hub: bool = False) -> Iterator[None]:
+    with within_reach() if hub else nullcontext() as hindrance:
+        try:
+            yield
+        except (OSError, RuntimeError, HTTPException) as error:
+            why = hindrance or _shown(error)
+            raise ValueError(f"the weights of {what} could not be fetched ({why}): {_HOW}") from error
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import nn
 @contextmanager
 def placed(model: nn.Module, device: str | torch.device | None) -> Iterator[torch.device]:
     """The model on the device asked for, and back where it was afterwards."""
+    _check_values(model)
     tensor = next(iter([*model.parameters(), *model.buffers()]), None)
     home = tensor.device if tensor is not None else torch.device("cpu")
     place = home if device is None else available_device(device)
@@ -21,6 +22,13 @@ def placed(model: nn.Module, device: str | torch.device | None) -> Iterator[torc
         yield place
     finally:
         model.to(home)
+
+
+def _check_values(model: nn.Module) -> None:
+    """ValueError where a parameter or buffer has no values."""
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if tensor.is_meta:
+            raise ValueError(f"The network's {name} is on the meta device and has no values; load its weights.")
 
 
 def available_device(device: str | torch.device) -> torch.device:
