@@ -118,7 +118,10 @@ def measure(
     check_choices(
         similarity=similarity, negative=negative, fill=fill, subcell=subcell, alignment=alignment, precision=precision
     )
-    check_numbers(registration_images, memory, batch_size, checkpoint_every, seed, maps)
+    check_numbers(
+        registration_images=registration_images, memory=memory, batch_size=batch_size,
+        checkpoint_every=checkpoint_every, seed=seed, maps=maps,
+    )  # fmt: skip
     if size is not None and fill != "crop":
         raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
     if resume and checkpoint is None:

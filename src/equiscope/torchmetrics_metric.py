@@ -85,7 +85,7 @@ class EquivarianceMetric(Metric):
         check_choices(similarity=similarity, negative=negative, fill=fill, subcell=subcell, precision=precision)
         if scope is not None:
             known("scope", scope, SCOPES)
-        check_numbers(64, None, batch_size, 120, seed)
+        check_numbers(batch_size=batch_size, seed=seed)
         if size is not None and fill != "crop":
             raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
         self.families = families_of(transformations)
@@ -168,12 +168,8 @@ class EquivarianceMetric(Metric):
         view, found, budget = planned(
             network, image_shape, self._distinct, fill=self._fill, alignment="array", memory=None, **self._finding
         )
-        name, weights, size = (
-            type(network).__name__,
-            weights_digest(network),
-            self._batch_size or fitting_batch_size(view),
-        )
-        self._plan = _Plan(name, weights, image_shape, view, found, budget, size)
+        size = self._batch_size or fitting_batch_size(view)
+        self._plan = _Plan(type(network).__name__, weights_digest(network), image_shape, view, found, budget, size)
         return self._plan
 
     def _remembered(self, plan: "_Plan", place: torch.device) -> "_Live":
