@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from equiscope.files import named
 from equiscope.plots import plot_layers
 from equiscope.report.page import page
 from equiscope.scores import Scores
@@ -41,19 +42,21 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
     home.mkdir(parents=True, exist_ok=True)
     aside = home / f".equiscope-{uuid.uuid4().hex}"
     try:
-        aside.mkdir()
-        for table in TABLES:
-            getattr(scores, table).to_parquet(aside / f"{table}.parquet")
-        for name, content in files.items():
-            (aside / name).write_bytes(content)
-        for path in aside.iterdir():
-            _to_disk(path)
-        if there:
-            _move_in(aside, folder)
-        else:
-            _to_disk(aside)
-            os.replace(aside, folder)
-        _to_disk(home)
+        with named(folder):
+            aside.mkdir()
+            for table in TABLES:
+                with (aside / f"{table}.parquet").open("wb") as stream:  # Arrow opens no path that is not text
+                    getattr(scores, table).to_parquet(stream)
+            for name, content in files.items():
+                (aside / name).write_bytes(content)
+            for path in aside.iterdir():
+                _to_disk(path)
+            if there:
+                _move_in(aside, folder)
+            else:
+                _to_disk(aside)
+                os.replace(aside, folder)
+            _to_disk(home)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -100,7 +103,8 @@ def load(folder: str | Path) -> Scores:
         if not path.is_file():
             raise ValueError(f"{folder} is not all of a result: {path.name} is missing.")
         try:
-            tables[table] = pd.read_parquet(path)
+            with path.open("rb") as stream:
+                tables[table] = pd.read_parquet(stream)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
     return Scores(**tables, manifest=manifest)

@@ -1,8 +1,9 @@
 """Scores as figures, by layer and by part. Every number drawn stands in a table; nothing is computed here."""
 
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from io import BytesIO
 from itertools import groupby
 from typing import Any
@@ -172,8 +173,12 @@ def shortened(name: str, longest: int = LONGEST_NAME) -> str:
     return name if len(name) <= longest else f"…{name[1 - longest :]}"
 
 
-def _style() -> AbstractContextManager[None]:
-    return matplotlib.style.context(_STYLE, after_reset=True)
+@contextmanager
+def _style() -> Iterator[None]:
+    """Our style, and no word on signs that the font lacks: a box is drawn for them, and the tables have the name."""
+    with matplotlib.style.context(_STYLE, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
 
 
 def _families(scores: Scores, scope: str, transformation: str | None) -> list[str]:
