@@ -1,11 +1,21 @@
 """Bad input gets one sentence that says what was given, what is needed and what to do; and nothing is written."""
 
+import json
 import os
 import pickle
+import shutil
+import struct
+import warnings
+import zipfile
 from pathlib import Path
 
+import datasets
+import jaxtyping
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch import nn
 
 import equiscope as es
 from equiscope.models.loading import load_network
@@ -100,6 +110,56 @@ CASES = {
     "output taken": ([*SMALL, "--output", "pictures"], ["pictures exists and is not empty", "--force"]),
     "output a file": ([*SMALL, "--output", "net.py"], ["net.py is a file", "give another path"]),
     "output in a file": ([*SMALL, "--output", "net.py/a/b", "--force"], ["net.py is a file", "give another path"]),
+    "code that does not parse": (["measure", "syntax.py:small"], ["importing syntax.py", "SyntaxError"]),
+    "code that ends the program": (["measure", "ends.py:small"], ["importing ends.py", "SystemExit"]),
+    "network fails": (["measure", "broken.py:fails", *SMALL[2:]], ["fails on images of 3 x 32 x 32", "a line"]),
+    "network ends the program": (["measure", "broken.py:exits", *SMALL[2:]], ["ended the program (SystemExit: 7)"]),
+    "network of TorchScript": (["measure", "broken.py:scripted", *SMALL[2:]], ["TorchScript", "torch.nn.Module"]),
+    "layers of TorchScript": (["layers", "broken.py:scripted"], ["TorchScript", "torch.nn.Module"]),
+    "network without values": (["measure", "broken.py:on_meta", *SMALL[2:]], ["0.weight", "meta device", "load"]),
+    "network without shapes": (["measure", "broken.py:lazy", *SMALL[2:]], ["0.weight", "first image", "beforehand"]),
+    "network that takes arguments": (["measure", "broken.py:asks"], ["TypeError", "must run without arguments"]),
+    "transformers folder of something else": (["measure", "transformers:empty"], ["configuration of 'empty'"]),
+    "weights of no bytes": ([*SMALL, "--weights", "w/none.pth"], ["w/none.pth cannot be read", "damaged"]),
+    "weights a folder": ([*SMALL, "--weights", "w/folder.pth"], ["no weights file w/folder.pth"]),
+    "weights a list": ([*SMALL, "--weights", "w/list.pth"], ["no state dict, but list", "model.state_dict()"]),
+    "weights of nothing": ([*SMALL, "--weights", "w/empty.pth"], ["no state dict", "model.state_dict()"]),
+    "weights named by numbers": ([*SMALL, "--weights", "w/numbers.pth"], ["names a tensor 0", "no text"]),
+    "weights sparse": ([*SMALL, "--weights", "w/sparse.pth"], ["0.bias", "sparse tensor", "dense"]),
+    "weights complex": ([*SMALL, "--weights", "w/complex.pth"], ["0.weight", "complex64", "real numbers"]),
+    "weights a whole network": ([*SMALL, "--weights", "w/whole.pth"], ["w/whole.pth is refused", "Sequential"]),
+    "weights TorchScript": ([*SMALL, "--weights", "w/script.pt"], ["w/script.pt is refused", "TorchScript"]),
+    "weights that unpack": ([*SMALL, "--weights", "w/bomb.pth"], ["w/bomb.pth is refused", "unpacks to 64 MiB"]),
+    "weights of a huge header": ([*SMALL, "--weights", "w/header.safetensors"], ["cannot be read", "header"]),
+    "weights beyond the file": ([*SMALL, "--weights", "w/beyond.safetensors"], ["cannot be read", "damaged"]),
+    "weights NaN": ([*SMALL, "--weights", "w/nan.pth"], ["Layer 0 gives NaN", "check the network's weights"]),
+    "image cut off": ([*SMALL, "--images", "i/cut"], ["none of the 1 images", "photo.jpg", "truncated"]),
+    "image of no bytes": ([*SMALL, "--images", "i/zero"], ["none of the 1 images", "zero.png: it is empty"]),
+    "image a link to nothing": ([*SMALL, "--images", "i/link"], ["none of the 1 images", "No such file"]),
+    "image a bomb": ([*SMALL, "--images", "i/bomb"], ["none of the 1 images", "decompression bomb"]),
+    "data set of no bytes": ([*SMALL, "--images", "i/no bytes"], ["could not be loaded", "check its files"]),
+    "data set broken": ([*SMALL, "--images", "i/half"], ["could not be loaded", "check its files"]),
+    "data set without images": ([*SMALL, "--images", "i/numbers"], ["no column of images", "number (Value)"]),
+    "data set of empty rows": ([*SMALL, "--images", "i/nothing"], ["none of the 2 images", "no image in it"]),
+    "data set not on the hub": ([*SMALL, "--images", "nobody/no-such-set"], ["'nobody/no-such-set'", "check its name"]),
+    "mean NaN": ([*SMALL, "--mean", "nan,0,0"], ["mean is (nan, 0.0, 0.0)", "finite"]),
+    "deviation infinite": ([*SMALL, "--std", "inf,1,1"], ["std is (inf, 1.0, 1.0)", "finite"]),
+    "memory NaN": ([*SMALL, "--memory", "nan"], ["--memory nan", "more than 0"]),
+    "memory too little": ([*SMALL, "--memory", "1e-9"], ["--memory 1e-09 GiB is too little", "allow more"]),
+    "checkpoints never": ([*SMALL, "--checkpoint-every", "nan"], ["--checkpoint-every nan", "seconds"]),
+    "precision unknown": ([*SMALL, "--precision", "int8"], ["--precision 'int8'", "float32, bfloat16"]),
+    "limit 0": ([*SMALL, "--limit", "0"], ["limit is 0", "at least 1"]),
+    "seed of words": ([*SMALL, "--seed", "one"], ["--seed", "integer"]),
+    "stride 0": ([*SMALL, "--stride", "0=0"], ["stride of layer '0' is 0", "at least one whole pixel"]),
+    "layout unknown": ([*SMALL, "--layout", "0=hwc"], ["Layout 'hwc' is not known", "nchw, nhwc"]),
+    "device of shapes only": ([*SMALL, "--device", "meta"], ["'meta' is not there"]),
+    "output in no file system": ([*SMALL, "--output", "/proc/out"], ["/proc", "cannot be written to"]),
+    "logger's folder a file": ([*SMALL, "--log", "tensorboard:net.py/logs"], ["in a file", "give another path"]),
+    "result absent": (["compare", "nowhere"], ["nowhere is no result of equiscope", "no such folder"]),
+    "result of something else": (["compare", "pictures"], ["pictures is no result of equiscope", "manifest.json"]),
+    "study unknown": (["study", "sizes"], ["no study 'sizes'", "data, augmentation, capacity, architecture"]),
+    "study's value unknown": (["study", "data", "--set", "rate=1"], ["There is no value 'rate'", "learning_rate"]),
+    "study's data absent": (["study", "data", "--data", "nowhere"], ["nowhere/mnist", "give --data DIR"]),
     "option unknown": ([*SMALL, "--layer", "2"], ["No such option: --layer", "--layers"]),
     "command unknown": (["mesure", "net.py:small"], ["No such command 'mesure'", "measure"]),
     "network not given": (["measure"], ["Missing argument 'MODEL'"]),
@@ -109,8 +169,37 @@ CASES = {
 }  # fmt: skip
 
 
+BROKEN = """
+import sys
+import warnings
+import torch
+from torch import nn
+from net import small
+
+class Broken(nn.Module):
+    def __init__(self, ends):
+        super().__init__()
+        self.conv, self.ends = nn.Conv2d(3, 4, 3), ends
+
+    def forward(self, images):
+        if self.ends:
+            sys.exit(7)
+        raise RuntimeError("a line\\nand another")
+
+def fails(): return Broken(ends=False)
+def exits(): return Broken(ends=True)
+def scripted():
+    with warnings.catch_warnings(action="ignore"):
+        return torch.jit.trace(small(), torch.zeros(2, 3, 32, 32))
+
+def on_meta(): return nn.Sequential(nn.Conv2d(3, 4, 3, device="meta"), nn.ReLU())
+def lazy(): return nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU())
+def asks(size): return small()
+"""
+
+
 class Hostile:
-    """What writes a file when it is unpickled."""
+    """What makes a folder when it is unpickled."""
 
     def __reduce__(self):
         return (os.mkdir, ("hostile code ran",))
@@ -133,7 +222,49 @@ def place(tmp_path_factory):
     (folder / "corrupt.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00nothing")
     (folder / "hostile.pth").write_bytes(pickle.dumps({"0.weight": Hostile()}, protocol=2))  # as torch writes
     (folder / "hostile.bin").write_bytes(pickle.dumps({"0.weight": Hostile()}, protocol=5))
+    (folder / "broken.py").write_text(BROKEN)
+    (folder / "syntax.py").write_text("def small(:\n")
+    (folder / "ends.py").write_text("import sys\nsys.exit(5)\n")
+    bad_weights(folder / "w", load_network(f"{folder}/net.py:small").model)
+    bad_images(folder / "i")
     return folder
+
+
+def bad_weights(folder, model):
+    folder.mkdir()
+    own = model.state_dict()
+    for name, content in {
+        "list": [1, 2], "empty": {}, "numbers": dict(enumerate(own.values())), "whole": model,
+        "sparse": own | {"0.bias": own["0.bias"].to_sparse()}, "nan": own | {"0.weight": own["0.weight"] * torch.nan},
+        "complex": {name: tensor.to(torch.complex64) for name, tensor in own.items()},
+    }.items():  # fmt: skip
+        torch.save(content, folder / f"{name}.pth")
+    with warnings.catch_warnings(action="ignore"):  # TorchScript is of yesterday
+        torch.jit.save(torch.jit.trace(model, torch.zeros(2, 3, 32, 32)), folder / "script.pt")
+    (folder / "none.pth").touch()
+    (folder / "folder.pth").mkdir()
+    with zipfile.ZipFile(folder / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2**26))
+    header = json.dumps({"0.weight": {"dtype": "F32", "shape": [10**9], "data_offsets": [0, 4 * 10**9]}}).encode()
+    (folder / "beyond.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
+    (folder / "header.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
+
+
+def bad_images(folder):
+    for name in ("cut", "zero", "link", "bomb", "no bytes", "half", "numbers", "nothing"):
+        (folder / name).mkdir(parents=True)
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    photo.save(folder / "cut" / "photo.jpg")
+    whole = (folder / "cut" / "photo.jpg").read_bytes()
+    (folder / "cut" / "photo.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "zero" / "zero.png").touch()
+    (folder / "link" / "link.png").symlink_to("nowhere.png")
+    Image.new("1", (20_000, 20_000)).save(folder / "bomb" / "bomb.png")
+    (folder / "no bytes" / "a.parquet").touch()
+    (folder / "half" / "a.parquet").write_bytes(b"PAR1 half PAR1")
+    datasets.Dataset.from_dict({"number": [1, 2]}).to_parquet(folder / "numbers" / "a.parquet")
+    kind = datasets.Features({"image": datasets.Image()})
+    datasets.Dataset.from_dict({"image": [None, None]}, features=kind).to_parquet(folder / "nothing" / "a.parquet")
 
 
 @pytest.fixture(autouse=True)
@@ -156,6 +287,165 @@ def test_bad_input_is_told_in_one_sentence(place, arguments, words):
         assert word in sentences[0]
     assert "Traceback" not in answer.err
     assert files(place) == before
+
+
+X = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+TURN = es.rotations().transformations[0]
+
+
+def own(name="own", pixels=lambda images: images, cells=lambda maps, stride: (maps, None)):
+    """A transformation of the user's own."""
+    return es.Transformation(name, pixels, cells)
+
+
+class Items(torch.utils.data.Dataset):
+    """A Dataset of whatever a function gives."""
+
+    def __init__(self, item):
+        self.item = item
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, place):
+        return self.item(place)
+
+
+class Changing(nn.Module):
+    """What gives maps of another size for some images."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, images):
+        maps = self.conv(images)
+        return maps[..., :-1] if float(images.sum()) else maps
+
+
+# What is given to `measure` in place of a network, six images and rotations, and words of the answer.
+LIBRARY = {
+    "network a function": ({"model": torch.relu}, ["torch.nn.Module", "type builtin_function_or_method"]),
+    "network a class": ({"model": nn.ReLU}, ["torch.nn.Module", "the class ReLU"]),
+    "network its weights": ({"model": {}}, ["torch.nn.Module", "type dict"]),
+    "network of two inputs": ({"model": nn.Bilinear(3, 3, 3)}, ["fails on images of 3 x 16 x 16", "input2"]),
+    "network of changing size": ({"model": nn.Sequential(Changing())}, ["Under rot90, layer 0", "maps"]),
+    "images none": ({"images": None}, ["Images are a tensor", "type NoneType"]),
+    "images a text": ({"images": "photographs"}, ["Images are a tensor", "type str"]),
+    "images an array": ({"images": X.numpy()}, ["Images are a tensor", "type ndarray"]),
+    "images empty": ({"images": X[:0]}, ["There are no images"]),
+    "images without pixels": ({"images": X[..., :0]}, ["16 x 0 pixels"]),
+    "images without channels": ({"images": X[:, :0]}, ["0 channels"]),
+    "images of three axes": ({"images": X[0]}, ["[image, channel, height, width]", "[3, 16, 16]"]),
+    "images of whole numbers": ({"images": X.to(torch.uint8)}, ["floating-point", "torch.uint8"]),
+    "images complex": ({"images": X.to(torch.complex64)}, ["floating-point", "torch.complex64"]),
+    "images infinite": ({"images": X.masked_fill(X > 3, torch.inf)}, ["NaN or infinity for image"]),
+    "images of two sizes": ({"images": [X, X[..., :12, :12]]}, ["one size", "image 6", "[3, 12, 12]"]),
+    "images of two depths": ({"images": [X, X[:, :1]]}, ["one size", "image 6", "[1, 16, 16]"]),
+    "batches of no tensor": ({"images": [["a", "b"]]}, ["A batch of images", "no tensor"]),
+    "data set of two sizes": ({"images": Items(lambda place: X[0, :, place:])}, ["Batch 0", "equal size"]),
+    "data set fails": ({"images": Items(lambda place: 1 / 0)}, ["Batch 0", "ZeroDivisionError", "mend"]),
+    "data set of pairs of images": ({"images": Items(lambda place: (X[0], X[1]))}, ["A batch of images"]),
+    "no transformation": ({"transformations": []}, ["No transformation was given", "equiscope.rotations()"]),
+    "transformation none": ({"transformations": None}, ["None is no transformation"]),
+    "transformation a name": ({"transformations": "rotations"}, ["'rotations' is no transformation"]),
+    "transformation a number": ({"transformations": [90]}, ["90 is no transformation"]),
+    "family empty": ({"transformations": es.Family("none", ())}, ["is no transformation"]),
+    "family twice": ({"transformations": [es.flips(), es.flips()]}, ["family flips is given 2 times"]),
+    "family holds one twice": ({"transformations": es.Family("f", (TURN, TURN))}, ["The family f holds rot90 2 times"]),
+    "family without name": ({"transformations": es.Family("", (TURN,))}, ["named by a text"]),
+    "two of one name": ({"transformations": [own("a"), es.Family("f", (own("a"),))]}, ["named 'a'"]),
+    "transformation fails": ({"transformations": own(pixels=lambda x: 1 / 0)}, ["own cannot be applied", "division"]),
+    "transformation of size": ({"transformations": own(pixels=lambda x: x[..., ::2])}, ["[6, 3, 16, 8]", "keep"]),
+    "transformation to none": ({"transformations": own(pixels=lambda x: None)}, ["type NoneType", "keep"]),
+    "cells fail": ({"transformations": own(cells=lambda maps, stride: 1 / 0)}, ["cannot be measured", "division"]),
+    "cells alone": ({"transformations": own(cells=lambda maps, stride: maps)}, ["type Tensor", "(maps, valid)"]),
+    "layers none": ({"layers": []}, ["layers=[] names no layers", "None for its own"]),
+    "layers a number": ({"layers": 3}, ["layers=3 names no layers"]),
+    "layers numbers": ({"layers": [3]}, ["layers=[3] names no layers"]),
+    "strides a list": ({"strides": [2]}, ["strides=[2] must be a dict"]),
+    "strides of three": ({"strides": {"0": (1, 2, 3)}}, ["stride of layer '0' is (1, 2, 3)", "pair"]),
+    "strides fractional": ({"strides": {"0": 1.5}}, ["stride of layer '0' is 1.5", "whole pixel"]),
+    "layouts a list": ({"layouts": ["nchw"]}, ["layouts=['nchw'] must be a dict"]),
+    "layouts a number": ({"layouts": {"0": 3}}, ["layout of layer '0' is 3", "text"]),
+    "layout of other tokens": ({"layouts": {"0": "tokens:3x3"}}, ["9 tokens"]),
+    "size alone": ({"size": 8}, ['size=8 is the window of fill="crop"']),
+    "size 0": ({"size": 0, "fill": "crop"}, ["size=0", "whole number of pixels"]),
+    "size a text": ({"size": "8", "fill": "crop"}, ["size='8'", "whole number of pixels"]),
+    "size too large": ({"size": 80, "fill": "crop"}, ["window of 80 x 80", "16 x 16"]),
+    "crop without size": ({"fill": "crop"}, ["needs size="]),
+    "memory a text": ({"memory": "2"}, ["memory='2' is not a number"]),
+    "batch size True": ({"batch_size": True}, ["batch_size=True"]),
+    "seed a text": ({"seed": "1"}, ["seed='1'", "whole number"]),
+    "registration images a text": ({"registration_images": "9"}, ["registration_images='9' is not a number"]),
+    "registered shifts": ({"transformations": es.shifts([1]), "alignment": "registered"}, ["at least 16 images"]),
+    "device a number": ({"device": 99}, ["'99' is not there"]),
+    "progress a number": ({"progress": 3}, ["progress=3", "advance(images)"]),
+    "pool unknown": ({"pool": "head"}, ["pool='head'"]),
+    "resume of nothing": ({"resume": True}, ["resume=True needs the checkpoint"]),
+    "checkpoint a folder": ({"checkpoint": "empty"}, ["empty is a folder; give a file"]),
+    "checkpoint in a file": ({"checkpoint": "net.py/state"}, ["net.py, which is a file"]),
+    "checkpoint of something else": ({"checkpoint": "w/list.pth", "resume": True}, ["no checkpoint of this version"]),
+    "checkpoint of no bytes": ({"checkpoint": "w/none.pth", "resume": True}, ["cannot be read", "remove it"]),
+    "checkpoint of a stream": ({"checkpoint": "state", "images": iter([X])}, ["can be gone over again"]),
+    "processes alone": ({"distributed": True}, ["init_process_group"]),
+}  # fmt: skip
+
+
+@pytest.fixture
+def unchecked():
+    """As users have it: without the checks of types that the tests put into every function."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("given", "words"), LIBRARY.values(), ids=LIBRARY)
+def test_bad_input_in_python_is_told_in_one_sentence_and_changes_nothing(place, given, words):
+    model = load_network("net.py:small").model.train()
+    before, state, images = files(place), {k: v.clone() for k, v in model.state_dict().items()}, X.clone()
+    with pytest.raises(ValueError) as refusal:
+        es.measure(**{"model": model, "images": X, "transformations": es.rotations()} | given)
+    sentence = str(refusal.value)
+    assert "\n" not in sentence and all(word in sentence for word in words), sentence
+    assert model.training and all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert torch.equal(X, images) and files(place) == before
+
+
+def test_there_are_more_than_fifty_kinds():
+    assert len(CASES) > 100 and len(LIBRARY) > 50
+
+
+def test_what_is_odd_but_not_bad_is_measured(place):
+    """Pictures of any mode, networks that return no tensor, a batch that the network changes in place."""
+    folder = place / "odd"
+    folder.mkdir()
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
+    photo.convert("CMYK").save(folder / "cmyk.jpg")
+    Image.fromarray(np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40).save(folder / "deep.png")
+    photo.save(folder / "moving.gif", save_all=True, append_images=[photo.rotate(90)])
+    for mode in ("1", "L", "LA", "P", "RGBA"):
+        photo.convert(mode).save(folder / f"{mode}.png")
+    try:
+        assert equiscope(*SMALL, "--images", "odd", "--layers", "0", "--quiet", "--output", "odd/out").status == 0
+        assert es.load("odd/out").manifest["images"] == 8
+    finally:
+        shutil.rmtree(folder)
+
+    class Odd(nn.Module):
+        def __init__(self, then):
+            super().__init__()
+            self.conv, self.then = nn.Conv2d(3, 4, 3), then
+
+        def forward(self, images):
+            return self.then(self.conv(images.mul_(2)))
+
+    images = X.clone()
+    for then in (lambda maps: None, lambda maps: {"maps": maps}, lambda maps: (maps, "text")):
+        scores = es.measure(Odd(then), X, transformations=es.rotations(), layers="conv").scores
+        assert scores["score"].notna().any() and torch.equal(X, images)
 
 
 def test_not_square_images_under_a_quarter_turn():

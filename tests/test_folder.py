@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -175,8 +175,8 @@ def drawing_fails(patch: pytest.MonkeyPatch) -> None:
 
 
 def disk_is_full(patch: pytest.MonkeyPatch) -> None:
-    def fail(table: pd.DataFrame, path: Path) -> None:
-        path.write_bytes(b"PAR1 half a fi")
+    def fail(table: pd.DataFrame, stream: BinaryIO) -> None:
+        stream.write(b"PAR1 half a fi")
         raise OSError(errno.ENOSPC, "stop")
 
     patch.setattr(pd.DataFrame, "to_parquet", fail)

@@ -486,8 +486,9 @@ def _suffix(file: str) -> str:
 
 
 def _printable(name: str) -> str:
-    """A file's name with the bytes that are no UTF-8 written out."""
-    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    """A file's name with the bytes that are no UTF-8, line breaks and other signs that do not print written out."""
+    text = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def _file_size(file: str) -> int:

@@ -21,14 +21,28 @@ def refuse_unwritable(path: Path) -> None:
 
 
 @contextmanager
+def named(path: Path) -> Iterator[None]:
+    """What the system refuses while writing, and names no file, names this path: a full disk, above all."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        reason = error.strerror or ""
+        reason = os.strerror(error.errno) if not reason or "errno" in reason else reason  # pyarrow's is a long one
+        raise OSError(error.errno, reason, str(path)) from error
+
+
+@contextmanager
 def replacing(file: Path) -> Iterator[Path]:
     """A path to write to, which then takes the file's place at once; a half-written one never does."""
     aside = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
-        yield aside
-        with open(aside, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(aside, file)
+        with named(file):
+            yield aside
+            with open(aside, "rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(aside, file)
     finally:
         aside.unlink(missing_ok=True)
 

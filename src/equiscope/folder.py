@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equiscope.files import refuse_unwritable, replacing
+from equiscope.files import named, refuse_unwritable, replacing
 from equiscope.maps import Maps
 from equiscope.orbits import turns_measured
 from equiscope.plots import plot_layers
@@ -43,23 +43,26 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
     home.mkdir(parents=True, exist_ok=True)
     aside = home / f".equiscope-{uuid.uuid4().hex}"
     try:
-        aside.mkdir()
-        for table in TABLES:
-            getattr(scores, table).to_parquet(aside / f"{table}.parquet")
-        if turns_measured(scores.channels):
-            scores.orbits.to_parquet(aside / ORBITS)
-        if scores.maps is not None:
-            scores.maps.save(aside / MAPS)
-        for name, content in files.items():
-            (aside / name).write_bytes(content)
-        for path in aside.iterdir():
-            _to_disk(path)
-        if there:
-            _move_in(aside, folder)
-        else:
-            _to_disk(aside)
-            os.replace(aside, folder)
-        _to_disk(home)
+        with named(folder):
+            aside.mkdir()
+            tables = {f"{table}.parquet": getattr(scores, table) for table in TABLES}
+            if turns_measured(scores.channels):
+                tables[ORBITS] = scores.orbits
+            for name, table in tables.items():
+                with (aside / name).open("wb") as stream:  # Arrow opens no path that is not text
+                    table.to_parquet(stream)
+            if scores.maps is not None:
+                scores.maps.save(aside / MAPS)
+            for name, content in files.items():
+                (aside / name).write_bytes(content)
+            for path in aside.iterdir():
+                _to_disk(path)
+            if there:
+                _move_in(aside, folder)
+            else:
+                _to_disk(aside)
+                os.replace(aside, folder)
+            _to_disk(home)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -117,7 +120,8 @@ def load(folder: str | Path) -> Scores:
         if not path.is_file():
             raise ValueError(f"{folder} is not all of a result: {path.name} is missing.")
         try:
-            tables[table] = pd.read_parquet(path)
+            with path.open("rb") as stream:
+                tables[table] = pd.read_parquet(stream)
         except (OSError, ValueError) as error:
             raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
     maps = folder / MAPS

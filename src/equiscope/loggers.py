@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
 from importlib.util import find_spec
 from io import BytesIO
 from json import loads
+from os import strerror
 from pathlib import Path
+from shutil import disk_usage
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,7 @@ from equiscope.folder import manifest_text
 from equiscope.plots import plot_layers
 from equiscope.scores import Scores
 
+LEAST_FREE = 2**22  # bytes on the disk that TensorBoard writes to
 KINDS = {"tensorboard": "DIR", "wandb": "PROJECT"}  # what the command line takes behind each
 
 
@@ -93,7 +97,11 @@ def logger(text: str, name: str) -> Iterator[Any]:
     if kind == "tensorboard":
         from torch.utils.tensorboard import SummaryWriter
 
-        with SummaryWriter(str(Path(place).expanduser())) as writer:
+        folder = Path(place).expanduser().absolute()
+        disk = next(path for path in (folder, *folder.parents) if path.exists())
+        if disk_usage(disk).free < LEAST_FREE:  # its thread would say so in its own way
+            raise OSError(ENOSPC, strerror(ENOSPC), str(folder))
+        with SummaryWriter(str(folder)) as writer:
             yield writer
         return
     import wandb

@@ -1,7 +1,8 @@
 """How every figure is drawn: one style, one colour for each measure and part, intervals and chance always alike."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -67,9 +68,15 @@ _SAME_BYTES: dict[str, dict[str, Any]] = {  # what tells the time of day is left
 }
 
 
-def drawing() -> AbstractContextManager[None]:
-    """The style of all figures, whatever the user's own; nothing of it is left behind."""
-    return matplotlib.style.context(_STYLE, after_reset=True)
+@contextmanager
+def drawing() -> Iterator[None]:
+    """The style of all figures, whatever the user's own; nothing of it is left behind.
+
+    Of signs that the font lacks no word is said: a box is drawn for them, and the tables have the name.
+    """
+    with matplotlib.style.context(_STYLE, after_reset=True), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        yield
 
 
 class Plot(Figure):

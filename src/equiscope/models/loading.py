@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
@@ -542,6 +543,10 @@ def _fetching(what: str, *, hub: bool = False) -> Iterator[None]:
         except (OSError, RuntimeError, HTTPException) as error:
             why = hindrance or _shown(error)
             raise ValueError(f"the weights of {what} could not be fetched ({why}): {_HOW}") from error
+        except pickle.UnpicklingError as error:
+            raise ValueError(f"the weights of {what} are refused, as restoring them could run code: {_HOW}") from error
+        except safetensors.SafetensorError as error:
+            raise ValueError(f"the weights of {what} are damaged ({_shown(error)}): {_HOW}") from error
 
 
 @contextmanager

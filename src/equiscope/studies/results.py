@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
+from equiscope.files import named
 from equiscope.folder import refuse_taken
 from equiscope.style import Plot
 
@@ -87,14 +88,15 @@ def save(
     home.mkdir(parents=True, exist_ok=True)
     aside = home / f".equiscope-{uuid.uuid4().hex}"
     try:
-        aside.mkdir()
-        for name, content in files.items():
-            (aside / name).write_bytes(content)
-        if there:
-            for name in files:
-                os.replace(aside / name, folder / name)
-        else:
-            os.replace(aside, folder)
+        with named(folder):
+            aside.mkdir()
+            for name, content in files.items():
+                (aside / name).write_bytes(content)
+            if there:
+                for name in files:
+                    os.replace(aside / name, folder / name)
+            else:
+                os.replace(aside, folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
