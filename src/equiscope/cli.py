@@ -204,7 +204,7 @@ class _Interrupted(Exception):
 
 
 @contextmanager
-def _resumable(run: "_Run") -> Iterator[None]:
+def _resumable(run: "_Measurement") -> Iterator[None]:
     """A Ctrl-C tells of the checkpoint, where there is one."""
     try:
         yield
@@ -564,7 +564,7 @@ def measure(
         "workers": workers, "maps": maps, "output": output, "force": force, "quiet": quiet, "json": json,
     }  # fmt: skip
     with launched(device) as place, redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
-        run = _Run(model, folder, options, asked)
+        run = _Measurement(model, folder, options, asked)
         if dry_run:
             estimate = run.estimate(place)
         else:
@@ -825,7 +825,7 @@ def figure(
         equiscope figure 7 --source imagenet/val
         equiscope figure 4 --data data/ --models cifar-resnet20 --models cifar-resnet44
     """
-    from equiscope.studies.figures import figure2, figure3, figure4, figure7
+    from equiscope.studies.figures import Survey, figure2, figure3, figure4, figure7
 
     of_networks: dict[str, Any] = {
         "models": models, "source": source, "shifts": _pixels(shifts), "weights": _by_model("--weights", weights),
@@ -835,17 +835,18 @@ def figure(
     if number in ("2", "3") and given:
         raise ValueError(f"{given[0]} is for figures 4 and 7, and figure {number} measures a network of its own.")
     of_networks["results"] = results or Path("out", "architectures")
+    counted: dict[str, Any] = {"seed": seed} if images is None else {"seed": seed, "images": images}
+    survey = Survey(**of_networks, **counted)
     figures: dict[str, Callable[..., Path]] = {
-        "2": partial(figure2, data),
-        "3": figure3,
-        "4": partial(figure4, data, **of_networks),
-        "7": partial(figure7, data, **of_networks),
+        "2": partial(figure2, data, **counted),
+        "3": partial(figure3, **counted),
+        "4": partial(figure4, data, survey=survey),
+        "7": partial(figure7, data, survey=survey),
     }
     if number not in figures:
         raise ValueError(f"There is no figure {number!r} to make; it is one of {', '.join(figures)}.")
     folder = output or Path("out", f"figure{number}")
-    counted = {} if images is None else {"images": images}
-    figures[number](folder, seed=seed, progress=not quiet, force=force, **counted)
+    figures[number](output=folder, progress=not quiet, force=force)
     if quiet:
         typer.echo(folder)
     else:
@@ -1359,7 +1360,7 @@ def _as_path(model: str) -> str:
     return re.sub(r"[^\w.-]+", "-", PurePath(model).name).strip(".-")
 
 
-class _Run:
+class _Measurement:
     """One measurement from the command line: network and images loaded, scores written to a folder."""
 
     def __init__(self, model: str, folder: Path, options: dict[str, Any], asked: dict[str, Any]) -> None:
@@ -1548,14 +1549,15 @@ def _part_table(scores: "Scores", scope: str) -> Table:
     from equiscope.scores import MEASURES
 
     numbers = ["score", "95 %", "chance", "corrected"]
-    table = _table("transformation", "measure", "part", *numbers, numbers=numbers)
     parts = scores.parts[scores.parts["scope"] == scope]
+    alignments = ["alignment"] * (parts["alignment"].nunique() > 1)
+    table = _table("transformation", "measure", "part", *alignments, *numbers, numbers=numbers)
     for family, measure in product(scores.families, MEASURES):
         rows = parts[(parts["transformation"] == family) & (parts["measure"] == measure)]
         for row in rows.to_dict("records"):
             interval = UNDEFINED if isnan(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"
             values = (_number(row["score"]), interval, _number(row["chance"]), _number(row["corrected"]))
-            table.add_row(family, measure, row["part"], *values)
+            table.add_row(family, measure, row["part"], *(row[name] for name in alignments), *values)
     return table
 
 

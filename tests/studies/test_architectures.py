@@ -12,7 +12,7 @@ from scipy import stats
 from equiscope.studies import architectures, claims
 from equiscope.studies.accuracy import numbers, spearman, swap
 from equiscope.studies.claims import CANNOT_TELL, FAILS, FIGURE7, HOLDS, Relation
-from equiscope.studies.figures import figure4, figure7
+from equiscope.studies.figures import Survey, figure4, figure7
 
 FILES = ["data.parquet", "figure.pdf", "figure.png", "page.md"]
 PARTS = ("early", "middle", "late", "pool", "final")
@@ -177,7 +177,7 @@ def small(folder):
 @pytest.mark.filterwarnings("ignore:Layer")  # random filters on noise have no centre to be found
 def test_networks_are_measured_once_and_half_of_one_is_finished(folder, small, monkeypatch):
     asked = architectures.asked(small["models"], folder, "noise", images=24, seed=0, shifts=[16])
-    figure7(folder, folder / "figure7", **small)
+    figure7(folder, folder / "figure7", Survey(**small))
     home = folder / "results" / "nets.py-narrow"
     assert sorted(path.name for path in home.iterdir()) == [
         "accuracy.json", "rotations", "shifts-crop", "shifts-zero"
@@ -195,15 +195,15 @@ def test_networks_are_measured_once_and_half_of_one_is_finished(folder, small, m
 
     monkeypatch.setattr(architectures, "load_network", never)
     accuracy = dict(zip(small["models"], (50.0, 60.0), strict=True))
-    figure4(folder, folder / "figure4", accuracy=accuracy, **small)
+    figure4(folder, folder / "figure4", Survey(accuracy=accuracy, **small))
     words = (folder / "figure4" / "page.md").read_text()
     assert "Rho of two networks is 1 or -1" in words
     assert str(folder) not in words.replace(small["models"][0], "").replace(small["models"][1], "")
 
     with pytest.raises(ValueError, match=r"other options \(shifts \[16\]; asked for now: shifts \[8\]\)"):
-        figure7(folder, folder / "other", **small | {"shifts": [8]})
+        figure7(folder, folder / "other", Survey(**small | {"shifts": [8]}))
     with pytest.raises(ValueError, match="accuracy of .* is not known"):
-        figure4(folder, folder / "other", **small)
+        figure4(folder, folder / "other", Survey(**small))
 
 
 def test_accuracies_on_different_images_are_never_in_one_rho():
@@ -225,22 +225,19 @@ def test_accuracies_on_different_images_are_never_in_one_rho():
 def test_what_cannot_be_measured_is_refused_in_a_sentence(options, sentence, tmp_path, monkeypatch):
     monkeypatch.delenv("EQUISCOPE_DATA", raising=False)
     with pytest.raises(ValueError, match=sentence):
-        figure7(None, tmp_path / "out", results=tmp_path / "results", **options)
+        figure7(None, tmp_path / "out", Survey(results=tmp_path / "results", **options))
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Layer")
 def test_the_papers_six_run_with_random_weights(folder, tmp_path):
     six = architectures.SETTINGS.models
-    figure7(
-        folder, tmp_path / "figure7", results=tmp_path / "results", source="noise", images=20, shifts=[8],
-        weights=dict.fromkeys(six, "random"),
-    )  # fmt: skip
+    survey = Survey(
+        results=tmp_path / "results", source="noise", images=20, shifts=[8], weights=dict.fromkeys(six, "random")
+    )
+    figure7(folder, tmp_path / "figure7", survey)
     table = pd.read_parquet(tmp_path / "figure7" / "data.parquet")
     assert set(table["network"]) == set(six)
     assert set(table["kind"]) == {"CNN", "ViT", "Mixer"}
-    figure4(
-        folder, tmp_path / "figure4", results=tmp_path / "results", source="noise", images=20, shifts=[8],
-        weights=dict.fromkeys(six, "random"),
-    )  # fmt: skip
+    figure4(folder, tmp_path / "figure4", survey)
     assert json.loads((tmp_path / "results" / six[0] / "rotations" / "manifest.json").read_text())["images"] == 10

@@ -22,10 +22,12 @@ def test_the_networks_of_a_figure_are_told_by_options(called, tmp_path):
         "--quiet",
     )  # fmt: skip
     assert answer == (0, f"{tmp_path / 'new'}\n", "")
+    survey = figures.Survey(
+        results=tmp_path, models=["a.py:f", "b"], source="val", images=20, shifts=[1, 2, 3, 8],
+        weights={"b": "random"}, accuracy={"a.py:f": 71.5},
+    )  # fmt: skip
     assert called == {
-        "name": "figure7", "models": ["a.py:f", "b"], "source": "val", "shifts": [1, 2, 3, 8], "images": 20, "seed": 0,
-        "weights": {"b": "random"}, "accuracy": {"a.py:f": 71.5}, "device": None, "results": tmp_path,
-        "progress": False, "force": False,
+        "name": "figure7", "survey": survey, "output": tmp_path / "new", "progress": False, "force": False,
     }  # fmt: skip
 
 
