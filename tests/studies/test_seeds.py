@@ -11,13 +11,13 @@ from equiscope.studies.seeds import (
     NO_DIFFERENCE,
     NOT_HIGHER,
     WELL_ABOVE,
-    Claim,
     Difference,
     Score,
+    SeedClaim,
     mean,
     measured_in_words,
     raised,
-    told,
+    verdicts_of_seeds,
 )
 
 FAMILY = "shifts"
@@ -37,8 +37,10 @@ def table(scores, chance=0.0):
 
 
 def verdicts(rule, first, second):
-    claim = Claim("it is so", FAMILY, rule, (Difference("a less b", Score("a", "early"), Score("b", "early")),))
-    found = told([claim], table({("a", "early", "equivariance"): first, ("b", "early", "equivariance"): second}))
+    claim = SeedClaim("it is so", FAMILY, rule, (Difference("a less b", Score("a", "early"), Score("b", "early")),))
+    found = verdicts_of_seeds(
+        [claim], table({("a", "early", "equivariance"): first, ("b", "early", "equivariance"): second})
+    )
     return found[found["scope"] == "dataset"].iloc[0]
 
 
@@ -85,11 +87,11 @@ def test_a_claim_fails_with_one_difference_and_holds_with_all():
         for condition, up in (("none", 0.0), ("crops", 0.2), ("flips", 0.2 if part == "late" else 0.0))
     }
     claims = [
-        Claim("crops raise", FAMILY, HIGHER, raised("crops", "none", ("middle", "late"))),
-        Claim("flips raise", FAMILY, HIGHER, raised("flips", "none", ("middle", "late"))),
-        Claim("what was not trained", FAMILY, HIGHER, raised("cutmix", "none", ("middle",))),
+        SeedClaim("crops raise", FAMILY, HIGHER, raised("crops", "none", ("middle", "late"))),
+        SeedClaim("flips raise", FAMILY, HIGHER, raised("flips", "none", ("middle", "late"))),
+        SeedClaim("what was not trained", FAMILY, HIGHER, raised("cutmix", "none", ("middle",))),
     ]
-    found = told(claims, table(scores)).drop_duplicates(["claim", "scope", "corrected"])
+    found = verdicts_of_seeds(claims, table(scores)).drop_duplicates(["claim", "scope", "corrected"])
     assert found.groupby("claim")["verdict"].unique().map(list).to_dict() == {
         "crops raise": ["holds"], "flips raise": ["fails"]
     }  # fmt: skip
@@ -99,8 +101,8 @@ def test_a_claim_fails_with_one_difference_and_holds_with_all():
 def test_a_claim_may_hold_in_raw_scores_alone():
     rows = table({(name, "early", "equivariance"): [value] * 3 for name, value in (("wide", 0.6), ("narrow", 0.5))})
     rows.loc[rows["condition"] == "wide", "corrected"] = 0.5
-    claim = Claim("wider is higher", FAMILY, HIGHER, raised("wide", "narrow", ("early",)))
-    found = told([claim], rows).set_index(["scope", "corrected"])["verdict"]
+    claim = SeedClaim("wider is higher", FAMILY, HIGHER, raised("wide", "narrow", ("early",)))
+    found = verdicts_of_seeds([claim], rows).set_index(["scope", "corrected"])["verdict"]
     assert found["dataset", False] == "holds"
     assert found["dataset", True] == "fails"
 
@@ -110,7 +112,7 @@ def test_many_differences_are_told_by_the_one_that_decides():
     scores = {("a", part, "equivariance"): [0.5, 0.51, 0.5] for part in parts}
     scores |= {("b", part, "equivariance"): [0.5, 0.51, 0.5 if part != "pool" else 0.1] for part in parts}
     scores["b", "late", "equivariance"] = [0.2, 0.21, 0.2]
-    found = told([Claim("alike", FAMILY, NO_DIFFERENCE, raised("a", "b", parts))], table(scores))
+    found = verdicts_of_seeds([SeedClaim("alike", FAMILY, NO_DIFFERENCE, raised("a", "b", parts))], table(scores))
     text = measured_in_words(found[(found["scope"] == "dataset") & ~found["corrected"]])
     assert text.startswith("late: +0.300")
     assert text.endswith("1 of 5 differences say so")

@@ -9,7 +9,17 @@ from dataclasses import replace
 
 from equiscope.models.layers import PARTS
 from equiscope.studies.presets import Preset, Study
-from equiscope.studies.seeds import EQUAL, HIGHER, NO_DIFFERENCE, NOT_HIGHER, Claim, Difference, Score, apart, raised
+from equiscope.studies.seeds import (
+    EQUAL,
+    HIGHER,
+    NO_DIFFERENCE,
+    NOT_HIGHER,
+    Difference,
+    Score,
+    SeedClaim,
+    apart,
+    raised,
+)
 
 PAPER = Preset(
     networks=("cifar-resnet44",),
@@ -48,29 +58,31 @@ NAMES = {
 AFTER_EARLY = ("middle", "late", "final")
 
 CLAIMS = (
-    Claim("random crops raise middle, late and final", "shifts", HIGHER, raised("crops", "none", AFTER_EARLY)),
-    Claim("RandAugment raises middle, late and final", "shifts", HIGHER, raised("randaugment", "none", AFTER_EARLY)),
-    Claim("horizontal flips do nothing", "shifts", NO_DIFFERENCE, raised("flips", "none", PARTS)),
-    Claim("CutMix does not raise any part", "shifts", NOT_HIGHER, raised("cutmix", "none", PARTS)),
-    Claim(
+    SeedClaim("random crops raise middle, late and final", "shifts", HIGHER, raised("crops", "none", AFTER_EARLY)),
+    SeedClaim(
+        "RandAugment raises middle, late and final", "shifts", HIGHER, raised("randaugment", "none", AFTER_EARLY)
+    ),
+    SeedClaim("horizontal flips do nothing", "shifts", NO_DIFFERENCE, raised("flips", "none", PARTS)),
+    SeedClaim("CutMix does not raise any part", "shifts", NOT_HIGHER, raised("cutmix", "none", PARTS)),
+    SeedClaim(
         "CutMix lowers middle",
         "shifts",
         HIGHER,
         (Difference("none less CutMix, middle", Score("none", "middle"), Score("cutmix", "middle")),),
     ),
     *(
-        Claim(f"{NAMES[one]}: invariance equals equivariance", "shifts", EQUAL, apart((one,), PARTS, NAMES))
+        SeedClaim(f"{NAMES[one]}: invariance equals equivariance", "shifts", EQUAL, apart((one,), PARTS, NAMES))
         for one in NAMES
         if one != "randaugment-static"
     ),
-    Claim(
+    SeedClaim(
         "RandAugment raises middle, late and final without its Translate and Rotate too",
         "shifts",
         HIGHER,
         raised("randaugment-static", "none", AFTER_EARLY),
         beyond=True,
     ),
-    Claim(
+    SeedClaim(
         "Translate and Rotate raise middle, late and final, over RandAugment without them",
         "shifts",
         HIGHER,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from equiscope.studies import augmentations
 from equiscope.studies.presets import Study
-from equiscope.studies.seeds import HIGHER, NO_DIFFERENCE, Claim, Difference, Score, pairwise
+from equiscope.studies.seeds import HIGHER, NO_DIFFERENCE, Difference, Score, SeedClaim, pairwise
 
 PAPER = replace(
     augmentations.PAPER, networks=tuple(f"wide-resnet40-{width}" for width in (1, 2, 4, 8)), augmentations=("none",)
@@ -40,16 +40,18 @@ CLAIMS = tuple(
     for preset in (PAPER, SMALL)
     for claim in (
         *(
-            Claim(f"wider is less equivariant in {part}", "shifts", HIGHER, _narrower_is_higher(preset.networks, part))
+            SeedClaim(
+                f"wider is less equivariant in {part}", "shifts", HIGHER, _narrower_is_higher(preset.networks, part)
+            )
             for part in ("early", "middle", "late")
         ),
-        Claim(
+        SeedClaim(
             "final is alike in invariance, whatever the width",
             "shifts",
             NO_DIFFERENCE,
             pairwise(preset.networks, ("final",), NAMES, "invariance"),
         ),
-        Claim(
+        SeedClaim(
             "final is alike in equivariance, whatever the width",
             "shifts",
             NO_DIFFERENCE,

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from equiscope.models.layers import PARTS
 from equiscope.studies.presets import Preset, Study
-from equiscope.studies.seeds import EQUAL, HIGHER, Claim, Difference, Score, apart
+from equiscope.studies.seeds import EQUAL, HIGHER, Difference, Score, SeedClaim, apart
 from equiscope.studies.trainable import kind
 
 PAPER = Preset(
@@ -60,12 +60,12 @@ def _above(first: str, others: tuple[str, ...], parts: tuple[str, ...]) -> tuple
     )
 
 
-def _claims(convolution: str, vit: str, mixer: str) -> tuple[Claim, ...]:
+def _claims(convolution: str, vit: str, mixer: str) -> tuple[SeedClaim, ...]:
     """The paper's claims of its Figure 7, of these three networks."""
     three = (convolution, vit, mixer)
     return (
         *(
-            Claim(
+            SeedClaim(
                 f"translation: the CNN is above ViT and Mixer in {part}",
                 "shifts",
                 HIGHER,
@@ -75,7 +75,7 @@ def _claims(convolution: str, vit: str, mixer: str) -> tuple[Claim, ...]:
             for part in BEFORE
         ),
         *(
-            Claim(
+            SeedClaim(
                 f"translation, {NAMES[one]}: invariance equals equivariance",
                 "shifts",
                 EQUAL,
@@ -84,7 +84,7 @@ def _claims(convolution: str, vit: str, mixer: str) -> tuple[Claim, ...]:
             for one in three
         ),
         *(
-            Claim(
+            SeedClaim(
                 f"rotation: the CNN is above ViT and Mixer in {part}",
                 "rotations",
                 HIGHER,
@@ -93,7 +93,7 @@ def _claims(convolution: str, vit: str, mixer: str) -> tuple[Claim, ...]:
             for part in BEFORE
         ),
         *(
-            Claim(
+            SeedClaim(
                 f"rotation, {NAMES[one]}: early is more equivariant than invariant",
                 "rotations",
                 HIGHER,
@@ -101,7 +101,7 @@ def _claims(convolution: str, vit: str, mixer: str) -> tuple[Claim, ...]:
             )
             for one in three
         ),
-        Claim(
+        SeedClaim(
             "rotation: ViT is the highest after pooling",
             "rotations",
             HIGHER,

@@ -12,9 +12,9 @@ from equiscope.studies.seeds import (
     HIGHER,
     NO_DIFFERENCE,
     WELL_ABOVE,
-    Claim,
     Difference,
     Score,
+    SeedClaim,
     apart,
     pairwise,
     through,
@@ -45,7 +45,7 @@ def _pooled(condition: str, part: str) -> Difference:
 
 CLAIMS = (
     *(
-        Claim(
+        SeedClaim(
             f"{NAMES[data]}: equivariance falls with depth, from early to middle to late",
             "rotations",
             HIGHER,
@@ -54,7 +54,7 @@ CLAIMS = (
         for data in NAMES
     ),
     *(
-        Claim(
+        SeedClaim(
             f"{NAMES[data]}: it goes on falling until final, into pool",
             "rotations",
             HIGHER,
@@ -63,7 +63,7 @@ CLAIMS = (
         for data in NAMES
     ),
     *(
-        Claim(
+        SeedClaim(
             f"no difference between the three data sets in {part}",
             "rotations",
             NO_DIFFERENCE,
@@ -72,7 +72,7 @@ CLAIMS = (
         for part in ("early", "middle")
     ),
     *(
-        Claim(
+        SeedClaim(
             f"{NAMES[data]}: pooling raises it, as the task demands",
             "rotations",
             HIGHER,
@@ -80,8 +80,12 @@ CLAIMS = (
         )
         for data in ("mnist6-rot-inv", "mnist6-rot-eq")
     ),
-    Claim("equivariance is well above invariance in early", "rotations", WELL_ABOVE, apart(NAMES, ("early",), NAMES)),
-    Claim("equivariance is well above invariance in middle", "rotations", WELL_ABOVE, apart(NAMES, ("middle",), NAMES)),
+    SeedClaim(
+        "equivariance is well above invariance in early", "rotations", WELL_ABOVE, apart(NAMES, ("early",), NAMES)
+    ),
+    SeedClaim(
+        "equivariance is well above invariance in middle", "rotations", WELL_ABOVE, apart(NAMES, ("middle",), NAMES)
+    ),
 )
 
 STUDY = Study(

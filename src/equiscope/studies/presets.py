@@ -7,7 +7,7 @@ from typing import Any
 
 from equiscope.studies.results import markdown
 from equiscope.studies.runs import Measuring
-from equiscope.studies.seeds import Claim
+from equiscope.studies.seeds import SeedClaim
 from equiscope.studies.training import Recipe
 
 TRAINING = ("optimiser", "learning_rate", "momentum", "weight_decay", "batch", "epochs", "limit", "validation",
@@ -121,7 +121,7 @@ class Study:
     varies: str
     presets: Mapping[str, Preset]
     names: Mapping[str, str]
-    claims: tuple[Claim, ...]
+    claims: tuple[SeedClaim, ...]
     by: str = "part"
 
     def conditions(self, found: Iterable[str]) -> dict[str, str]:

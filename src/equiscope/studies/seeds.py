@@ -131,7 +131,7 @@ def _by_seed(rows: pd.DataFrame, score: Score) -> pd.Series:
 
 
 @dataclass(frozen=True)
-class Claim:
+class SeedClaim:
     """A sentence, the family of transformations it is about, its differences and the rule for each of them."""
 
     says: str
@@ -174,7 +174,7 @@ def readings(table: pd.DataFrame) -> list[Reading]:
     ]
 
 
-def told(claims: Iterable[Claim], table: pd.DataFrame) -> pd.DataFrame:
+def verdicts_of_seeds(claims: Iterable[SeedClaim], table: pd.DataFrame) -> pd.DataFrame:
     """A row a claim, reading and difference: what was measured, its verdict, and the claim's verdict of them all."""
     rows = []
     for claim in claims:

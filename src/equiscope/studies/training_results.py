@@ -19,7 +19,7 @@ from equiscope.studies.claims import HOLDS
 from equiscope.studies.presets import Preset, Study, table_of_differences
 from equiscope.studies.results import markdown, recipe_in_words
 from equiscope.studies.runs import OWN, RESULT, Measuring, finished
-from equiscope.studies.seeds import SIGNS, Mean, Reading, mean, measured_in_words, readings, told
+from equiscope.studies.seeds import SIGNS, Mean, Reading, mean, measured_in_words, readings, verdicts_of_seeds
 from equiscope.studies.training import MEANWHILE, Recipe
 from equiscope.style import DASHED, DOTTED, GREY, Plot, draw_chance, draw_intervals, drawing, series_look
 
@@ -197,7 +197,7 @@ def page(
     study: Study, preset: Preset, table: pd.DataFrame, recipe: Mapping[str, Any], wanted: int, *, epochs: bool
 ) -> str:
     """The study in words, every one of which follows from the numbers; `wanted` is how many runs it is to have."""
-    verdicts = told(study.claims, table)
+    verdicts = verdicts_of_seeds(study.claims, table)
     there = table["run"].nunique()
     missing = [] if there == wanted else [f"**{there} of {wanted} runs are finished; what follows is of these.**"]
     meanwhile_too = ["## While they trained", "![Scores of parts by epoch](during.png)"] if epochs else []

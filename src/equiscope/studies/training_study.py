@@ -18,7 +18,7 @@ from equiscope.studies.labelled import refuse_missing
 from equiscope.studies.presets import Study
 from equiscope.studies.results import drawn, save
 from equiscope.studies.runs import Executor, Failure, Place, all_done
-from equiscope.studies.seeds import told
+from equiscope.studies.seeds import verdicts_of_seeds
 
 STUDIES: dict[str, Study] = {
     module.STUDY.name: module.STUDY
@@ -92,7 +92,7 @@ def study(
     recipe = _recipe(command or f"equiscope study {name} --preset {preset}", table, len(recipes))
     more = {"recipe.json": training_results.recipes_as_json(chosen, size, recipes, recipe)}
     stream = BytesIO()
-    told(chosen.claims, table).to_parquet(stream)
+    verdicts_of_seeds(chosen.claims, table).to_parquet(stream)
     more["claims.parquet"] = stream.getvalue()
     if not meanwhile.empty:
         more |= drawn("during", training_results.picture_of_epochs(chosen, meanwhile))
