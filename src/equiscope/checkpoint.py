@@ -73,13 +73,7 @@ class Checkpoint:
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with replacing(self.file) as aside:
-            try:
-                torch.save({"format": FORMAT, "fingerprint": self.fingerprint, "state": state()}, aside)
-            except RuntimeError as error:  # so torch tells of a full disk
-                why = str(error).strip().splitlines()[0]
-                raise OSError(
-                    f"The checkpoint {self.file} cannot be written ({why}); make room, or give another path."
-                ) from error
+            torch.save({"format": FORMAT, "fingerprint": self.fingerprint, "state": state()}, aside)
         self._written = time.monotonic()
 
     def remove(self) -> None:
