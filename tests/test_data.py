@@ -19,7 +19,7 @@ import torchvision.transforms as oracle
 from PIL import Image
 from torch import Tensor
 
-from equiscope import data
+from equiscope import data, hub
 from equiscope.data import LeftOut, Preprocessing, open_images
 
 RGB = Preprocessing(size=(4, 4), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
@@ -408,6 +408,7 @@ def test_an_owner_and_a_name_are_looked_for_on_the_hub(tmp_path: Path, monkeypat
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets, "load_dataset", refuse)
+    monkeypatch.setattr(hub, "_hindrance", lambda address: None)
     for source in ("owner/na.me-1", "owner/name:train"):
         with pytest.raises(
             ValueError, match=r"could not be loaded \(ConnectionError: Couldn't reach.*\): check"

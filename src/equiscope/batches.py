@@ -35,7 +35,7 @@ def _in_batches(images: Images) -> Iterator[Tensor]:
         return
     if isinstance(images, Dataset) and not isinstance(images, DataLoader):
         batches: Iterable[Any] = DataLoader(images, batch_size=32)
-    elif isinstance(images, Iterable) and not isinstance(images, str | bytes | Mapping | np.ndarray):
+    elif _goes_over(images) and not isinstance(images, str | bytes | Mapping | np.ndarray):
         batches = images
     else:
         raise ValueError(
@@ -48,6 +48,11 @@ def _in_batches(images: Images) -> Iterator[Tensor]:
             shape = "no tensor" if tensor is None else f"a tensor of shape {list(tensor.shape)}"
             raise ValueError(f"A batch of images is [image, channel, height, width]; this one holds {shape}.")
         yield tensor
+
+
+def _goes_over(images: object) -> bool:
+    """Whether `for` can go over it, in the old way too: by numbers."""
+    return hasattr(images, "__iter__") or hasattr(images, "__getitem__")
 
 
 def _read(batches: Iterable[Any]) -> Iterator[Any]:
