@@ -221,10 +221,13 @@ def test_where_no_checkpoint_can_be_written_a_run_does_not_begin(network, images
         es.measure(network, images, transformations=FAMILIES, checkpoint="/proc/state")
 
 
-def test_a_run_goes_on_where_its_state_cannot_be_saved(network, images, tmp_path):
-    file = tmp_path / "state"
-    file.mkdir()  # which no file can replace
-    options = {"transformations": es.shifts([1]), "layers": "conv1", "checkpoint": file, "checkpoint_every": 0}
+def test_a_run_goes_on_where_its_state_cannot_be_saved(network, images, tmp_path, monkeypatch):
+    def full(*given):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    options = {"transformations": es.shifts([1]), "layers": "conv1", "checkpoint": tmp_path / "state"}
+    options |= {"checkpoint_every": 0}
     with pytest.warns(UserWarning, match="could not be saved to .*state .*the measurement goes on"):
         scores = es.measure(network, images, **options, keep_checkpoint=True)
     assert scores.manifest["images"] == 47

@@ -68,7 +68,8 @@ class ForwardPasses:
     def _look_at(self, images: Tensor, recorder: Recorder) -> None:
         """Let the recorder have images as they are; not one alone, for a network may not take that."""
         recorder.expect(len(images), (), first=False)
-        self._forward(self.view.still(images.to(self.place, floating_type(self.network))), recorder)
+        images = images.to(self.place, floating_type(self.network))
+        self._forward(self.view.still(images).clone(), recorder)  # which the network may change
 
     def _forward(self, images: Tensor, recorder: Recorder) -> None:
         """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""

@@ -806,7 +806,7 @@ def _cut(title: str, longest: int) -> str:
     """A title of at most so many characters, whose last words, the number of images, are kept.
 
     >>> _cut("a_very_long_name, 24 images", longest=20)
-    'a_very_…, 24 images'
+    'a_very_l…, 24 images'
     """
     name, comma, counted = title.rpartition(", ")
     longest -= len(comma + counted)
