@@ -33,6 +33,7 @@ from equiscope.style import (
     DASHED,
     GREY,
     HEAT,
+    LEGEND,
     MEASURE_COLOURS,
     MEASURE_LOOKS,
     ONE_COLUMN,
@@ -46,6 +47,7 @@ from equiscope.style import (
     draw_nothing,
     draw_scores,
     drawing,
+    legend_columns,
     series_look,
 )
 
@@ -746,7 +748,7 @@ def _finish(
     if legend is None:
         legend = panels[0].get_legend_handles_labels()[0]
     width, height = figure.get_size_inches()
-    columns = _legend_columns([str(handle.get_label()) for handle in legend], width - 2 * MARGIN)
+    columns = legend_columns([str(handle.get_label()) for handle in legend], width - 2 * MARGIN)
     lines = textwrap.wrap("; ".join(small_print), int(20 * width)) if caption else []
     title_height = TITLE if caption and title else 0.0
     head = MARGIN + title_height + LEGEND_LINE * -(-len(legend) // columns) + (0.05 if legend else 0.0)
@@ -761,7 +763,7 @@ def _finish(
     if legend:
         figure.legend(
             handles=list(legend), loc="upper left", bbox_to_anchor=(left, top - title_height / height), ncols=columns,
-            frameon=False, borderpad=0, borderaxespad=0, handlelength=2.2, columnspacing=1.5, labelspacing=0.35,
+            borderaxespad=0, **LEGEND,
         )  # fmt: skip
     layout = ConstrainedLayoutEngine(rect=(0, foot / height, 1, 1 - (head + foot) / height))
     layout.execute(figure)
@@ -791,15 +793,6 @@ def _undefined(axes: Axes) -> NDArray[np.bool_]:
     drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if line.get_marker() != "None"]
     gaps: NDArray[np.bool_] = np.isnan(np.concatenate(drawn or [np.empty(0)]))
     return gaps
-
-
-def _legend_columns(labels: Sequence[str], width: float) -> int:
-    """The most columns of entries that fit into so many inches."""
-    for columns in range(len(labels), 1, -1):
-        parts = np.array_split([0.48 + 0.052 * len(label) for label in labels], columns)
-        if sum(part.max() for part in parts) <= width:
-            return columns
-    return 1
 
 
 def _cut(title: str, longest: int) -> str:

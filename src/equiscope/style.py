@@ -275,3 +275,15 @@ def asides(count: int, apart: float) -> Sequence[float]:
     [-2.0, 0.0, 2.0]
     """
     return [apart * (number - (count - 1) / 2) for number in range(count)]
+
+
+LEGEND: dict[str, Any] = {"borderpad": 0, "handlelength": 2.2, "columnspacing": 1.5, "labelspacing": 0.35}
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """The most columns of entries of such a `LEGEND` that fit into so many inches."""
+    for columns in range(len(labels), 1, -1):
+        parts = np.array_split([0.48 + 0.052 * len(label) for label in labels], columns)
+        if sum(part.max() for part in parts) <= width:
+            return columns
+    return 1

@@ -21,7 +21,18 @@ from equiscope.studies.results import markdown, recipe_in_words
 from equiscope.studies.runs import OWN, RESULT, Measuring, finished
 from equiscope.studies.seeds import SIGNS, Mean, Reading, mean, measured_in_words, readings, verdicts_of_seeds
 from equiscope.studies.training import MEANWHILE, Recipe
-from equiscope.style import DASHED, DOTTED, GREY, Plot, draw_chance, draw_intervals, drawing, series_look
+from equiscope.style import (
+    DASHED,
+    DOTTED,
+    GREY,
+    LEGEND,
+    Plot,
+    draw_chance,
+    draw_intervals,
+    drawing,
+    legend_columns,
+    series_look,
+)
 
 MARKERS = {"equivariance": "s", "invariance": "o"}
 SCOPES = ("dataset", "image")
@@ -97,23 +108,25 @@ def picture(study: Study, table: pd.DataFrame) -> Plot:
     conditions = study.conditions(table["condition"])
     places = _places(study, table)
     with drawing():
-        width = max(3.7, 3.6 * len(columns))
-        figure = Plot(figsize=(width, 8), layout="constrained")
-        panels = figure.subplots(len(lines), len(columns), sharex=True, sharey=True, squeeze=False)
-        for line, (corrected, scope) in enumerate(lines):
-            for axes, (family, on) in zip(panels[line], columns, strict=True):
-                rows = table[(table["transformation"] == family) & (table["on"] == on) & (table["scope"] == scope)]
-                value = "corrected" if corrected else "score"
-                for number, (condition, measure) in enumerate(product(conditions, MARKERS)):
-                    of_both = rows[(rows["condition"] == condition) & (rows["measure"] == measure)]
-                    aside = 0.5 * ((number // 2 + 0.5) / len(conditions) - 0.5)
-                    _draw(axes, of_both, places, value, measure, series_look(number // 2).colour, aside)
-                axes.set_xticks(range(len(places)), [shown for _, shown in places], fontsize=6)
-                axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
-                axes.grid(axis="y")
-                if line == 0:
-                    axes.set_title(f"{family}, {on}", color=GREY)
-            panels[line, 0].set_ylabel(f"{'corrected' if corrected else 'score'}, scope {scope}")
+        across = max(len(columns), len(SCOPES))  # of a single family and data set, the scopes stand side by side
+        cells = list(product(lines, columns))
+        width, deep = 3.6 * across, len(cells) // across
+        figure = Plot(figsize=(width, 2 * deep + 0.6 * (deep < len(lines))), layout="constrained")
+        panels = figure.subplots(deep, across, sharex=True, sharey=True, squeeze=False)
+        for place, (axes, ((corrected, scope), (family, on))) in enumerate(zip(panels.flat, cells, strict=True)):
+            rows = table[(table["transformation"] == family) & (table["on"] == on) & (table["scope"] == scope)]
+            value = "corrected" if corrected else "score"
+            for number, (condition, measure) in enumerate(product(conditions, MARKERS)):
+                of_both = rows[(rows["condition"] == condition) & (rows["measure"] == measure)]
+                aside = 0.5 * ((number // 2 + 0.5) / len(conditions) - 0.5)
+                _draw(axes, of_both, places, value, measure, series_look(number // 2).colour, aside)
+            axes.set_xticks(range(len(places)), [shown for _, shown in places], fontsize=6)
+            axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
+            axes.grid(axis="y")
+            if place < across:
+                axes.set_title(f"{family}, {on}", color=GREY)
+            if place % len(columns) == 0:
+                axes.set_ylabel(f"{value}, scope {scope}")
         handles = [
             Line2D([], [], color=series_look(number).colour, label=name)
             for number, name in enumerate(conditions.values())
@@ -124,7 +137,8 @@ def picture(study: Study, table: pd.DataFrame) -> Plot:
             Line2D([], [], **grey, linestyle=DOTTED, marker="o", markerfacecolor="white", label="invariance"),
             Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label="chance of equivariance"),
         ]  # fmt: skip
-        figure.legend(handles=handles, loc="outside lower center", ncols=3)
+        labels = [str(handle.get_label()) for handle in handles]
+        figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(labels, width - 0.4), **LEGEND)
     return figure
 
 
@@ -186,7 +200,9 @@ def picture_of_epochs(study: Study, table: pd.DataFrame, scope: str = "dataset")
         for axes, family in zip(panels[:, 0], families, strict=True):
             axes.set_ylabel(f"score, {family}")
         handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=6)
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=legend_columns(labels, size[0] - 0.4), **LEGEND
+        )
     return figure
 
 
