@@ -1416,15 +1416,22 @@ class _Measurement:
             _note([f"{self.folder} is done."] if speaks else [])
             return None
         _note([] if quiet else self.network.remarks)
-        with warnings.catch_warnings(record=True) as told:
+        remarks: list[str] = []
+
+        def told(message: Warning | str, *_: Any, **__: Any) -> None:
+            if str(message) not in remarks:
+                remarks.append(str(message))
+                _note([] if quiet else [str(message)])  # at once, for a run may take hours
+
+        with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = told
             scores = es.measure(
                 self.network.model, self.source, device=device, distributed=is_initialized(), progress=not quiet,
                 checkpoint=self.checkpoint, keep_checkpoint=True,
                 checkpoint_every=checkpoint_every, resume=resume, maps=self.asked["maps"], **self.options,
             )  # fmt: skip
-        remarks = list(dict.fromkeys(str(one.message) for one in told))
-        _note([] if quiet else [*remarks, *_left_out(self.source)])
+        _note([] if quiet else _left_out(self.source))
         if not speaks:
             return None
         scores = _with_recipe(scores, self.network, self.source, [*self.network.remarks, *remarks], self.asked)
