@@ -234,8 +234,8 @@ def test_figures_get_their_arguments(monkeypatch):
     equiscope("figure", "2", "--data", "data", "--images", "7", "--seed", "1", "--output", "two", "--force", "--quiet")
     answer = equiscope("figure", "3")
     assert calls == [
-        ((Path("data"), Path("two")), {"images": 7, "seed": 1, "progress": False, "force": True}),
-        ((Path("out/figure3"),), {"seed": 0, "progress": True, "force": False}),
+        ((Path("data"),), {"images": 7, "seed": 1, "output": Path("two"), "progress": False, "force": True}),
+        ((), {"seed": 0, "output": Path("out/figure3"), "progress": True, "force": False}),
     ]
     assert answer.out == "Figure: out/figure3/figure.png\nIn words: out/figure3/page.md\n"
 

@@ -324,7 +324,7 @@ def test_a_module_called_twice_is_two_layers():
         ({"images": torch.randn(0, 3, 12, 12)}, "no images"),
         ({"images": [torch.randn(2, 3, 12, 12), torch.randn(2, 3, 14, 14)]}, "image 2 has shape"),
         ({"images": torch.randn(4, 1, 12, 12)}, "The network fails on images of 1 x 12 x 12"),
-        ({"images": torch.full((4, 3, 12, 12), torch.nan)}, "NaN or infinity for image 0"),
+        ({"images": torch.full((4, 3, 12, 12), torch.nan)}, "NaN, infinity or values too large to square for image 0"),
         ({"layers": "conv*"}, "No layer matches 'conv*'"),
         ({"device": "cuda:7"}, "'cuda:7' is not there"),
     ],

@@ -131,8 +131,8 @@ def test_memory_is_flat_in_the_number_of_images():
 
 
 def command(*arguments, processes=1):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "--master-port"]
-    launcher += [str(random.randint(20000, 40000)), "-m", "equiscope"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    launcher += ["-m", "equiscope"]
     return (launcher if processes > 1 else [sys.executable, "-m", "equiscope"]) + ["measure", *map(str, arguments)]
 
 
@@ -281,7 +281,7 @@ def test_killed_three_times_it_ends_with_the_same_scores(tmp_path):
         process = subprocess.Popen(command(*asked, "--output", folder), env=environment(), stderr=subprocess.DEVNULL)
         while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
             time.sleep(0.005)
-        time.sleep(draw.uniform(0, 0.5))
+        time.sleep(draw.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
         process.wait()
         if folder.exists():  # it was too fast for us

@@ -108,11 +108,11 @@ class Checkpoint:
         """
         if time.monotonic() - self._written < self.every:
             return
-        saved = {"format": FORMAT, "version": version("equiscope"), "fingerprint": self.fingerprint}
+        saved = {"format": FORMAT, "version": version("equiscope"), "fingerprint": self.fingerprint, "state": state()}
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.file) as aside:
-                torch.save(saved | {"state": state()}, aside)
+                torch.save(saved, aside)
         except (OSError, RuntimeError) as error:  # torch raises either
             warnings.warn(
                 f"The running state could not be saved to {self.file} ({str(error).splitlines()[0]}); the measurement "

@@ -1404,16 +1404,21 @@ class _Measurement:
 
     def measure(self, device: str | None, *, resume: bool, checkpoint_every: float) -> "Scores | None":
         """The scores, written; None where they had been already, or where another process writes them."""
-        from torch.distributed import get_rank, is_initialized
+        from torch.distributed import is_initialized
 
         import equiscope as es
         from equiscope.folder import is_result
+        from equiscope.processes import Processes
 
-        speaks = not is_initialized() or get_rank() == 0  # of several processes, the first
+        processes = Processes.here() if is_initialized() else Processes()
+        speaks = processes.rank == 0
         quiet = self.asked["quiet"] or not speaks
-        if resume and is_result(self.folder):
-            self._check_recipe()
-            _note([f"{self.folder} is done."] if speaks else [])
+        # The first process decides for all: others may not see its disk, or see it late.
+        if processes.told_by(0, resume and is_result(self.folder)):
+            if speaks:
+                self._check_recipe()
+                _note([f"{self.folder} is done."])
+            self._remove_saved()  # which a kill after the writing may have left
             return None
         _note([] if quiet else self.network.remarks)
         remarks: list[str] = []
@@ -1433,13 +1438,19 @@ class _Measurement:
             )  # fmt: skip
         _note([] if quiet else _left_out(self.source))
         if not speaks:
+            processes.told_by(0, None)  # when the scores are written
+            self._remove_saved()
             return None
         scores = _with_recipe(scores, self.network, self.source, [*self.network.remarks, *remarks], self.asked)
         scores = replace(scores, manifest=scores.manifest | {"recipe": self._recipe()})
         scores.save(self.folder, force=self.asked["force"])
+        processes.told_by(0, None)
+        self._remove_saved()
+        return scores
+
+    def _remove_saved(self) -> None:
         for file in self.saved:
             file.unlink(missing_ok=True)
-        return scores
 
     def _recipe(self) -> str:
         """A fingerprint of all that the scores depend on."""

@@ -69,8 +69,8 @@ def loaded(folders: Sequence[str | Path]) -> dict[str, Scores]:
 def on_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether two manifests tell that the same images were measured, in the same order."""
     data, others = first.get("data"), second.get("data")
-    if not data or not others:
-        return False  # tensors of the caller's own, of which nothing is known
+    if not data or not others or data.get("fingerprint") is None:
+        return False  # images of the caller's own, of which nothing is known
     counted = ("images", "images_registered_on")
     return (
         all(data.get(key) == others.get(key) for key in SAME_IMAGES)
@@ -119,5 +119,7 @@ def _ends(of_both: Sequence[Array], scope: str, difference: float, counts: Array
         low, high = percentile_interval((first - second)[None])
         return float(low[0]), float(high[0])
     first, second = map(mean_of_defined, of_both)
+    if len(first) != len(second):  # of so many groups and of other ones
+        return np.nan, np.nan
     half_width = float(jackknife_half_width(first - second))
     return difference - half_width, difference + half_width

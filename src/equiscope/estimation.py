@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from equiscope.batches import Images, count_of, opened
+from equiscope.batches import Images, count_of, opened, same_again
 from equiscope.budget import Budget
 from equiscope.measurement import measure
 from equiscope.models.features import left_as_found, unwrapped
@@ -52,8 +53,11 @@ def estimate(model: nn.Module, images: Images, **options: Any) -> Estimate:
 
     The memory is that of the sums, without the network's own. The time is that of a few images, times their number,
     without registration.
-    ValueError where `measure` would raise one before its first image.
+    ValueError where `measure` would raise one before its first image, and where the images can be gone over only once,
+    and would be spent.
     """
+    if not same_again(images) and not isinstance(images, DataLoader):
+        raise ValueError("An estimate would use up these images; give some that can be gone over again, or a tensor.")
     found, budget = _plan(model, images, **options)
     _, batches = opened(images)
     some = next(batches)[:TIMED]

@@ -167,7 +167,7 @@ def measure(
                 processes,
                 checkpoint_every,
             )
-            state = _caught_up(saved.load() if resume else None, processes)
+            state = _resumed(saved, processes) if resume else None
         scales = run.scales(reader.first, found)
         with shown(progress if processes.rank == 0 else False, reader.total(len(budget.passes))) as bar:
             centres: dict[str, Mapping[str, Offset | None]] = {}
@@ -260,7 +260,7 @@ def _findings(
                     lambda: {
                         "pass": place,
                         "done": recorder.images - reader.begin,
-                        "last": _fingerprint(last),
+                        "last": _image_fingerprint(last),
                         "registered": reader.registered,
                         "centres": dict(centres),
                         "findings": {name: one.state() for name, one in findings.items()},
@@ -321,8 +321,9 @@ def _kept_maps(
         )
     images = reader.first_images(number)
     run([images], chosen, found, Recorder(keepers), Silent())
-    look = dict(getattr(reader.images, "description", {})).get("preprocessing", {})
-    scale = {"mean": look.get("mean"), "std": look.get("std")}
+    told = getattr(reader.images, "description", None)  # an `ImageSource`'s; others may call anything so
+    look = told.get("preprocessing") if isinstance(told, Mapping) else None
+    scale = {name: look.get(name) if isinstance(look, Mapping) else None for name in ("mean", "std")}
     return Maps(
         images=pictures(run.view.still(images), **scale),
         turned_images={one.name: pictures(run.view.under(one, images), **scale) for one in chosen},
@@ -337,11 +338,23 @@ def _kept_maps(
 
 def _check_same_image(image: Tensor, state: State) -> None:
     """ValueError where the image that was measured last is not what it was."""
-    if _fingerprint(image) != state["last"]:
+    if _image_fingerprint(image) != state["last"]:
         raise ValueError(
             "The checkpoint was made with other data: the image measured last is not as it was; give the same images "
             "again, or remove the checkpoint to start anew."
         )
+
+
+def _resumed(saved: Checkpoint, processes: Processes) -> State | None:
+    """The state to go on from; where that of one process cannot be loaded, a ValueError in all of them."""
+    try:
+        state, wrong = saved.load(), None
+    except ValueError as error:
+        state, wrong = None, str(error)
+    for told in processes.gathered(wrong):
+        if told is not None:
+            raise ValueError(told)
+    return _caught_up(state, processes)
 
 
 def _caught_up(state: State | None, processes: Processes) -> State | None:
@@ -360,5 +373,5 @@ def _caught_up(state: State | None, processes: Processes) -> State | None:
     return {"pass": furthest, "done": 0, "records": {}} | found if behind else state
 
 
-def _fingerprint(image: Tensor) -> str:
+def _image_fingerprint(image: Tensor) -> str:
     return hashlib.sha256(content(image)).hexdigest()

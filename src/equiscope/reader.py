@@ -101,7 +101,12 @@ class Reader:
         batches = self._timed(from_place(self.images, first, stop, all_readable=self.processes.count > 1))
         if place == 0:
             return None, batches
-        ahead = next(batches)
+        ahead = next(batches, None)
+        if ahead is None:
+            raise ValueError(
+                f"The checkpoint was made with other data: there is no image {first} now; give the same images again, "
+                "or remove the checkpoint to start anew."
+            )
         return ahead[:1], chain([ahead[1:]] if len(ahead) > 1 else [], batches)
 
     def _timed(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:

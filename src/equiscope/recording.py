@@ -72,7 +72,7 @@ class Recorder:
                 maps = stacked_maps(record.layer, features, images, chosen)
                 if layer in self.scales:
                     maps = maps * self.scales[layer]
-                self._totals[layer] = maps.flatten(1).sum(1)
+                self._totals[layer] = torch.linalg.vector_norm(maps.flatten(1), dim=1)
                 record.add(maps, images, self.images, chosen, first)
         except ValueError as error:
             self.error = error
@@ -82,7 +82,7 @@ class Recorder:
             raise self.error from error
 
     def check(self) -> None:
-        """ValueError where a layer's features of the forward pass hold NaN or infinity.
+        """ValueError where a layer's features of the forward pass hold NaN, infinity, or what is too large to square.
 
         All layers at once, so that an accelerator stops once a forward pass and not once a layer.
         """
@@ -93,7 +93,7 @@ class Recorder:
         if not finite.all():
             layer, image = (~finite).nonzero()[0].tolist()
             self.error = ValueError(
-                f"Layer {list(self._totals)[layer]} gives NaN or infinity for image "
+                f"Layer {list(self._totals)[layer]} gives NaN, infinity or values too large to square for image "
                 f"{self._registered + self.images + image % images} (counted from 0); check the network's weights and "
                 "the images' preprocessing."
             )
@@ -334,15 +334,16 @@ class _Taken:
 def scale_of(maps: Tensor) -> float:
     """A power of two to multiply a layer's features by, so that their squares neither overflow nor vanish.
 
-    It is 1 for features of any usual size, and then costs nothing.
+    It is 1 for features of any usual size, and then costs nothing. Else it is as near to 1 as may be, since other
+    images may have features of a usual size.
 
-    >>> scale_of(torch.tensor([3.0])), scale_of(torch.tensor([2.0**80]))
-    (1.0, 8.271806125530277e-25)
+    >>> scale_of(torch.tensor([3.0])), scale_of(torch.tensor([2.0**80])) == 2.0**-50
+    (1.0, True)
     """
     largest = float(maps.abs().max()) if maps.numel() else 0.0
-    if largest == 0 or not isfinite(largest) or SMALLEST < largest < LARGEST:
+    if largest == 0 or not isfinite(largest) or SMALLEST <= largest <= LARGEST:
         return 1.0
-    return 2.0 ** -round(log2(largest))
+    return 2.0 ** round(log2((SMALLEST if largest < SMALLEST else LARGEST) / largest))
 
 
 def stacked_maps(

@@ -24,7 +24,10 @@ Offset = tuple[float, float]  # cells down and right
 
 @dataclass
 class LayerRegistration:
-    """Invariance over all images of one layer, under each transformation and each move of the expected map."""
+    """Invariance over all images of one layer, under each transformation and each move of the expected map.
+
+    It is Pearson's, whatever the scores' similarity: a centre is where things lie, and a mean lies nowhere.
+    """
 
     layer: Layer
     transformations: Sequence[Transformation]

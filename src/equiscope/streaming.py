@@ -256,7 +256,7 @@ class ImageMemory:
         self._sums = torch.stack([part["sums"] for part in parts]).sum(0)
         self._defined = torch.stack([part["defined"] for part in parts]).sum(0)
         self._images = sum(part["images"] for part in parts)
-        self._times = processes.total(self._times_as_tensor()).numpy().astype(np.uint32)
+        self._times = processes.total(torch.from_numpy(self._times.astype(np.int32))).numpy().view(np.uint32)
 
     def state(self) -> State:
         """All that is remembered."""
@@ -273,10 +273,12 @@ class ImageMemory:
         """Remember what a `state` holds."""
         self._means = [tuple(state["means"])] if state["means"][0].numel() else []
         self._sums, self._defined, self._images = state["sums"], state["defined"], state["images"]
-        self._times = state["times"].numpy().astype(np.uint16 if self._images < 2**16 else np.uint32)
+        times = state["times"].numpy()
+        self._times = times.view(np.uint16 if times.dtype == np.int16 else np.uint32)
 
     def _times_as_tensor(self) -> Int[Tensor, "channel partner"]:
-        return torch.from_numpy(self._times.astype(np.int32))  # which processes can add up, and files hold
+        """The same memory as signed numbers, which torch knows better."""
+        return torch.from_numpy(self._times.view(np.int16 if self._times.dtype == np.uint16 else np.int32))
 
     def _most_frequent_partners(self) -> Int[np.ndarray, "channel"]:
         """The lowest of those that are equally frequent."""
