@@ -339,7 +339,7 @@ LIBRARY = {
     "images of three axes": ({"images": X[0]}, ["[image, channel, height, width]", "[3, 16, 16]"]),
     "images of whole numbers": ({"images": X.to(torch.uint8)}, ["floating-point", "torch.uint8"]),
     "images complex": ({"images": X.to(torch.complex64)}, ["floating-point", "torch.complex64"]),
-    "images infinite": ({"images": X.masked_fill(X > 3, torch.inf)}, ["NaN, infinity or values too large to square for image"]),
+    "images infinite": ({"images": X.masked_fill(X > 3, torch.inf)}, ["NaN, infinity", "for image"]),
     "images of two sizes": ({"images": [X, X[..., :12, :12]]}, ["one size", "image 6", "[3, 12, 12]"]),
     "images of two depths": ({"images": [X, X[:, :1]]}, ["one size", "image 6", "[1, 16, 16]"]),
     "batches of no tensor": ({"images": [["a", "b"]]}, ["A batch of images", "no tensor"]),

@@ -86,3 +86,19 @@ def test_what_cannot_be_compared_is_refused_in_a_sentence(both):
         compare({"one": both["wide"]})
     with pytest.raises(ValueError, match="no transformation or family in common"):
         compare({"one": both["wide"], "other": result(4, transformations=es.flips())})
+
+
+def test_of_images_that_nothing_is_known_of_there_is_no_difference():
+    unknown = {name: result(channels, data=None) for name, channels in (("narrow", 4), ("wide", 8))}
+    assert all(scores.manifest["data"] for scores in unknown.values())
+    assert set(compare(unknown)["what"]) == {"score"}
+
+
+def test_groups_that_are_not_the_same_have_no_interval_of_a_difference(both):
+    few = both["wide"].replicates
+    few = few[(few["scope"] == "image") | (few["unit"] < 5)]
+    table = compare({"narrow": both["narrow"], "few": replace(both["wide"], replicates=few)})
+    table = table[table["what"] == "difference"].set_index("scope")
+    assert table.loc["dataset", ["score"]].notna().all(axis=None)
+    assert table.loc["dataset", ["low", "corrected_high"]].isna().all(axis=None)
+    assert table.loc["image", "low"].notna().any()

@@ -336,3 +336,34 @@ def test_bad_input_gets_one_sentence(options, words):
         es.measure(random_network(0), given.pop("images"), **given)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_features_may_be_of_usual_and_of_odd_sizes_at_once_but_not_of_any():
+    torch.manual_seed(0)
+    network = nn.Conv2d(3, 4, 3, padding=1, bias=False)
+    images = torch.randn(24, 3, 12, 12)
+    usual = es.measure(network, images, transformations=es.rotations()).scores["undefined"].sum()
+    images[:4] *= 1e-25  # that the scale is found from
+    assert es.measure(network, images, transformations=es.rotations()).scores["undefined"].sum() == usual
+    images[:4] *= 1e-10
+    with pytest.raises(ValueError, match="values too large to square for image 4"):
+        es.measure(network, images, transformations=es.rotations(), batch_size=16)
+
+
+def test_a_data_set_may_call_anything_its_description():
+    class Named(torch.utils.data.TensorDataset):
+        description = "my images"
+
+        def __getitem__(self, place):
+            return super().__getitem__(place)[0]
+
+    images = Named(torch.randn(6, 3, 12, 12))
+    scores = es.measure(nn.Conv2d(3, 4, 3, padding=1), images, transformations=es.rotations(), maps=1)
+    assert scores.maps.images.shape[0] == 1
+
+
+def test_an_estimate_uses_up_no_images():
+    batches = iter([torch.randn(4, 3, 12, 12)])
+    with pytest.raises(ValueError, match="An estimate would use up these images"):
+        es.estimate(nn.Conv2d(3, 4, 3), batches, transformations=es.rotations())
+    assert len(next(batches)) == 4

@@ -14,10 +14,12 @@ GIB = 2**30
 def _size(count: int) -> str:
     """Bytes in words.
 
-    >>> _size(3 * 2**30), _size(5 * 2**19)
-    ('3.00 GiB', '2.5 MiB')
+    >>> _size(3 * 2**30), _size(5 * 2**19), _size(512)
+    ('3.00 GiB', '2.5 MiB', '0.5 KiB')
     """
-    return f"{count / GIB:.2f} GiB" if count >= GIB / 10 else f"{count / 2**20:.1f} MiB"
+    if count >= GIB / 10:
+        return f"{count / GIB:.2f} GiB"
+    return f"{count / 2**20:.1f} MiB" if count >= 2**20 / 10 else f"{count / 2**10:.1f} KiB"
 
 
 @dataclass(frozen=True)

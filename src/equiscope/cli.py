@@ -1407,7 +1407,7 @@ class _Measurement:
         from torch.distributed import is_initialized
 
         import equiscope as es
-        from equiscope.folder import is_result
+        from equiscope.folder import MAPS, is_result
         from equiscope.processes import Processes
 
         processes = Processes.here() if is_initialized() else Processes()
@@ -1418,6 +1418,8 @@ class _Measurement:
             if speaks:
                 self._check_recipe()
                 _note([f"{self.folder} is done."])
+                if self.asked["maps"] and not (self.folder / MAPS).exists():
+                    _note(["It was made without maps; for them measure again, with --force in place of --resume."])
             self._remove_saved()  # which a kill after the writing may have left
             return None
         _note([] if quiet else self.network.remarks)

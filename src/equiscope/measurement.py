@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from equiscope.batches import Images, opened
+from equiscope.batches import Images, opened, same_again
 from equiscope.budget import Budget
 from equiscope.checkpoint import Checkpoint, fingerprint
 from equiscope.functional.transformations import Family, Transformation
@@ -320,6 +321,11 @@ def _kept_maps(
             {name: strongest_pairs(columns["equivariance"], columns["partner"]) for name, columns in channels.items()},
         )
     images = reader.first_images(number)
+    if len(images) < number and not same_again(reader.images):
+        warnings.warn(
+            f"maps={number}: of images that cannot be gone over again those of the first batch are kept, {len(images)}.",
+            stacklevel=3,
+        )
     run([images], chosen, found, Recorder(keepers), Silent())
     told = getattr(reader.images, "description", None)  # an `ImageSource`'s; others may call anything so
     look = told.get("preprocessing") if isinstance(told, Mapping) else None

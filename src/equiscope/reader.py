@@ -65,10 +65,15 @@ class Reader:
         return None if self.share is None else self.share * passes
 
     def first_images(self, number: int) -> Tensor:
-        """The first images: so many, or those of the first batch where images cannot be gone over again."""
-        if len(self._first) >= number or not same_again(self.images):
-            return self._first[:number]
-        return torch.cat(list(from_place(self.images, 0, number, all_readable=False)))
+        """The first images that are scored; no more than the first batch holds where there is no going over them again.
+
+        Where that holds none, for it was registered on, the first of those.
+        """
+        until = self.registered + number
+        if len(self._first) >= until or not same_again(self.images):
+            scored = self._first[self.registered : until]
+            return scored if len(scored) else self._first[:number]
+        return torch.cat(list(from_place(self.images, self.registered, until, all_readable=False)))
 
     def must_be_read_again(self, why: str) -> None:
         """ValueError where the images cannot be gone over again in the same order."""

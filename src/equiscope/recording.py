@@ -51,7 +51,7 @@ class Recorder:
         self.records = records
         self.images = start  # the place of the next image among those scored
         self.error: ValueError | None = None  # of ours, raised while the network was running
-        self.scales = scales or {}  # what each layer's features are multiplied by, where that is not 1
+        self.scales = scales  # what each layer's features are multiplied by, where that is not 1; None: not yet known
         self._registered = registered  # images that come before those scored
         self._totals: dict[str, Tensor] = {}  # of each layer's features, by image of the forward pass
         self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
@@ -70,9 +70,10 @@ class Recorder:
             with torch.autocast(features.device.type, enabled=False):
                 record = self.records[layer]
                 maps = stacked_maps(record.layer, features, images, chosen)
-                if layer in self.scales:
+                if self.scales is not None and layer in self.scales:
                     maps = maps * self.scales[layer]
-                self._totals[layer] = torch.linalg.vector_norm(maps.flatten(1), dim=1)
+                flat = maps.flatten(1)
+                self._totals[layer] = flat.sum(1) if self.scales is None else torch.linalg.vector_norm(flat, dim=1)
                 record.add(maps, images, self.images, chosen, first)
         except ValueError as error:
             self.error = error
@@ -87,8 +88,12 @@ class Recorder:
         All layers at once, so that an accelerator stops once a forward pass and not once a layer.
         """
         images, _, _ = self._given
-        if not self._totals:
-            return
+        if missing := [name for name in self.records if name not in self._totals]:
+            self.error = ValueError(
+                f"Layer {missing[0]} gave no features for the images from {self._registered + self.images} on; a layer "
+                "must take part in every forward pass, so leave this one out (layers=)."
+            )
+            raise self.error
         finite = torch.stack(list(self._totals.values())).isfinite()
         if not finite.all():
             layer, image = (~finite).nonzero()[0].tolist()
@@ -350,11 +355,23 @@ def stacked_maps(
     layer: Layer, features: Tensor, images: int, chosen: Sequence[Transformation]
 ) -> Float[Tensor, "image channel row column"]:
     """A layer's features as maps in float32: of some images, then of the same under each chosen transformation."""
+    if features.is_complex():
+        raise ValueError(
+            f"Layer {layer.name} gives complex features; leave it out (layers=), or have the network give their real "
+            "and imaginary parts as channels (torch.view_as_real)."
+        )
     maps = layer.maps(features).float()
     if len(maps) != images * (1 + len(chosen)):
         raise ValueError(
             f"Layer {layer.name} gave features for {len(maps)} images where the network was given "
             f"{images * (1 + len(chosen))}; its first axis is not the image."
+        )
+    found, known = tuple(maps.shape[1:]), (layer.channels, layer.height, layer.width)
+    if found != known:
+        told = (f"{channels} channels of {height} x {width} cells" for channels, height, width in (found, known))
+        raise ValueError(
+            f"Layer {layer.name} gave {next(told)}, where its shape promised {next(told)}; leave it out (layers=), for "
+            "a layer must be of one size."
         )
     return maps
 

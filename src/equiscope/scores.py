@@ -150,7 +150,10 @@ def families_in_common(results: Mapping[str, Scores]) -> list[str]:
             f"{name} has " + ", ".join(f"{family} ({', '.join(of)})" for family, of in its.items())
             for name, its in members.items()
         )
-        raise ValueError(f"The results have no transformation or family in common: {told}.")
+        raise ValueError(
+            "The results have no transformation or family in common (a family is the same where its transformations "
+            f"are): {told}."
+        )
     return found
 
 

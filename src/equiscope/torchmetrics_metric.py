@@ -283,7 +283,9 @@ class _Live:
     def tensors(self, fingerprint: Tensor) -> list[Tensor]:
         """All that is remembered; the large ones are not copied."""
         assert self._last is not None
-        scales = torch.tensor([self.recorder.scales.get(name, 1.0) for name in self.records], dtype=torch.float64)
+        scales = torch.tensor(
+            [(self.recorder.scales or {}).get(name, 1.0) for name in self.records], dtype=torch.float64
+        )
         states = [record.state() for record in self.records.values()]
         return [fingerprint, torch.tensor(self.recorder.images), self._last, scales, *_flat(states)]
 
