@@ -323,7 +323,7 @@ def _kept_maps(
     images = reader.first_images(number)
     if len(images) < number and not same_again(reader.images):
         warnings.warn(
-            f"maps={number}: of images that cannot be gone over again those of the first batch are kept, {len(images)}.",
+            f"maps={number}: of images that cannot be gone over again only the first batch's are kept, {len(images)}.",
             stacklevel=3,
         )
     run([images], chosen, found, Recorder(keepers), Silent())
