@@ -81,7 +81,8 @@ def logger_named(text: str) -> tuple[str, str]:
     kind, _, place = text.partition(":")
     if kind not in KINDS or not place:
         raise ValueError(f"log={text!r} is no logger; write tensorboard:DIR or wandb:PROJECT.")
-    if find_spec(kind) is None:
+    found = find_spec(kind)
+    if found is None or found.origin is None:  # a folder of that name, such as wandb makes for its runs, has no origin
         raise ValueError(f"log={text!r} needs the package {kind}: pip install 'equiscope[{kind}]'.")
     if kind == "tensorboard":
         folder = Path(place).expanduser().absolute()

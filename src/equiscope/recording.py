@@ -1,6 +1,6 @@
 """What happens to a layer's features as they pass by: they are moved, matched, and remembered as scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, log2
@@ -206,6 +206,14 @@ class LayerRecord:
     def next_images(self) -> None:
         """Make the last of these images the one before the next."""
         self._last = self._newest
+
+    def sums(self) -> Iterator[PairSums]:
+        """All sums over images."""
+        yield self.spread.sums
+        for memory in (*self.matched.values(), *self.mismatched.values()):
+            yield memory.sums
+            if memory.own_sums is not None:
+                yield memory.own_sums
 
     def joined_across(self, processes: Processes) -> None:
         """Join what all processes remember, in each of them."""

@@ -122,6 +122,13 @@ class PairSums:
             of_group.copy_(processes.total(of_group))
         self.count = count
 
+    def moved(self, start: int, scale: float) -> None:
+        """Take the images' places as from `start` on, and their features as multiplied by a power of two."""
+        self.join()
+        for name in SUMS if start % self.groups or scale != 1 else ():
+            values, power = getattr(self, name), {"count": 0, "turned_mean": 1, "expected_mean": 1}.get(name, 2)
+            values.copy_(values.roll(start, 0).mul_(scale**power))
+
     def state(self) -> State:
         """All that is remembered."""
         self.join()
