@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from io import StringIO
@@ -35,7 +36,7 @@ PATIENCE = 30  # seconds, on a machine that has other things to do
 
 def measured(model: nn.Module, images: int = 20, size: int = 16, **options: Any) -> Scores:
     noise = torch.randn(images, 3, size, size, generator=torch.Generator().manual_seed(0))
-    return es.measure(model, noise, transformations=[es.rotations(), es.shifts([1, 3])], maps=2, **options)
+    return es.measure(model, noise, **{"transformations": [es.rotations(), es.shifts([1, 3])], "maps": 2} | options)
 
 
 def mixed() -> nn.Sequential:
@@ -168,6 +169,10 @@ class Browser:
         found: list[str] = self.run("document.getElementById(arguments[0]).data.map((one) => one.name)", chart)
         return found
 
+    def text(self, identity: str) -> str:
+        found: str = self.run("document.getElementById(arguments[0]).textContent", identity)
+        return found
+
     def rows(self, table: str) -> list[list[str]]:
         found: list[list[str]] = self.run(
             "[...document.querySelectorAll(`#${arguments[0]} tbody tr`)]"
@@ -269,6 +274,9 @@ def test_a_click_on_a_layer_shows_its_channels_sorted_with_their_partners(browse
     assert drawn == pytest.approx(expected["equivariance"].tolist(), abs=6e-5)
     assert browser.run("document.getElementById('layer-name').textContent") == LINK
     assert browser.run("document.querySelector('#strip [aria-pressed=true]').dataset.layer") == "1"
+    assert browser.run("[...document.querySelectorAll('#layers-table .chosen th')].map((one) => one.textContent)") == [
+        LINK
+    ]
     browser.select("member", "shift(3,3)")
     browser.until("document.querySelector('#channels-table strong').textContent.includes('shift(3,3)')")
     assert [int(row[0]) for row in browser.rows("channels-table")] == channels(scores, LINK, "shift(3,3)")[
@@ -285,7 +293,10 @@ def test_a_channel_without_a_score_comes_last_and_has_no_partner(browser: Browse
     browser.run(
         "[...document.querySelectorAll('#channels-table tbody button')].find((b) => b.textContent === '3').click()"
     )
-    assert "no partner" in browser.run("document.getElementById('channel-name').textContent")
+    assert browser.text("channel-name") == "Channel 3 has no partner: it is undefined"
+    assert "its map is constant or has too few valid cells, or no channel's" in browser.text("channel-why")
+    browser.click(".pair")
+    assert "becomes" in browser.text("channel-name") and browser.run("document.getElementById('channel-why').hidden")
 
 
 def inks(browser: Browser, selector: str) -> list[np.ndarray]:
@@ -341,10 +352,9 @@ def test_the_strongest_pairs_are_shown_and_chosen_by_a_click(browser: Browser, s
             assert (drawn[10 + place][high][:, :3] == [253, 231, 37]).all()
     browser.click(f".pair[data-channel='{shown[5]}']")
     assert browser.run("document.getElementById('channel-maps').dataset.channel") == str(shown[5])
-    before = inks(browser, ".pair canvas")
     browser.click("#image label:nth-child(2) span")
     browser.until("document.querySelector('#pictures img').alt === 'Image 2'")
-    assert any((one != other).any() for one, other in zip(before, inks(browser, ".pair canvas"), strict=True))
+    assert any((one != other).any() for one, other in zip(drawn, inks(browser, ".pair canvas"), strict=True))
 
 
 def test_under_a_shift_cells_without_a_counterpart_are_left_blank(browser: Browser) -> None:
@@ -414,6 +424,11 @@ def test_the_keyboard_reaches_everything(browser: Browser) -> None:
     browser.run("document.querySelector('input[name=measure]:checked').focus()")
     webdriver.ActionChains(browser.driver).send_keys(keys.ARROW_RIGHT).perform()
     assert browser.names("layers-chart") == ["equivariance", "chance of equivariance"]
+    browser.click("#channels-table thead th:first-child button")  # sorts
+    browser.run("document.querySelectorAll('#channels-table tbody th button')[2].focus()")
+    webdriver.ActionChains(browser.driver).send_keys(keys.ENTER).perform()
+    assert browser.run("document.activeElement.textContent") == "2"  # and focus and order stay
+    assert browser.run("document.querySelector('#channels-table .chosen th').textContent") == "2"
     unnamed = browser.run(
         "[...document.querySelectorAll('button, select, input')].filter((one) => one.checkVisibility() &&"
         "!(one.textContent.trim() || one.ariaLabel || one.labels?.length)).map((one) => one.outerHTML)"
@@ -473,6 +488,64 @@ def test_several_results_are_side_by_side(browser: Browser, scores: Scores, quic
     browser.until("document.getElementById('layer-name').textContent === 'layer1'")
     assert browser.drawn("layers-chart", "equivariance") == column(other, "equivariance", "score", "rotations")
     assert browser.run("[...document.querySelectorAll('.result')].map((one) => one.hidden)") == [True, False]
+
+
+@pytest.fixture(scope="module")
+def unlike() -> dict[str, Scores]:
+    """Two results that have no family and no alignment but the array's in common."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # noise has its centre anywhere
+        turned = measured(cornered_network(), transformations=[es.rotations()], alignment="registered", chance=False)
+    shifted = measured(mixed(), transformations=[es.shifts([1, 3])], subcell="exact", chance=False)
+    return {"turned": turned, "shifted": shifted}
+
+
+@pytest.fixture(scope="module")
+def unlike_file(places: Path, unlike: dict[str, Scores]) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Plot, "png", lambda figure: b"")
+        write_page(unlike, places / "unlike.html")
+    return places / "unlike.html"
+
+
+def test_results_of_unlike_families_do_not_mix(browser: Browser, unlike: dict[str, Scores], unlike_file: Path) -> None:
+    browser.open(unlike_file)
+    browser.select("result", "1")
+    browser.until("document.getElementById('member').value === 'shift(1,1)'")
+    browser.pick("measure", "equivariance")
+    where = browser.driver.find_element("css selector", "#heat-chart .nsewdrag")
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", where)
+    width, height = where.size["width"], where.size["height"]  # 4 layers by 2 transformations
+    pointer = webdriver.ActionChains(browser.driver)
+    pointer.move_to_element_with_offset(where, -int(0.45 * width), height // 4).click().perform()
+    browser.until("document.querySelector('#channels-table strong').textContent.includes('shift(3,3)')")
+    assert browser.run("document.getElementById('member').value") == "shift(3,3)"
+    assert [int(row[0]) for row in browser.rows("channels-table")] == channels(
+        unlike["shifted"], HOSTILE, "shift(3,3)"
+    )["channel"].tolist()
+
+
+def test_the_alignment_switch_says_what_is_shown(
+    browser: Browser, unlike: dict[str, Scores], unlike_file: Path
+) -> None:
+    browser.open(unlike_file)
+    browser.pick("alignment", "registered")
+    first = unlike["turned"].scores.query("scope == 'dataset' and transformation == 'rotations'")
+    for alignment in ("registered", "array"):
+        assert browser.run("document.querySelector('[name=alignment]:checked').value") == alignment
+        rows = first[(first["alignment"] == alignment) & (first["measure"] == "invariance")]
+        assert browser.drawn("layers-chart", "invariance") == pytest.approx(rows["score"].tolist(), abs=6e-5)
+        browser.select("result", "1")
+        browser.select("result", "0")
+
+
+def test_a_layer_that_leaves_a_shift_out_says_so(browser: Browser, unlike_file: Path) -> None:
+    browser.open(unlike_file)
+    browser.select("result", "1")
+    browser.click("#strip button[data-layer='1']")
+    browser.until("document.documentElement.dataset.layer === '1'")
+    assert {row[1] for row in browser.rows("channels-table")} == {"–"}
+    assert browser.text("partners-about").startswith("This layer has no maps under shift(1,1): a shift by part of")
 
 
 def test_without_scripts_there_are_figures_and_tables(browser: Browser, file: Path) -> None:

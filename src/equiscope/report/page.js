@@ -178,13 +178,15 @@ function scoreAxis(traces, more = {}) {
 }
 const scoreName = () => (state.value === "corrected" ? "corrected score" : "score");
 
+const clicks = new Map(); // what a click on each chart does, as it was last drawn
 function draw(id, traces, its, onClick) {
   const chart = el(id);
   for (const trace of traces) if (trace.mode) trace.cliponaxis = false; // or a score of 1 is half a mark
   Plotly.react(chart, traces, its, CONFIG);
+  clicks.set(id, onClick);
   if (onClick && !chart.dataset.listens) {
     chart.dataset.listens = "yes";
-    chart.on("plotly_click", (event) => onClick(event.points[0]));
+    chart.on("plotly_click", (event) => clicks.get(id)(event.points[0]));
   }
 }
 
@@ -422,12 +424,18 @@ function walkStrip(event) {
 
 // --- tables
 
+// Draws a table, and returns what marks its chosen row anew: order, focus and all that is shown stay.
 function table(home, { title, file, columns, rows, sort, tall, chosen, sorted }) {
   let order = sort ?? { column: null, down: true };
   let all = false;
+  let list = [];
+  const mark = () => {
+    sorted?.(list);
+    home.querySelectorAll("tbody tr").forEach((line, place) => line.classList.toggle("chosen", Boolean(chosen?.(list[place]))));
+  };
   const show = () => {
     const column = columns.find((one) => one.key === order.column);
-    const list = [...rows];
+    list = [...rows];
     if (column) {
       list.sort((one, other) => {
         const [a, b] = [one[column.key], other[column.key]];
@@ -437,7 +445,6 @@ function table(home, { title, file, columns, rows, sort, tall, chosen, sorted })
         return order.down ? -compared : compared;
       });
     }
-    sorted?.(list);
     const shown = all ? list : list.slice(0, FIRST_ROWS);
     const head = columns.map((one) => made("th", {
       scope: "col", class: one.first || one.text ? "name" : null, "aria-sort": one.key === order.column ? (order.down ? "descending" : "ascending") : "none",
@@ -450,7 +457,7 @@ function table(home, { title, file, columns, rows, sort, tall, chosen, sorted })
         say(`${title}, sorted by ${one.name}, ${order.down ? "highest" : "lowest"} first.`);
       },
     }, one.name)));
-    const body = shown.map((row) => made("tr", { class: chosen?.(row) ? "chosen" : null }, ...columns.map((one, place) => {
+    const body = shown.map((row) => made("tr", {}, ...columns.map((one, place) => {
       const text = row[one.key] === null || row[one.key] === undefined ? "–" : one.digits ? number(row[one.key], one.digits) : String(row[one.key]);
       const inside = one.act && row[one.key] !== null ? made("button", { type: "button", "aria-label": `${one.name} ${text}`, onclick: () => one.act(row) }, text) : text;
       return place === 0 ? made("th", { scope: "row" }, made("span", {}, inside)) : made("td", { class: one.text ? "name" : null }, inside);
@@ -462,8 +469,10 @@ function table(home, { title, file, columns, rows, sort, tall, chosen, sorted })
     );
     if (shown.length < list.length) home.append(made("button", { type: "button", class: "more", onclick: () => { all = true; show(); } }, `Show all ${list.length.toLocaleString("en")}`));
     home.querySelector(".box").scrollTop = scrolled;
+    mark();
   };
   show();
+  return mark;
 }
 
 function csv(columns, rows) {
@@ -502,9 +511,10 @@ function scoreRows(by, names) {
   });
 }
 
+let markLayer = () => {};
 function drawTables() {
   const shown = `${state.transformation}, ${scopeInWords()}`;
-  table(el("layers-table"), {
+  markLayer = table(el("layers-table"), {
     title: `Scores by layer: ${shown}`, file: fileName("layers", state.transformation, state.scope), tall: true, chosen: (row) => row.place === state.layer,
     columns: [{ key: "layer", name: "layer", first: true, act: (row) => chooseLayer(row.place, true) }, { key: "part", name: "part", text: true }, { key: "channels", name: "channels" }, { key: "cells", name: "cells" }, ...scoreColumns()],
     rows: scoreRows("by_layer", result().layers.map((layer, place) => ({ place, layer: layer.layer, part: layer.part, channels: layer.channels, cells: layer.height * layer.width }))),
@@ -560,6 +570,7 @@ async function drawLayer() {
   root.dataset.layer = String(state.layer);
 }
 let current = { channels: null };
+let markChannel = () => {};
 
 function drawChannels() {
   const { channels } = current;
@@ -579,7 +590,7 @@ function drawChannels() {
     const strongest = [...rows].sort((one, other) => (other.equivariance ?? -9) - (one.equivariance ?? -9));
     state.channel = (strongest.find((row) => row.partner !== null && row.partner !== row.channel) ?? strongest[0]).channel;
   }
-  table(home, {
+  markChannel = table(home, {
     title: `Channels of ${shortened(result().layers[state.layer].layer, 24)} under ${state.member}`, file: fileName("channels", result().layers[state.layer].layer, state.member, state.scope),
     sort: { column: main(), down: true }, chosen: (row) => row.channel === state.channel, sorted: drawChannelChart,
     columns: [
@@ -631,6 +642,7 @@ function drawPartners() {
   let text = "On the left what the layer makes of the transformed image, on the right what it made of the image, transformed: the nearer they are, the more equivariant the channel. One colour scale for both; hatched cells have no counterpart.";
   if (!maps) text = "No maps were kept of this result; measure with --maps 2 to see them.";
   else if (layer.height * layer.width === 1) text = "This layer has no grid, and so no maps to show.";
+  else if (!about && kept.includes(state.member)) text = `This layer has no maps under ${state.member}: a shift by part of a cell that was left out (subcell: exact), or one that leaves no cell valid.`;
   else if (!about) text = `Maps were kept under ${kept.join(" and ")}; choose one of these above.`;
   else if (!shows) text = "The maps of this layer are in maps.npz, not in this page.";
   if (shows && state.alignment === "registered") text += " Here all maps are turned about the array's centre.";
@@ -670,7 +682,9 @@ function drawChannel() {
   el("channel").hidden = !small;
   if (!small) return;
   const partner = channels.partner[channel];
-  el("channel-name").textContent = partner === null ? `Channel ${channel} has no partner: its map is constant` : partner === channel ? `Channel ${channel} is its own partner` : `Channel ${channel} becomes channel ${partner}`;
+  el("channel-name").textContent = partner === null ? `Channel ${channel} has no partner: it is undefined` : partner === channel ? `Channel ${channel} is its own partner` : `Channel ${channel} becomes channel ${partner}`;
+  el("channel-why").hidden = partner !== null;
+  el("channel-why").textContent = `Undefined${state.scope === "image" ? " on every image" : ""}: its map is constant or has too few valid cells, or no channel's map of the image, transformed, is defined.`;
   el("channel-number").value = channel;
   el("channel-number").max = channels.partner.length - 1;
   el("channel-partner").disabled = partner === null || partner === channel;
@@ -718,7 +732,7 @@ function chooseLayer(place, scrolls = false) {
   if (focused) el("strip").querySelector("[aria-pressed=true]").focus();
   el("member").value = state.member;
   drawLayers();
-  document.querySelectorAll("#layers-table tr.chosen").forEach((row) => row.classList.remove("chosen"));
+  markLayer();
   if (scrolls) el("strip-title").scrollIntoView({ block: "start" });
   say(`Layer ${result().layers[state.layer].layer}, ${counted(result().layers[state.layer].channels, "channel")}.`);
   return drawLayer();
@@ -727,8 +741,9 @@ function chooseLayer(place, scrolls = false) {
 function chooseChannel(channel) {
   if (channel === null || !current.channels || !(channel >= 0 && channel < current.channels.partner.length)) return;
   state.channel = channel;
-  drawChannels();
-  drawPartners();
+  markChannel();
+  el("pairs").querySelectorAll("button").forEach((pair) => pair.setAttribute("aria-pressed", String(Number(pair.dataset.channel) === channel)));
+  drawChannel();
   const partner = current.channels.partner[channel];
   say(`Channel ${channel}, equivariance ${number(current.channels.equivariance[channel])}, partner ${partner ?? "none"}.`);
 }
@@ -744,6 +759,11 @@ function options(select, names, groups) {
   fill(select, ...(groups ? Object.entries(groups).map(([group, members]) => made("optgroup", { label: group }, option(group), ...members.filter((name) => name !== group).map(option))) : names.map(option)));
 }
 
+function chooseAlignment(alignment) {
+  state.alignment = alignment;
+  el("controls").querySelector(`[name=alignment][value=${alignment}]`).checked = true;
+}
+
 function chooseResult(place) {
   state.result = place;
   const its = result();
@@ -753,7 +773,7 @@ function chooseResult(place) {
   if (![...Object.keys(its.families), ...members].includes(state.transformation)) state.transformation = Object.keys(its.families)[0];
   el("transformation").value = state.transformation;
   el("field-alignment").hidden = its.alignments.length < 2;
-  if (its.alignments.length < 2) state.alignment = "array";
+  if (its.alignments.length < 2) chooseAlignment("array");
   state.layer = 0;
   state.channel = null;
   state.image = 0;

@@ -30,10 +30,9 @@ def page(results: Scores | Mapping[str, Scores]) -> str:
     data = [result_data(name, scores, chunks) for name, scores in named.items()]
     texts = _texts(named)
     fixed = sum(map(len, [*texts.values(), as_script(data), *chunks.texts]))
-    for place, (scores, of_result) in enumerate(zip(named.values(), data, strict=True)):
+    for scores, of_result in zip(named.values(), data, strict=True):
         chunks.room = max(0, min(MOST_OF_MAPS, MOST - fixed) // len(named))
         of_result["maps"] = maps_data(scores.maps, chunks)
-        of_result["place"] = place
     return Template(_read("template.html")).substitute(
         texts,
         data=as_script({"results": data, "words": _words()}),
