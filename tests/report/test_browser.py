@@ -402,6 +402,20 @@ def test_the_theme_changes_page_and_charts(browser: Browser) -> None:
     assert browser.run(f"[{paper}, {line}]") == [before, curve]
 
 
+def test_charts_keep_their_height_and_follow_the_width_of_the_window(browser: Browser) -> None:
+    first = "document.querySelector('#layers-chart svg').clientWidth"
+    heights = "Array.from(document.querySelectorAll('.chart'), (one) => one.offsetHeight)"
+    width, before = browser.run(first), browser.run(heights)
+    size = browser.driver.get_window_size()
+    try:
+        browser.driver.set_window_size(size["width"] - 250, size["height"])
+        browser.until(f"{first} < arguments[0] - 200", width)
+        assert browser.run(heights) == before and max(before) > 300
+    finally:
+        browser.driver.set_window_size(size["width"], size["height"])
+    browser.until(f"{first} === arguments[0]", width)
+
+
 def test_names_are_text_and_nothing_else(browser: Browser) -> None:
     assert browser.run("document.querySelector('h1').textContent") == f"How equivariant is {HOSTILE}?"
     assert browser.run("document.querySelectorAll('img[src=x], [onerror]').length") == 0

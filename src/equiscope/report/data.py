@@ -144,6 +144,7 @@ def maps_data(maps: Maps | None, chunks: Chunks) -> dict[str, Any] | None:
         by_layer.setdefault(layer, {})[name] = about
     return {
         "images": shown,
+        "kept": len(maps.images),
         "transformations": maps.transformations,
         "layers": by_layer,
     }

@@ -162,7 +162,7 @@ function layout(more) {
     ...more,
   };
 }
-const CONFIG = { displaylogo: false, responsive: true, displayModeBar: false, doubleClick: "reset" };
+const CONFIG = { displaylogo: false, responsive: false, displayModeBar: false, doubleClick: "reset" };
 
 function axis(more) {
   return {
@@ -182,7 +182,7 @@ const clicks = new Map(); // what a click on each chart does, as it was last dra
 function draw(id, traces, its, onClick) {
   const chart = el(id);
   for (const trace of traces) if (trace.mode) trace.cliponaxis = false; // or a score of 1 is half a mark
-  Plotly.react(chart, traces, its, CONFIG);
+  Plotly.react(chart, traces, { ...its, width: chart.clientWidth || undefined }, CONFIG);
   clicks.set(id, onClick);
   if (onClick && !chart.dataset.listens) {
     chart.dataset.listens = "yes";
@@ -553,6 +553,9 @@ async function drawLayer() {
   ].filter(Boolean).join(" · ");
   el("layer-before").disabled = state.layer === 0;
   el("layer-after").disabled = state.layer === result().layers.length - 1;
+  const about = mapsOf(state.layer);
+  const there = (image) => [about.large, about.small].some((kind) => (kind[image] ?? null) !== null);
+  if (about && !there(state.image)) state.image = Math.max(0, about.large.findIndex((_, image) => there(image)));
   const asked = [state.result, state.layer, state.member, state.scope, state.alignment, state.image].join();
   state.asked = asked;
   let found;
@@ -641,15 +644,18 @@ function drawPartners() {
   el("partners-shown").hidden = !shows;
   let text = "On the left what the layer makes of the transformed image, on the right what it made of the image, transformed: the nearer they are, the more equivariant the channel. One colour scale for both; hatched cells have no counterpart.";
   if (!maps) text = "No maps were kept of this result; measure with --maps 2 to see them.";
-  else if (layer.height * layer.width === 1) text = "This layer has no grid, and so no maps to show.";
+  else if (!about && layer.height * layer.width === 1) text = "This layer has no grid, and so no maps to show.";
   else if (!about && kept.includes(state.member)) text = `This layer has no maps under ${state.member}: a shift by part of a cell that was left out (subcell: exact), or one that leaves no cell valid.`;
   else if (!about) text = `Maps were kept under ${kept.join(" and ")}; choose one of these above.`;
   else if (!shows) text = "The maps of this layer are in maps.npz, not in this page.";
+  if (shows && maps.images.length < maps.kept) text += ` Of ${maps.kept} images that were kept, ${maps.images.length} are in this page, and all in maps.npz.`;
+  if (shows && !current.small) text += " Maps of all channels are in maps.npz, not in this page.";
   if (shows && state.alignment === "registered") text += " Here all maps are turned about the array's centre.";
   el("partners-about").textContent = text;
   if (!shows) return;
   const images = maps.images.map((_, place) => made("label", {}, made("input", { type: "radio", name: "image", value: place, checked: place === state.image, onchange: () => { state.image = place; drawLayer(); say(`Image ${place + 1}.`); } }), made("span", {}, String(place + 1))));
   if (el("image").childElementCount !== images.length) fill(el("image"), ...images);
+  el("image").querySelectorAll("input").forEach((input) => { input.checked = Number(input.value) === state.image; });
   el("image").hidden = images.length < 2;
   const shown = maps.images[state.image];
   fill(el("pictures"),
@@ -672,7 +678,8 @@ function drawPairs(about) {
       made("span", { class: "maps" }, painted(sides[0], maps, range, `Channel ${channel} of the transformed image`), painted(sides[1], maps, range, `Channel ${partner} of the image, transformed`)),
       made("span", { class: "legend" }, `${channel} → ${partner}${channel === partner ? " (itself)" : ""}`, made("b", {}, score)));
   });
-  el("pairs-title").textContent = `The ${pairs.length} strongest pairs: channel → partner, equivariance`;
+  el("pairs-title").hidden = !pairs.length;
+  el("pairs-title").textContent = pairs.length === 1 ? "The strongest pair: channel → partner, equivariance" : `The ${pairs.length} strongest pairs: channel → partner, equivariance`;
   fill(el("pairs"), ...pairs);
 }
 
@@ -692,7 +699,7 @@ function drawChannel() {
   const range = rangeOf(small, ...sides);
   const tiles = [tile(painted(sides[0], small, range, `Channel ${channel} of the transformed image`), math(TURNED(channel)))];
   if (partner !== null) tiles.push(tile(painted(sides[2], small, range, `Its partner, channel ${partner}, of the image, transformed`), math(EXPECTED(partner)), ` the partner: equivariance `, made("strong", {}, number(channels.equivariance[channel]))));
-  if (partner !== channel) tiles.push(tile(painted(sides[1], small, range, `Channel ${channel} of the image, transformed`), math(EXPECTED(channel)), ` the channel itself: invariance `, made("strong", {}, number(channels.invariance[channel]))));
+  if (partner !== channel) tiles.push(tile(painted(sides[1], small, range, `Channel ${channel} of the image, transformed`), math(EXPECTED(channel)), result().strict ? ` the channel itself; its invariance is strict, of the map that is not turned: ` : ` the channel itself: invariance `, made("strong", {}, number(channels.invariance[channel]))));
   fill(el("channel-maps"), ...tiles);
   el("channel-maps").dataset.channel = channel;
   el("channel-maps").dataset.partner = partner ?? "";
@@ -706,7 +713,7 @@ function drawOrbits() {
   const found = result().orbits[state.alignment]?.[layer.layer] ?? [];
   const sizes = [4, 2, 1].map((size) => found.filter((orbit) => orbit.length === size));
   el("orbits-about").textContent = found.length
-    ? `Channels that map onto each other under 90, 180 and 270 degrees in turn: ${counted(sizes[0].length, "family").replace(/familys$/, "families")} of four, ${sizes[1].length} of two, and ${counted(sizes[2].length, "channel")} that stay themselves, of ${counted(layer.channels, "channel")}; orbits.parquet lists them.`
+    ? `Channels that map onto each other under 90, 180 and 270 degrees in turn: ${counted(sizes[0].length, "family").replace(/familys$/, "families")} of four, ${sizes[1].length} of two, and ${counted(sizes[2].length, "channel")} that ${sizes[2].length === 1 ? "stays itself" : "stay themselves"}, of ${counted(layer.channels, "channel")}; orbits.parquet lists them.`
     : "No channels of this layer map onto each other under 90, 180 and 270 degrees in turn.";
   const small = current.turned;
   const cards = [...sizes[0], ...sizes[1]].slice(0, FIRST_ORBITS).map((orbit) => {
@@ -813,8 +820,13 @@ function listen() {
   el("strip").addEventListener("keydown", walkStrip);
   el("theme").addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; themed(); say(`${isDark() ? "Dark" : "Light"} colours.`); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themed);
-  let narrow = isNarrow();
-  addEventListener("resize", () => { if (narrow !== isNarrow()) { narrow = isNarrow(); drawAll(); } });
+  let [width, waiting] = [innerWidth, 0];
+  addEventListener("resize", () => {
+    if (width === innerWidth) return; // a phone's bar comes and goes
+    width = innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(drawAll, 150);
+  });
 }
 
 function themed(event) {
