@@ -1,6 +1,9 @@
 """A result in loggers: the same names and numbers in each, read back from what the logger wrote."""
 
 import json
+import sys
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ import torch
 from torch import nn
 
 import equiscope as es
-from equiscope.loggers import log_scores, logger
+from equiscope.loggers import KINDS, log_scores, logger
 from terminal import equiscope, network_file, pictures
 
 
@@ -89,6 +92,30 @@ def test_weights_and_biases_has_scores_figure_table_and_configuration(scores, va
 def test_what_is_no_logger_is_refused(scores):
     with pytest.raises(ValueError, match="Scores cannot be logged to a value of type int; give a SummaryWriter"):
         log_scores(scores, 3)
+
+
+class OnlyHere:
+    """Finds a package in the working folder alone, as where it is not installed."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def find_spec(self, name, path=None, target=None):
+        return PathFinder.find_spec(name, [str(Path.cwd())]) if name == self.name else None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_folder_named_like_a_logger_is_none(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / kind).mkdir()
+    monkeypatch.delitem(sys.modules, kind, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [OnlyHere(kind), *sys.meta_path])
+    assert find_spec(kind) is not None
+    network_file(tmp_path / "code")
+    pictures(tmp_path / "pictures", good=3)
+    answer = equiscope("measure", "code/net.py:small", "--images", "pictures", "--size", "32", "--log", f"{kind}:mine")
+    assert answer.status == 2
+    assert f"--log '{kind}:mine' needs the package {kind}: pip install 'equiscope[{kind}]'." in answer.err
 
 
 def test_the_command_line_logs_what_it_has_written(tmp_path, monkeypatch):
