@@ -44,6 +44,7 @@ ORDER = [
     "torchmetrics_metric",
     "studies",
     "completion",
+    "arguments",
     "cli",
 ]
 LAZY = {("scores", "folder"), ("scores", "labelled_array")}  # `Scores.save` draws; measuring does not need to
@@ -98,3 +99,9 @@ def test_importing_changes_nothing():
         "assert 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_every_module_has_a_line_in_contributing():
+    told = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+    names = {path.name + "/" * path.is_dir() for path in SOURCE.iterdir() if not path.name.startswith("_")}
+    assert not [name for name in names - {"py.typed"} if f"`{name}`" not in told]

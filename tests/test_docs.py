@@ -21,7 +21,8 @@ import torch
 import typer
 
 import equiscope as es
-from equiscope.cli import _families, _layouts, _pairs, _pixels, _strides, _values, app
+from equiscope.arguments import families_of, layouts_of, pairs_of, pixels_of, strides_of, values_of
+from equiscope.cli import app
 from terminal import equiscope
 
 ROOT = Path(__file__).parents[1]
@@ -35,14 +36,14 @@ HIDDEN = ("setup", "stand-in")
 CLOSE = 0.02  # how far a number that is printed may lie from the one on the page, on another machine
 RUN = ("layers efficientnet-lite0", "layers my_model.py:build", "measure my_model.py:build --size 32 --mean", "models")
 VALUES = {  # options whose values have a language of their own
-    "transformations": _families,
-    "strides": _strides,
-    "layouts": _layouts,
-    "mean": lambda text: _values("--mean", text),
-    "std": lambda text: _values("--std", text),
-    "shifts": _pixels,
-    "override": lambda given: _pairs("--set", given),
-    "cluster_options": lambda given: _pairs("--cluster-option", given),
+    "transformations": families_of,
+    "strides": strides_of,
+    "layouts": layouts_of,
+    "mean": lambda text: values_of("--mean", text),
+    "std": lambda text: values_of("--std", text),
+    "shifts": pixels_of,
+    "override": lambda given: pairs_of("--set", given),
+    "cluster_options": lambda given: pairs_of("--cluster-option", given),
 }
 COMMANDS = {  # other programs, and what is checked of their arguments
     "make": lambda target: re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M),

@@ -18,7 +18,7 @@ from importlib.metadata import version
 from itertools import product
 from json import dumps
 from math import isnan
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,6 +27,17 @@ from rich.table import Table
 from rich.text import Text
 from typer.main import get_command
 
+from equiscope.arguments import (
+    as_path,
+    by_model_of,
+    families_of,
+    layouts_of,
+    pairs_of,
+    percents_of,
+    pixels_of,
+    strides_of,
+    values_of,
+)
 from equiscope.completion import words
 
 if TYPE_CHECKING:
@@ -549,14 +560,14 @@ def measure(
     from equiscope.processes import launched
 
     _check_logger(log)
-    folder = output or Path("out", _as_path(model))
+    folder = output or Path("out", as_path(model))
     if not dry_run and not (resume and is_result(folder)):
         refuse_taken(folder, force=force)
     options: dict[str, Any] = {
-        "transformations": _families(transformations or ["rotations"]), "layers": layers, "similarity": similarity,
+        "transformations": families_of(transformations or ["rotations"]), "layers": layers, "similarity": similarity,
         "strict": strict, "negative": negative, "fill": fill, "alignment": alignment,
-        "registration_images": registration_images, "subcell": subcell, "strides": _strides(strides or ()),
-        "layouts": _layouts(layouts or ()), "chance": not no_chance, "intervals": not no_intervals, "memory": memory,
+        "registration_images": registration_images, "subcell": subcell, "strides": strides_of(strides or ()),
+        "layouts": layouts_of(layouts or ()), "chance": not no_chance, "intervals": not no_intervals, "memory": memory,
         "batch_size": batch_size, "precision": precision, "seed": seed,
     }  # fmt: skip
     asked = {
@@ -663,7 +674,7 @@ def layers(
 
     with redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
         network = load_network(
-            model, weights="random", size=size, mean=_values("--mean", mean), std=_values("--std", std)
+            model, weights="random", size=size, mean=values_of("--mean", mean), std=values_of("--std", std)
         )  # which need not be fetched: shapes tell all
         channels = len(network.preprocessing.mean)
         found = es.find_layers(
@@ -672,8 +683,8 @@ def layers(
             patterns,
             default=network.layers,
             pool=network.pool,
-            strides=_strides(strides or ()),
-            layouts=_layouts(layouts or ()),
+            strides=strides_of(strides or ()),
+            layouts=layouts_of(layouts or ()),
         )
     _note(network.remarks)
     if json:
@@ -828,8 +839,8 @@ def figure(
     from equiscope.studies.figures import Survey, figure2, figure3, figure4, figure7
 
     of_networks: dict[str, Any] = {
-        "models": models, "source": source, "shifts": _pixels(shifts), "weights": _by_model("--weights", weights),
-        "accuracy": _percents(accuracy), "device": device, "results": results,
+        "models": models, "source": source, "shifts": pixels_of(shifts), "weights": by_model_of("--weights", weights),
+        "accuracy": percents_of(accuracy), "device": device, "results": results,
     }  # fmt: skip
     given = [f"--{option}" for option, value in of_networks.items() if value]
     if number in ("2", "3") and given:
@@ -1011,11 +1022,11 @@ def study(
 
     options = {"seeds": seeds, "epochs": epochs, "limit": limit, "measure_every": measure_every}
     changes = {key: value for key, value in options.items() if value is not None}
-    changes |= {key: Preset.read(key, text) for key, text in _pairs("--set", override).items()}
+    changes |= {key: Preset.read(key, text) for key, text in pairs_of("--set", override).items()}
     folder = output or Path("out", f"study-{name}")
     told = {
         key: int(text) if text.isdecimal() else text
-        for key, text in _pairs("--cluster-option", cluster_options).items()
+        for key, text in pairs_of("--cluster-option", cluster_options).items()
     }
     with _repeatable(), executor(workers, cluster, folder / "cluster", told) as chosen:
         failures = done(
@@ -1236,130 +1247,6 @@ def plot(
         typer.echo(file)
 
 
-def _pixels(text: str | None) -> list[int] | None:
-    """The shifts of `--shifts`.
-
-    >>> _pixels("1-3,8")
-    [1, 2, 3, 8]
-    """
-    if text is None:
-        return None
-    found: list[int] = []
-    for one in text.split(","):
-        if (match := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", one)) is None:
-            raise ValueError(f"--shifts {text!r} is no list of pixels; give for example 1,2,4 or 1-32.")
-        found.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return found
-
-
-def _by_model(option: str, given: Iterable[str] | None) -> dict[str, str]:
-    """What is told of each network, as `MODEL=VALUE`."""
-    found = {}
-    for one in given or ():
-        model, equals, value = one.rpartition("=")
-        if not (model and equals and value):
-            raise ValueError(f"{option} {one!r} is not MODEL=VALUE.")
-        found[model] = value
-    return found
-
-
-def _pairs(option: str, given: Iterable[str] | None) -> dict[str, str]:
-    """The values of `KEY=VALUE`."""
-    found = {}
-    for one in given or ():
-        key, equals, value = one.partition("=")
-        if not (key and equals and value):
-            raise ValueError(f"{option} {one!r} is not KEY=VALUE.")
-        found[key] = value
-    return found
-
-
-def _percents(given: Iterable[str] | None) -> dict[str, float]:
-    found = {}
-    for model, value in _by_model("--accuracy", given).items():
-        if re.fullmatch(r"\d+(\.\d*)?", value) is None or float(value) > 100:
-            raise ValueError(f"--accuracy '{model}={value}' is no accuracy in per cent; give for example {model}=76.1.")
-        found[model] = float(value)
-    return found
-
-
-def _families(given: Iterable[str]) -> "list[Family]":
-    """The families that are meant by `rotations`, `flips`, `d4`, `identity` and `shifts:1,2,4,8`."""
-    import equiscope as es
-
-    named = {"rotations": es.rotations, "flips": es.flips, "d4": es.d4, "identity": es.identity}
-    families = []
-    for text in given:
-        name, _, offsets = text.partition(":")
-        if name == "shifts":
-            families.append(es.shifts([_offset(offset, text) for offset in offsets.split(",")]))
-        elif text in named:
-            families.append(named[text]())
-        else:
-            raise ValueError(
-                f"--transformations {text!r} is not known; it is one of {', '.join(named)}, or shifts with their "
-                "pixels, as in shifts:1,2,4,8."
-            )
-    return families
-
-
-def _offset(text: str, family: str) -> tuple[int, int]:
-    numbers = text.split(":")
-    try:
-        down, right = map(int, numbers * 2 if len(numbers) == 1 else numbers)
-    except ValueError:
-        message = (
-            f"--transformations {family!r} holds {text!r}, but a shift is a whole number of pixels or a pair "
-            "DOWN:RIGHT of them; write shifts:1,2,4,8 or shifts:3:0,0:-2."
-        )
-        raise ValueError(message) from None
-    return down, right
-
-
-def _strides(given: Iterable[str]) -> dict[str, int]:
-    """Pixels from cell to cell by layers' names or globs, of `GLOB=N`."""
-    strides = {}
-    for text in given:
-        glob, _, pixels = text.rpartition("=")
-        if not glob or not pixels.isdecimal():
-            raise ValueError(f"--stride {text!r} is not a layer and its pixels; write --stride 'blocks.*=16'.")
-        strides[glob] = int(pixels)
-    return strides
-
-
-def _layouts(given: Iterable[str]) -> dict[str, str]:
-    """Layouts by layers' names or globs, of `GLOB=LAYOUT`."""
-    layouts = {}
-    for text in given:
-        glob, _, its = text.rpartition("=")
-        if not glob or not its:
-            raise ValueError(
-                f"--layout {text!r} is not a layer and its layout; write --layout 'blocks.*=tokens:14x14+1'."
-            )
-        layouts[glob] = its
-    return layouts
-
-
-def _values(option: str, text: str | None) -> list[float] | None:
-    """The numbers of `a,b,c`."""
-    if text is None:
-        return None
-    try:
-        return [float(value) for value in text.split(",")]
-    except ValueError:
-        message = f"{option} {text!r} is not a number for each channel; write {option} 0.485,0.456,0.406."
-        raise ValueError(message) from None
-
-
-def _as_path(model: str) -> str:
-    """A network's name as that of a folder.
-
-    >>> _as_path("timm:resnet18.a1_in1k"), _as_path("my nets/net.py:small")
-    ('timm-resnet18.a1_in1k', 'net.py-small')
-    """
-    return re.sub(r"[^\w.-]+", "-", PurePath(model).name).strip(".-")
-
-
 class _Measurement:
     """One measurement from the command line: network and images loaded, scores written to a folder."""
 
@@ -1370,7 +1257,7 @@ class _Measurement:
 
         self.folder, self.asked = folder.resolve(), asked
         self.families: list[Family] = options["transformations"]
-        mean, std = _values("--mean", asked["mean"]), _values("--std", asked["std"])
+        mean, std = values_of("--mean", asked["mean"]), values_of("--std", asked["std"])
         self.network = load_network(
             model, weights=asked["weights"], size=asked["size"], mean=mean, std=std, seed=options["seed"]
         )

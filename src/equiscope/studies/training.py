@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from equiscope.during_training import Log, scores_at
 from equiscope.files import replacing
@@ -303,9 +303,3 @@ def _own_random_state(seed: int, place: torch.device) -> Iterator[None]:
         if devices:
             torch.cuda.manual_seed(seed)
         yield
-
-
-def weights_of(folder: Path) -> dict[str, Tensor]:
-    """The weights of a run's checkpoint."""
-    state: dict[str, Tensor] = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)["model"]
-    return state
