@@ -117,9 +117,7 @@ def test_keeping_maps_changes_no_score(scores: es.Scores) -> None:
         (IMAGES[:1], 1),
     ],
 )
-@pytest.mark.filterwarnings(
-    "ignore:maps=3. of images that cannot be gone over again"
-)
+@pytest.mark.filterwarnings("ignore:maps=3. of images that cannot be gone over again")
 def test_the_first_images_are_kept_whatever_holds_them(images: object, kept: int) -> None:
     scores = es.measure(network(), images, transformations=es.rotations(), layers="0", maps=3)  # type: ignore[arg-type]
     maps = maps_of(scores)
