@@ -24,6 +24,7 @@ HELD = 3 * 2**14  # channels of images that wait to be remembered
 HELD_IMAGES = 256  # and images
 TILE = 2**19  # products of channels with channels that exist at once: two megabytes, which a core's cache can hold
 LEAST_LARGE = 2**13  # products of one image that are worth an operation of their own
+FEW_PAIRS = 2**12  # of channels, for each image: then all images are counted at once
 LARGE_TILE = 2**25  # the same on an accelerator, which would rather have much to do at once
 
 
@@ -252,6 +253,11 @@ class ImageMemory:
         if self._images > np.iinfo(self._times.dtype).max:
             self._times = self._times.astype(np.uint32)
         channel = np.arange(self.channels)
+        if self.channels**2 <= len(partner) * FEW_PAIRS:
+            seen = (channel * self.channels + partner)[partner >= 0]
+            times = np.bincount(seen, minlength=self.channels**2).reshape(self._times.shape)
+            self._times += times.astype(self._times.dtype)
+            return
         for of_image in partner:
             defined = of_image >= 0
             self._times[channel[defined], of_image[defined]] += 1
