@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from equiscope.files import refuse_unwritable, remove, replacing
+from equiscope.files import nearest, refuse_unwritable, remove, replacing
 from equiscope.processes import Processes
 from equiscope.streaming import State
 
@@ -46,7 +46,7 @@ class Checkpoint:
     def __post_init__(self) -> None:
         if self.file.is_dir():
             raise ValueError(f"The checkpoint {self.file} is a folder; give a file.")
-        above = next(path for path in self.file.absolute().parents if path.exists())
+        above = nearest(self.file.absolute().parent)
         if not above.is_dir():
             raise ValueError(f"The checkpoint {self.file} would lie in {above}, which is a file; give another path.")
         refuse_unwritable(above)

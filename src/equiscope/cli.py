@@ -1326,16 +1326,13 @@ class _Measurement:
                 checkpoint_every=checkpoint_every, resume=resume, maps=self.asked["maps"], **self.options,
             )  # fmt: skip
         _note([] if quiet else _left_out(self.source))
-        if not speaks:
-            processes.told_by(0, None)  # when the scores are written
-            self._remove_saved()
-            return None
-        scores = _with_recipe(scores, self.network, self.source, [*self.network.remarks, *remarks], self.asked)
-        scores = replace(scores, manifest=scores.manifest | {"recipe": self._recipe()})
-        scores.save(self.folder, force=self.asked["force"])
-        processes.told_by(0, None)
+        if speaks:
+            scores = _with_recipe(scores, self.network, self.source, [*self.network.remarks, *remarks], self.asked)
+            scores = replace(scores, manifest=scores.manifest | {"recipe": self._recipe()})
+            scores.save(self.folder, force=self.asked["force"])
+        processes.told_by(0, None)  # when the scores are written
         self._remove_saved()
-        return scores
+        return scores if speaks else None
 
     def _remove_saved(self) -> None:
         for file in self.saved:

@@ -58,12 +58,16 @@ def scores_at(
 
 def logged(table: pd.DataFrame) -> dict[str, float]:
     """The defined scores of a table of parts by name, as loggers take them."""
+    return {name: value for name, value in by_name(table).items() if value == value}
+
+
+def by_name(table: pd.DataFrame) -> dict[str, float]:
+    """All scores of a table of parts, raw and corrected, by names such as `equivariance/rotations/dataset/early`."""
     found = {}
     for row in table.to_dict("records"):
         place = f"{row['transformation']}/{row['scope']}/{row['part']}"
         if row.get("alignment", "array") != "array":
             place += f"/{row['alignment']}"
         for name, column in ((row["measure"], "score"), (f"{row['measure']}-corrected", "corrected")):
-            if row[column] == row[column]:
-                found[f"{name}/{place}"] = float(row[column])
+            found[f"{name}/{place}"] = float(row[column])
     return found

@@ -9,6 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 
+def nearest(path: Path) -> Path:
+    """The path, or the nearest of the folders above it, that is there."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
 def refuse_unwritable(path: Path) -> None:
     """A PermissionError where nothing can be written at the path: its nearest folder that is there takes no file."""
     for folder in (path, *path.parents):

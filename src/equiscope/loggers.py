@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from equiscope.during_training import logged
+from equiscope.files import nearest
 from equiscope.folder import manifest_text
 from equiscope.plots import plot_layers
 from equiscope.scores import Scores
@@ -86,7 +87,7 @@ def logger_named(text: str) -> tuple[str, str]:
         raise ValueError(f"log={text!r} needs the package {kind}: pip install 'equiscope[{kind}]'.")
     if kind == "tensorboard":
         folder = Path(place).expanduser().absolute()
-        if not next(path for path in (folder, *folder.parents) if path.exists()).is_dir():
+        if not nearest(folder).is_dir():
             raise ValueError(f"log={text!r} is or lies in a file, and TensorBoard needs a folder; give another path.")
     return kind, place
 
@@ -99,8 +100,7 @@ def logger(text: str, name: str) -> Iterator[Any]:
         from torch.utils.tensorboard import SummaryWriter
 
         folder = Path(place).expanduser().absolute()
-        disk = next(path for path in (folder, *folder.parents) if path.exists())
-        if disk_usage(disk).free < LEAST_FREE:  # its thread would say so in its own way
+        if disk_usage(nearest(folder)).free < LEAST_FREE:  # its thread would say so in its own way
             raise OSError(ENOSPC, strerror(ENOSPC), str(folder))
         with SummaryWriter(str(folder)) as writer:
             yield writer

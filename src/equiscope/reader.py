@@ -21,8 +21,8 @@ class Reader:
         self.images, self.processes = images, processes
         self.waited = 0.0  # seconds for images
         self.registered = 0  # the first ones, that are not scored
-        self._first = next(batches)
-        self._ahead: Iterator[Tensor] | None = chain([self._first], batches)  # not yet looked at
+        self.first = next(batches)  # batch, which all processes have seen
+        self._ahead: Iterator[Tensor] | None = chain([self.first], batches)  # not yet looked at
         self._left_out = 0
         if processes.count > 1:
             self.must_be_read_again("distributed=True")
@@ -34,16 +34,11 @@ class Reader:
         return count_of(self.images)
 
     @property
-    def first(self) -> Tensor:
-        """The first batch, which all processes have seen."""
-        return self._first
-
-    @property
     def looks(self) -> bytes:
         """A fingerprint of the images: all of a tensor, else their number, the first of them, and what they tell."""
         told = f"{self._count} {getattr(self.images, 'description', None)}"  # an `ImageSource` knows all of its files
         digest = hashlib.sha256(told.encode())
-        for some in torch.split(self.images, len(self._first)) if isinstance(self.images, Tensor) else (self._first,):
+        for some in torch.split(self.images, len(self.first)) if isinstance(self.images, Tensor) else (self.first,):
             digest.update(content(some))
         return digest.digest()
 
@@ -70,9 +65,9 @@ class Reader:
         Where that holds none, for it was registered on, the first of those.
         """
         until = self.registered + number
-        if len(self._first) >= until or not same_again(self.images):
-            scored = self._first[self.registered : until]
-            return scored if len(scored) else self._first[:number]
+        if len(self.first) >= until or not same_again(self.images):
+            scored = self.first[self.registered : until]
+            return scored if len(scored) else self.first[:number]
         return torch.cat(list(from_place(self.images, self.registered, until, all_readable=False)))
 
     def must_be_read_again(self, why: str) -> None:

@@ -14,6 +14,7 @@ from torchmetrics import Metric
 
 from equiscope.batches import Images, opened
 from equiscope.budget import Budget
+from equiscope.during_training import by_name
 from equiscope.functional.transformations import Family, Frame, Transformation, known
 from equiscope.models.features import left_as_found, unwrapped
 from equiscope.models.layers import Layer, Layers
@@ -148,13 +149,11 @@ class EquivarianceMetric(Metric):
         """Every part's scores by names such as `equivariance/rotations/dataset/early`; NaN where undefined."""
         parts = self._scores().parts
         chosen = parts[parts["transformation"].isin(self.options["transformations"]) & parts["scope"].isin(self.scopes)]
-        found = {}
-        for row in chosen.to_dict("records"):
-            place = f"{row['transformation']}/{row['scope']}/{row['part']}"
-            for name, column in ((row["measure"], "score"), (f"{row['measure']}-corrected", "corrected")):
-                if column == "score" or self.options["chance"]:
-                    found[f"{name}/{place}"] = torch.tensor(row[column], device=self.device)
-        return found
+        return {
+            name: torch.tensor(value, device=self.device)
+            for name, value in by_name(chosen).items()
+            if self.options["chance"] or not name.partition("/")[0].endswith("-corrected")
+        }
 
     def scores(self) -> Scores:
         """All that `measure` would have found on the images so far: every layer, channel and transformation."""
