@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -147,7 +148,8 @@ def test_two_processes_give_the_scores_of_one(tmp_path):
     asked = [*ASKED, "--limit", "45", "--batch-size", "24", "--alignment", "registered", "--registration-images", "8"]
     for folder, processes in (("one", 1), ("two", 2)):
         run = command(*asked, "--output", tmp_path / folder, "--quiet", processes=processes)
-        subprocess.run(run, check=True, env=environment(), timeout=300, capture_output=True)
+        done = subprocess.run(run, env=environment(), timeout=300, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
     one, two = es.load(tmp_path / "one"), es.load(tmp_path / "two")
     assert_same(two, one)
     assert two.manifest["processes"] == 2 and two.manifest["images"] == one.manifest["images"] == 37
@@ -198,6 +200,34 @@ if rank == 0:
 dist.barrier()
 dist.destroy_process_group()
 """
+
+
+GROUP = """
+import sys
+from pathlib import Path
+from equiscope.processes import launched
+
+def threads():
+    return {task.read_text().strip() for task in Path("/proc/self/task").glob("*/comm")}
+
+alone = threads()
+with launched("cpu"):
+    import torch
+    import equiscope as es
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.BatchNorm2d(4)).eval()
+    es.measure(network, torch.randn(8, 3, 16, 16), transformations=es.rotations(), distributed=True)
+    assert any("gloo" in thread for thread in threads() - alone), threads()
+assert not any("gloo" in thread for thread in threads()), threads()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux only")
+def test_no_thread_of_the_group_is_left_to_abort_the_process_at_its_end(tmp_path):
+    script = tmp_path / "group.py"
+    script.write_text(GROUP)
+    launcher = command(processes=2)[:-3]
+    done = subprocess.run([*launcher, str(script)], env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def test_processes_that_were_stopped_in_different_passes_go_on_together(tmp_path):

@@ -11,6 +11,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+if dist.is_available():
+    # It keeps the group that is the default when it is imported, and measuring imports it (through torch._dynamo). A
+    # group kept beyond destroy_process_group() has threads, and one that wakes at the end aborts the process.
+    import torch.distributed.nn
+
 PATIENCE = timedelta(days=1)  # for a slower process; of one that has died, torchrun stops the others at once
 
 
