@@ -80,12 +80,17 @@ def _image_tensor(batch: Any) -> Tensor | None:
     return found[0] if len(found) == 1 else None
 
 
+def used_up(images: Images) -> bool:
+    """Whether going over the images once leaves none for a second time."""
+    return not isinstance(images, Tensor | Dataset | DataLoader) and iter(images) is images
+
+
 def same_again(images: Images) -> bool:
     """Whether the images can be gone over again, in the same order."""
     if isinstance(images, DataLoader):
         plain = type(images.batch_sampler) is BatchSampler or images.batch_sampler is None
         return plain and type(images.sampler) is SequentialSampler and not images.drop_last
-    return isinstance(images, Tensor | Dataset) or iter(images) is not images
+    return not used_up(images)
 
 
 def from_place(images: Images, start: int, stop: int | None = None, *, all_readable: bool = True) -> Iterator[Tensor]:

@@ -23,10 +23,9 @@ from equiscope.functional.statistics import (
     resample_counts,
     resampled_means,
 )
-from equiscope.scores import Scores, families_in_common
+from equiscope.scores import VALUES, Scores, families_in_common
 
 KEYS = ["transformation", "alignment", "scope", "measure"]
-VALUES = ["score", "low", "high", "chance", "corrected", "corrected_low", "corrected_high"]
 SAME_IMAGES = ("fingerprint", "split", "column", "seed")  # of a manifest's data: the limit is in the number measured
 
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from equiscope.batches import Images, count_of, opened, same_again
+from equiscope.batches import Images, count_of, opened, used_up
 from equiscope.budget import Budget
 from equiscope.measurement import measure
 from equiscope.models.features import left_as_found, unwrapped
@@ -56,7 +55,7 @@ def estimate(model: nn.Module, images: Images, **options: Any) -> Estimate:
     ValueError where `measure` would raise one before its first image, and where the images can be gone over only once,
     and would be spent.
     """
-    if not same_again(images) and not isinstance(images, DataLoader):
+    if used_up(images):
         raise ValueError("An estimate would use up these images; give some that can be gone over again, or a tensor.")
     found, budget = _plan(model, images, **options)
     _, batches = opened(images)

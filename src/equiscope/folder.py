@@ -16,10 +16,9 @@ from equiscope.maps import Maps
 from equiscope.orbits import turns_measured
 from equiscope.plots import plot_layers
 from equiscope.report.page import page
-from equiscope.scores import Scores
+from equiscope.scores import TABLES, Scores
 
 FORMAT = 1
-TABLES = ("scores", "parts", "channels", "layers", "replicates")
 MAPS, ORBITS = "maps.npz", "orbits.parquet"  # where there are any
 MANIFEST = "manifest.json"  # the seal: a folder without it is no result
 
@@ -45,7 +44,7 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
     try:
         with named(folder):
             aside.mkdir()
-            tables = {f"{table}.parquet": getattr(scores, table) for table in TABLES}
+            tables = {f"{name}.parquet": table for name, table in scores.to_pandas().items()}
             if turns_measured(scores.channels):
                 tables[ORBITS] = scores.orbits
             for name, table in tables.items():

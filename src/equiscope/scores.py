@@ -35,7 +35,8 @@ MEASURES = ("invariance", "equivariance")
 SCOPES = ("dataset", "image")
 Key = tuple[str, str, str, str, str]  # layer, transformation, measure, scope, alignment
 KEYS = ("transformation", "measure", "scope", "alignment")
-_TABLE_COLUMNS = ("score", "low", "high", "chance", "corrected")
+TABLES = ("scores", "parts", "channels", "layers", "replicates")
+VALUES = ("score", "low", "high", "chance", "corrected", "corrected_low", "corrected_high")  # columns of a score
 
 
 @dataclass(frozen=True)
@@ -105,13 +106,13 @@ class Scores:
             wide = wide[names]
         for measure in MEASURES:
             of_measure = rows[rows["measure"] == measure].reset_index(drop=True)
-            for column in _TABLE_COLUMNS:
+            for column in VALUES[:5]:
                 wide[measure if column == "score" else f"{measure}_{column}"] = of_measure[column]
         return wide
 
     def to_pandas(self) -> dict[str, pd.DataFrame]:
         """The tables by name, as they are and as the output folder holds them."""
-        return {table: getattr(self, table) for table in ("scores", "parts", "channels", "layers", "replicates")}
+        return {table: getattr(self, table) for table in TABLES}
 
     def to_xarray(self) -> "xarray.Dataset":
         """The table of scores as an `xarray.Dataset` over layer, transformation, measure, scope and alignment.
@@ -133,6 +134,11 @@ class Scores:
         from equiscope.folder import write  # it draws, and drawing is not needed to measure
 
         write(self, Path(folder).expanduser(), force=force)
+
+
+def value_columns(corrected: bool) -> tuple[str, str, str]:
+    """The columns of a score and of the ends of its interval, as they are or corrected for chance."""
+    return ("corrected", "corrected_low", "corrected_high") if corrected else ("score", "low", "high")
 
 
 def families_in_common(results: Mapping[str, Scores]) -> list[str]:
@@ -400,16 +406,8 @@ def _interval(
 
 
 def _columns(score: float, chance: float, interval: tuple[float, float]) -> dict[str, float]:
-    low, high = interval
-    return {
-        "score": score,
-        "low": low,
-        "high": high,
-        "chance": chance,
-        "corrected": float(corrected(score, chance)),
-        "corrected_low": float(corrected(low, chance)),
-        "corrected_high": float(corrected(high, chance)),
-    }
+    raw = (score, *interval)
+    return dict(zip(VALUES, (*raw, chance, *(float(corrected(value, chance)) for value in raw)), strict=True))
 
 
 def _score_table(

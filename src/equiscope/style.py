@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from equiscope.files import replacing
 from equiscope.functional.statistics import Array
+from equiscope.scores import value_columns
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches: the widths of figures in most journals and proceedings
 DPI = 200
@@ -194,7 +195,7 @@ def draw_scores(
     An undefined score is a gap. `aside` moves all by so many points, so that several series keep their true places;
     `half` is as in `draw_chance`.
     """
-    score, low, high = ("corrected", "corrected_low", "corrected_high") if corrected else ("score", "low", "high")
+    score, low, high = value_columns(corrected)
     draw_intervals(axes, places, rows[low], rows[high], look.colour, width=0.32 * size, aside=aside)
     axes.plot(
         places, rows[score], transform=_moved(axes, aside), label=label or "_score",

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from equiscope.maps import LayerMaps, Maps
-from equiscope.scores import MEASURES, SCOPES, Scores
+from equiscope.scores import MEASURES, SCOPES, VALUES, Scores
 
 MOST_OF_CHANNELS = 3_000_000  # characters; scores of channels beyond are in channels.parquet alone
-VALUES = ("score", "low", "high", "chance", "corrected", "corrected_low", "corrected_high")
 _DIGITS = 4
 _OF_LAYERS = ("layer", "part", "type", "channels", "height", "width", "stride_y", "dead")
 

@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from equiscope.models.layers import PARTS
+from equiscope.scores import MEASURES, SCOPES, value_columns
 from equiscope.studies.architectures import GIVEN, variants, verdict_table
 from equiscope.studies.claims import FIGURE4_RULES, SIGNIFICANT, told_of_accuracy
 from equiscope.studies.results import markdown, recipe_in_words
 from equiscope.style import GREY, MEASURE_COLOURS, TWO_COLUMNS, Plot, draw_intervals, drawing
 
 Array = NDArray[np.float64]
-MEASURES = ("invariance", "equivariance")
-SCOPES = ("dataset", "image")
-VALUES = {"raw": ("score", "low", "high"), "corrected": ("corrected", "corrected_low", "corrected_high")}
+READ = {"raw": value_columns(corrected=False), "corrected": value_columns(corrected=True)}
 MOST_ENUMERATED = 8  # networks; of more, so many orders are drawn
 ORDERS = 100_000
 DRAWS = 2000  # of the scores within their intervals
@@ -93,7 +92,7 @@ def numbers(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     keys = ["group", "variant", "measure", "scope", "part"]
     for key, found in main.groupby(keys, sort=False):
         found = found.set_index("network").reindex(networks.index)
-        for values, columns in VALUES.items():
+        for values, columns in READ.items():
             score, low, high = (found[column].to_numpy() for column in columns)
             correlation = spearman(score, networks["accuracy"].to_numpy(), seed)
             moved = _rhos(score + draws * (high - low) / 2 / NORMAL, networks["accuracy"].to_numpy())
@@ -141,7 +140,7 @@ def _rhos(scores: Float[np.ndarray, "draw network"], accuracy: Float[np.ndarray,
 
 ASIDE = {
     (measure, values): (side - 0.5) * 0.36 + (step - 0.5) * 0.18
-    for (side, measure), (step, values) in product(enumerate(MEASURES), enumerate(VALUES))
+    for (side, measure), (step, values) in product(enumerate(MEASURES), enumerate(READ))
 }
 
 

@@ -32,6 +32,7 @@ from equiscope.models.catalogue import CATALOGUE
 from equiscope.models.layers import PARTS
 from equiscope.models.loading import Network, load_network
 from equiscope.progress import Progress
+from equiscope.scores import MEASURES, SCOPES, value_columns
 from equiscope.studies.results import markdown, recipe_in_words
 from equiscope.style import DOTTED, GREY, TWO_COLUMNS, Plot, draw_intervals, drawing, series_look
 
@@ -418,7 +419,7 @@ class Reading:
     @property
     def columns(self) -> tuple[str, str, str]:
         """The table's columns of the value and of the ends of its interval."""
-        return ("corrected", "corrected_low", "corrected_high") if self.corrected else ("score", "low", "high")
+        return value_columns(self.corrected)
 
     def of(self, table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
         """The rows of this reading, with columns `value`, `from` and `to`."""
@@ -447,8 +448,6 @@ def variants(rows: pd.DataFrame) -> list[str]:
 # --- the picture of figure 7
 
 MARKERS = {"CNN": "o", "ViT": "s", "Mixer": "^", "other": "D"}
-SCOPES = ("dataset", "image")
-MEASURES = ("invariance", "equivariance")
 
 
 def picture(table: pd.DataFrame) -> Plot:

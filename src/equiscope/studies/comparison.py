@@ -11,11 +11,9 @@ from matplotlib.axes import Axes
 from equiscope.comparison import KEYS, compare
 from equiscope.models.layers import PARTS
 from equiscope.plots import shortened
+from equiscope.scores import MEASURES, SCOPES
 from equiscope.studies.results import markdown, save
 from equiscope.style import GREY, TWO_COLUMNS, Plot, draw_intervals, drawing, series_look
-
-MEASURES = ("invariance", "equivariance")
-SCOPES = ("dataset", "image")
 
 
 def compared(folders: Sequence[str | Path], output: Path, *, command: str = "", force: bool = False) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 import equiscope as es
 from equiscope.data import PHOTOGRAPHS, Preprocessing, open_images
 from equiscope.progress import Progress
+from equiscope.scores import SCOPES
 from equiscope.studies import networks
 from equiscope.studies.results import (
     listed,
@@ -48,7 +49,6 @@ HAND_MADE: dict[str, Callable[[], nn.Sequential]] = {
     "isotropic": networks.gaussian_network,
     "cornered": networks.cornered_network,
 }
-SCOPES = ("dataset", "image")
 EXACT = 1e-4  # so near to 1 is 1
 HALF_TURN = "rot180"
 

@@ -26,6 +26,7 @@ import equiscope as es
 from equiscope.data import open_images
 from equiscope.models.loading import load_network
 from equiscope.progress import Progress
+from equiscope.scores import SCOPES
 from equiscope.studies.results import (
     heading,
     listed,
@@ -55,7 +56,6 @@ SETTINGS = Settings()
 SIMILARITIES = {"cosine": "cosine", "pearson": "correlation"}  # as an option: as a word
 COLOURS = {"cosine": ORANGE, "pearson": BLUE}
 MEASURES = ("invariance", "strict invariance", "equivariance")  # strict: to the letter of Eq. 4, nothing is moved
-SCOPES = ("dataset", "image")
 READINGS = tuple(product(MEASURES, SCOPES))  # all that the paper may mean by a block's score
 PAPER = {"cosine": 0.63, "pearson": 0.11}
 PAPERS_BLOCKS = 21  # of a ResNet-44

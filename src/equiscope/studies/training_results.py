@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 import equiscope as es
 from equiscope.models.layers import PARTS
 from equiscope.plots import draw_epochs
+from equiscope.scores import SCOPES
 from equiscope.studies.claims import HOLDS
 from equiscope.studies.presets import Preset, Study, table_of_differences
 from equiscope.studies.results import markdown, recipe_in_words
@@ -35,7 +36,6 @@ from equiscope.style import (
 )
 
 MARKERS = {"equivariance": "s", "invariance": "o"}
-SCOPES = ("dataset", "image")
 FAMILIES = ("rotations", "shifts")
 KEPT = ("transformation", "measure", "scope", "score", "low", "high", "chance", "corrected", "images", "undefined")
 NOTHING = "not defined"
