@@ -21,10 +21,19 @@ from equiscope.models.features import left_as_found, unwrapped
 from equiscope.models.layers import Layers
 from equiscope.models.placement import placed
 from equiscope.passes import ForwardPasses
-from equiscope.planning import check_choices, check_numbers, distinct_of, families_of, fitting_batch_size, planned
+from equiscope.planning import (
+    check_choices,
+    check_numbers,
+    check_window,
+    distinct_of,
+    families_of,
+    fitting_batch_size,
+    manifest_of,
+    planned,
+)
 from equiscope.processes import Processes
 from equiscope.progress import Progress, Silent, say, shown
-from equiscope.provenance import content, versions, weights_digest
+from equiscope.provenance import content, weights_digest
 from equiscope.reader import Reader
 from equiscope.recording import LayerRecord, Recorder
 from equiscope.registration import LayerRegistration, Offset
@@ -123,8 +132,7 @@ def measure(
         registration_images=registration_images, memory=memory, batch_size=batch_size,
         checkpoint_every=checkpoint_every, seed=seed, maps=maps,
     )  # fmt: skip
-    if size is not None and fill != "crop":
-        raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
+    check_window(size, fill)
     if resume and checkpoint is None:
         raise ValueError("resume=True needs the checkpoint to go on from; give checkpoint=FILE.")
     families = families_of(transformations)
@@ -183,22 +191,13 @@ def measure(
             )  # fmt: skip
         kept = _kept_maps(run, reader, families, distinct, findings, found, maps)
 
-    manifest = {
-        "model": type(network).__name__,
-        "weights": {"source": "the model's own", "sha256": weights},
-        "data": {"kind": type(images).__name__},
-        "preprocessing": "as the images were given",
-        "images_left_out": [],
-        "images": count,
+    manifest = manifest_of(
+        type(network).__name__, weights, type(images).__name__, count, image_shape, options, found, budget
+    ) | {
         "images_registered_on": reader.registered,
         "resumed_at": None if state is None else reader.total_of(state["done"]),  # images of the pass begun
         "resumed_in_pass": None if state is None else state["pass"] + 1,
-        "image_shape": list(image_shape),
-        "options": options,
-        "sums": {"bytes": budget.bytes, "groups": budget.groups, "passes": len(budget.passes)},
         "processes": processes.count,
-        "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
-        "versions": versions(),
         "started": begun.isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - started, 3),
         "waited_for_images": round(reader.waited / max(time.monotonic() - started, 1e-9), 4),

@@ -10,6 +10,7 @@ from equiscope.functional.matching import NEGATIVES
 from equiscope.functional.similarity import SIMILARITIES
 from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Frame, Transformation, frame, known, shift
 from equiscope.models.layers import Layers, find_layers
+from equiscope.provenance import versions
 from equiscope.recording import ALIGNMENTS
 
 PRECISIONS = ("float32", "bfloat16")
@@ -27,6 +28,12 @@ def check_choices(**given: str) -> None:
     """ValueError where an option is none of the words that it may be."""
     for name, value in given.items():
         known(name, value, CHOICES[name])
+
+
+def check_window(size: int | tuple[int, int] | None, fill: str) -> None:
+    """ValueError where a window is given and nothing is cropped."""
+    if size is not None and fill != "crop":
+        raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
 
 
 def check_numbers(
@@ -145,6 +152,32 @@ def planned(
         memory=memory,
     )  # fmt: skip
     return view, found, budget
+
+
+def manifest_of(
+    model: str,
+    weights: str,
+    kind: str,
+    images: int,
+    image_shape: Sequence[int],
+    options: Mapping[str, Any],
+    found: Layers,
+    budget: Budget,
+) -> dict[str, Any]:
+    """What every manifest tells: of which network and images, with which options, of which layers, in which sums."""
+    return {
+        "model": model,
+        "weights": {"source": "the model's own", "sha256": weights},
+        "data": {"kind": kind},
+        "preprocessing": "as the images were given",
+        "images_left_out": [],
+        "images": images,
+        "image_shape": list(image_shape),
+        "options": dict(options),
+        "sums": {"bytes": budget.bytes, "groups": budget.groups, "passes": len(budget.passes)},
+        "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
+        "versions": versions(),
+    }
 
 
 def _check_size(image_shape: tuple[int, int, int], transformations: Sequence[Transformation]) -> None:

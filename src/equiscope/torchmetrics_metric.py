@@ -23,14 +23,16 @@ from equiscope.passes import ForwardPasses
 from equiscope.planning import (
     check_choices,
     check_numbers,
+    check_window,
     distinct_of,
     families_of,
     fitting_batch_size,
+    manifest_of,
     planned,
 )
 from equiscope.processes import Processes
 from equiscope.progress import Silent
-from equiscope.provenance import versions, weights_digest
+from equiscope.provenance import weights_digest
 from equiscope.recording import LayerRecord, Recorder
 from equiscope.scores import SCOPES, Findings, Scores, scored
 from equiscope.streaming import State
@@ -96,8 +98,7 @@ class EquivarianceMetric(Metric):
         if scope is not None:
             known("scope", scope, SCOPES)
         check_numbers(batch_size=batch_size, seed=seed)
-        if size is not None and fill != "crop":
-            raise ValueError(f'size={size} is the window of fill="crop", and fill={fill!r} was given.')
+        check_window(size, fill)
         self.families = families_of(transformations)
         self.scopes = SCOPES if scope is None else (scope,)
         self._distinct = distinct_of(self.families, fill, subcell)
@@ -252,20 +253,9 @@ class EquivarianceMetric(Metric):
             Findings.of(record, images, negative=self._matching["negative"], intervals=self.options["intervals"])
             for record in live.records.values()
         ]
-        manifest = {
-            "model": plan.model,
-            "weights": {"source": "the model's own", "sha256": plan.weights},
-            "data": {"kind": "batches"},
-            "preprocessing": "as the images were given",
-            "images_left_out": [],
-            "images": images,
-            "image_shape": list(plan.image_shape),
-            "options": self.options,
-            "sums": {"bytes": plan.budget.bytes, "groups": plan.budget.groups, "passes": 1},
-            "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in plan.found.left_out],
-            "versions": versions(),
-            "seconds": round(plan.seconds, 3),
-        }
+        manifest = manifest_of(
+            plan.model, plan.weights, "batches", images, plan.image_shape, self.options, plan.found, plan.budget
+        ) | {"seconds": round(plan.seconds, 3)}
         return scored(
             findings, self.families, images, negative=self._matching["negative"], intervals=self.options["intervals"],
             seed=self._seed, manifest=manifest,
