@@ -18,7 +18,7 @@ from equiscope.streaming import ChannelSpread, PairMemory, PairSums, State
 
 SMALLEST, LARGEST = 1e-9, 1e9  # features between which squares, and sums of them, are safe in float32
 ALIGNMENTS = ("array", "registered")
-AT_ONCE = 2**20  # features of a layer that are taken in at once on a CPU: four megabytes, for its caches
+AT_ONCE = 2**18  # features of a layer that are taken in at once on a CPU: one megabyte, for its caches
 
 
 @runtime_checkable
