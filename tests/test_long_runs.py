@@ -137,6 +137,16 @@ def command(*arguments, processes=1):
     return (launcher if processes > 1 else [sys.executable, "-m", "equiscope"]) + ["measure", *map(str, arguments)]
 
 
+def in_two_processes(program, folder):
+    """Run a program, which is told the folder, in two processes."""
+    script = folder / "program.py"
+    script.write_text(program)
+    launcher = command(processes=2)[:-3]
+    run = [*launcher, str(script), str(folder)]
+    done = subprocess.run(run, env=environment(), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
 def environment():
     return os.environ | {"OMP_NUM_THREADS": "1"}
 
@@ -223,19 +233,11 @@ assert not any("gloo" in thread for thread in threads()), threads()
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are listed on Linux only")
 def test_no_thread_of_the_group_is_left_to_abort_the_process_at_its_end(tmp_path):
-    script = tmp_path / "group.py"
-    script.write_text(GROUP)
-    launcher = command(processes=2)[:-3]
-    done = subprocess.run([*launcher, str(script)], env=environment(), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
+    in_two_processes(GROUP, tmp_path)
 
 
 def test_processes_that_were_stopped_in_different_passes_go_on_together(tmp_path):
-    script = tmp_path / "apart.py"
-    script.write_text(APART)
-    launcher = command(processes=2)[:-3]
-    done = subprocess.run([*launcher, str(script), str(tmp_path)], env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    in_two_processes(APART, tmp_path)
     assert_same(es.load(tmp_path / "resumed"), es.load(tmp_path / "plain"))
 
 

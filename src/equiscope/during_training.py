@@ -61,13 +61,17 @@ def logged(table: pd.DataFrame) -> dict[str, float]:
     return {name: value for name, value in by_name(table).items() if value == value}
 
 
-def by_name(table: pd.DataFrame) -> dict[str, float]:
-    """All scores of a table of parts, raw and corrected, by names such as `equivariance/rotations/dataset/early`."""
+def by_name(table: pd.DataFrame, *, corrected: bool = True) -> dict[str, float]:
+    """All scores of a table of parts, raw and, where asked for, corrected too, by names.
+
+    Such as `equivariance/rotations/dataset/early`.
+    """
+    columns = {"score": "", "corrected": "-corrected"} if corrected else {"score": ""}
     found = {}
     for row in table.to_dict("records"):
         place = f"{row['transformation']}/{row['scope']}/{row['part']}"
         if row.get("alignment", "array") != "array":
             place += f"/{row['alignment']}"
-        for name, column in ((row["measure"], "score"), (f"{row['measure']}-corrected", "corrected")):
-            found[f"{name}/{place}"] = float(row[column])
+        for column, mark in columns.items():
+            found[f"{row['measure']}{mark}/{place}"] = float(row[column])
     return found

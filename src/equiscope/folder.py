@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equiscope.files import named, refuse_unwritable, replacing
+from equiscope.files import named, nearest, refuse_unwritable, replacing
 from equiscope.maps import Maps
 from equiscope.orbits import turns_measured
 from equiscope.plots import plot_layers
@@ -91,11 +91,9 @@ def refuse_taken(folder: Path, *, force: bool = False) -> None:
 
     Worth asking before a measurement of hours, too.
     """
-    for path in (folder, *folder.parents):
-        if path.exists():
-            if not path.is_dir():
-                raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
-            break
+    path = nearest(folder)
+    if not path.is_dir():
+        raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
     refuse_unwritable(folder)
     if folder.exists() and not force and any(folder.iterdir()):
         raise FileExistsError(f"{folder} exists and is not empty; give another folder, or force=True to write into it.")

@@ -152,8 +152,7 @@ class EquivarianceMetric(Metric):
         chosen = parts[parts["transformation"].isin(self.options["transformations"]) & parts["scope"].isin(self.scopes)]
         return {
             name: torch.tensor(value, device=self.device)
-            for name, value in by_name(chosen).items()
-            if self.options["chance"] or not name.partition("/")[0].endswith("-corrected")
+            for name, value in by_name(chosen, corrected=self.options["chance"]).items()
         }
 
     def scores(self) -> Scores:
