@@ -9,6 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import equiscope as es
+from equiscope.functional.loops import Scratch
 from equiscope.models.layers import find_layers
 from equiscope.recording import LayerRecord, Recorder
 
@@ -38,7 +39,7 @@ def test_every_tensor_of_a_layer_is_where_its_features_are(layers, similarity, s
         records = {
             layer.name: LayerRecord(
                 layer, members, similarity=similarity, negative=negative, strict=strict, chance=True, groups=10,
-                device=place, offsets=dict.fromkeys(["rot90", "rot180", "rot270"], (0.25, -0.5)),
+                device=place, scratch=Scratch(), offsets=dict.fromkeys(["rot90", "rot180", "rot270"], (0.25, -0.5)),
             )
             for layer in layers
         }  # fmt: skip

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from equiscope.batches import Images, opened, same_again
 from equiscope.budget import Budget
 from equiscope.checkpoint import Checkpoint, fingerprint
+from equiscope.functional.loops import Scratch
 from equiscope.functional.transformations import Family, Transformation
 from equiscope.maps import MapKeeper, Maps, pictures, shown_of, strongest_pairs
 from equiscope.models.features import left_as_found, unwrapped
@@ -238,10 +239,11 @@ def _findings(
     for place, chosen in enumerate(budget.passes):
         if place < number:
             continue
+        scratch = Scratch()
         records = {
             layer.name: LayerRecord(
                 layer, chosen, similarity=similarity, negative=negative, strict=strict, chance=budget.chance,
-                groups=budget.groups, device=run.place, offsets=centres.get(layer.name),
+                groups=budget.groups, device=run.place, scratch=scratch, offsets=centres.get(layer.name),
             )
             for layer in found.measured
         }  # fmt: skip

@@ -1,17 +1,18 @@
 """What happens to a layer's features as they pass by: they are moved, matched, and remembered as scores."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite, log2
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.similarity import Side, referred, side
-from equiscope.functional.transformations import Transformation, about
+from equiscope.functional.loops import Scratch, used_for
+from equiscope.functional.similarity import Side, side
+from equiscope.functional.transformations import Transformation, Window, about
 from equiscope.models.layers import Layer
 from equiscope.processes import Processes
 from equiscope.streaming import ChannelSpread, PairMemory, PairSums, State
@@ -145,12 +146,16 @@ class LayerRecord:
         chance: bool,
         groups: int,
         device: torch.device,
+        scratch: Scratch,
         offsets: Mapping[str, tuple[float, float] | None] | None = None,
     ) -> None:
         def memory(sets: int, *, partners: bool = True) -> PairMemory:
-            return PairMemory(sets, layer.channels, negative=negative, strict=strict, partners=partners, device=device)
+            return PairMemory(
+                sets, layer.channels, negative=negative, strict=strict, scratch=scratch, partners=partners,
+                device=device,
+            )  # fmt: skip
 
-        self.layer = layer
+        self.layer, self.scratch = layer, scratch
         self.similarity, self.strict = similarity, strict
         self.offsets = offsets
         self.variants = {one.name: self._variants(one) for one in transformations}
@@ -158,8 +163,9 @@ class LayerRecord:
         self.matched = {key: memory(groups) for key in keys}
         self.mismatched = {key: memory(1, partners=False) for key in keys} if chance else {}
         self.spread = ChannelSpread(layer.channels)
-        self._last: _Taken | None = None  # the image before these
-        self._newest: _Taken | None = None
+        self._last: Tensor | None = None  # the maps of the image before these
+        self._newest: Tensor | None = None
+        self._sources: dict[str, Tensor] = {}  # of each cell, by transformation
 
     def _variants(self, transformation: Transformation) -> dict[str, Transformation | None]:
         """The transformation by alignment; None where the layer's own centre is not known."""
@@ -175,37 +181,50 @@ class LayerRecord:
     def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass, as a `Record` does."""
         passes = maps.reshape(1 + len(chosen), images, *maps.shape[1:])
-        at_once = images if maps.device.type != "cpu" else max(1, AT_ONCE // maps[0].numel())
-        before = self._last
+        at_once = max(1, AT_ONCE // maps[0].numel()) if used_for(maps) else images
         for some in range(0, images, at_once):
-            before = self._add_some(passes[:, some : some + at_once], before, start + some, chosen, first)
-        self._newest = before
+            before = min(some, 1) if self.mismatched else 0
+            still = passes[0, some - before : some + at_once]
+            if self.mismatched and not some and self._last is not None:
+                out = self.scratch.of("with the image before", maps, 1 + len(still), *still.shape[1:])
+                still = torch.cat((self._last, still), out=out)
+            self._add_some(still, passes[1:, some : some + at_once], start + some, chosen, first)
+        if self.mismatched:
+            self._keep(passes[0, -1:])
 
     def _add_some(
         self,
-        passes: Float[Tensor, "transformation image channel row column"],
-        before: "_Taken | None",
+        still: Float[Tensor, "still_image channel row column"],
+        turned: Float[Tensor, "transformation image channel row column"],
         start: int,
         chosen: Sequence[Transformation],
         first: bool,
-    ) -> "_Taken | None":
-        """Take in so few images of a forward pass that they stay in the processor's cache; gives the last of them."""
-        still = _Taken.of(passes[0], self.similarity)
-        newest = still[-1:].copied() if self.mismatched else None
-        if before is not None:
-            still = before.followed_by(still)
+    ) -> None:
+        """Take in so few images of a forward pass that they stay in the processor's cache.
+
+        `still` may begin with the image before them.
+        """
+        of_still = _Taken(still, "still", self.similarity, self.scratch)
         if first:
-            spread = still if self.similarity == "pearson" else _Taken.of(still.maps, "pearson")
-            self.spread.add(spread.whole.centring[-passes.shape[1] :])
-        for transformation, maps in zip(chosen, passes[1:], strict=True):
-            turned = _Taken.of(maps, self.similarity)
+            whole = of_still.whole
+            if self.similarity != "pearson":
+                whole = side(of_still.maps, out=self.scratch.of("spread", still, *whole.values.shape))
+            self.spread.add(whole.centring[-turned.shape[1] :])
+        for transformation, maps in zip(chosen, turned, strict=True):
+            of_turned = _Taken(maps, "turned", self.similarity, self.scratch)
             for alignment, variant in self.variants[transformation.name].items():
-                self._match((transformation.name, alignment), variant, turned, still, start)
-        return newest
+                self._match((transformation.name, alignment), variant, of_turned, of_still, start)
+
+    def _keep(self, maps: Float[Tensor, "1 channel row column"]) -> None:
+        """Remember the last image's maps, in memory that is used again."""
+        if self._newest is None:
+            self._newest = maps.clone(memory_format=torch.contiguous_format)
+        else:
+            self._newest.copy_(maps)
 
     def next_images(self) -> None:
         """Make the last of these images the one before the next."""
-        self._last = self._newest
+        self._last, self._newest = self._newest, self._last
 
     def sums(self) -> Iterator[PairSums]:
         """All sums over images."""
@@ -239,14 +258,14 @@ class LayerRecord:
         self, key: tuple[str, str], transformation: Transformation | None, turned: "_Taken", still: "_Taken", start: int
     ) -> None:
         """Match the images' turned features with their own still ones and, for chance, with the image before's."""
-        images = len(turned.values)
+        images = len(turned.maps)
         memories = [(self.matched[key], slice(None), slice(-images, None))]
-        pairs = min(images, len(still.values) - 1)
+        pairs = min(images, len(still.maps) - 1)
         if self.mismatched and pairs:
             others = slice(-pairs - 1, -1)
             memories.append((self.mismatched[key], slice(-pairs, None), others))
         sides = None if transformation is None else self._sides(transformation, turned, still)
-        own = (turned.whole, still.unit) if self.strict else None
+        own = (turned.whole, still.whole) if self.strict else None
         for memory, these, others in memories:
             places = range(start, start + images)[these]
             of_own = (own[0][these], own[1][others]) if own else None
@@ -258,21 +277,22 @@ class LayerRecord:
                 memory.add(sides[0][these], sides[1][others], places, of_own)
 
     def _sides(self, transformation: Transformation, turned: "_Taken", still: "_Taken") -> tuple[Side, Side] | None:
-        """The turned features, and the expected ones scaled to norms of 1, at the valid cells; None if left out."""
+        """The turned and the expected features at the valid cells; None if the transformation is left out."""
         if self.layer.vector:
-            return turned.whole, still.unit
+            return turned.whole, still.whole
         if transformation.permutes:
-            return turned.whole, self._permuted(transformation, turned, still)
-        expected, values = still, still.values
+            source = self._source(transformation, turned.maps)
+            whole = still.whole
+            out = self.scratch.of("expected", whole.values, *whole.values.shape)
+            return turned.whole, whole.rearranged(source, out)
         if transformation.on_window is not None:
-            window = transformation.on_window(still.values, self.layer.stride)
-            if window is None:
+            expected = transformation.on_window(still.maps, self.layer.stride)
+            if expected is None:
                 return None
-            moved, rows, columns = window
-            check_shapes(self.layer, transformation, turned.values[..., rows, columns], moved)
-            cells = turned.values[..., rows, columns].flatten(-2), moved.flatten(-2)
+            check_shapes(self.layer, transformation, turned.maps, expected.maps)
+            cells: tuple[Tensor, Tensor | Window] = turned.maps[..., expected.rows, expected.columns], expected
         else:
-            given = still.values if transformation.only_moves else still.maps.clone()
+            given = still.maps if transformation.only_moves else still.maps.clone()
             action = transformation.on_cells(given, self.layer.stride)
             if action is None:
                 return None
@@ -281,67 +301,37 @@ class LayerRecord:
                     f"{transformation.name} gives for cells a value of type {type(action).__name__}; it must be the "
                     "moved maps and the valid cells, (maps, valid), or None."
                 )
-            values, valid = action
-            if not transformation.only_moves:
-                expected = _Taken.of(values, self.similarity)
-                values = expected.values
-            cells = valid_cells(self.layer, transformation, turned.values, values, valid)
-        return (
-            side(cells[0], self.similarity, turned.reference),
-            side(cells[1], self.similarity, expected.reference).unit(),
+            cells = valid_cells(self.layer, transformation, turned.maps, *action)
+        of_turned, of_expected = (
+            side(maps, self.similarity, self.scratch.of(name, of.maps, *of.maps.shape[:2], cells[0][0, 0].numel()))
+            for name, of, maps in zip(("turned cells", "expected"), (turned, still), cells, strict=True)
         )
+        return of_turned, of_expected
 
-    def _permuted(self, transformation: Transformation, turned: "_Taken", still: "_Taken") -> Side:
-        """The expected side where values only change places: what was centred and scaled stays so."""
-        action = transformation.on_cells(still.unit.values.view_as(still.values), self.layer.stride)
-        assert action is not None
-        check_shapes(self.layer, transformation, turned.values, action[0])
-        return replace(still.unit, values=action[0].flatten(-2))
+    def _source(self, transformation: Transformation, turned: Tensor) -> Int[Tensor, "cell"]:
+        """Where the value of each cell comes from, under a transformation that only changes their places."""
+        if transformation.name not in self._sources:
+            _, channels, height, width = turned.shape
+            cells = torch.arange(height * width, dtype=torch.int32, device=turned.device).view(1, 1, height, width)
+            action = transformation.on_cells(cells.expand(1, channels, height, width), self.layer.stride)
+            assert action is not None
+            check_shapes(self.layer, transformation, turned, action[0])
+            self._sources[transformation.name] = action[0][0, 0].flatten()
+        return self._sources[transformation.name]
 
 
 class _Taken:
-    """Maps, and the same less a reference value of each, which keeps the digits of what is almost constant."""
+    """Some images' maps, and the same centred."""
 
-    def __init__(self, maps: Sequence[Tensor], values: Tensor, reference: Tensor, similarity: str) -> None:
-        self._parts = maps  # which few transformations ask for, and then are joined
-        self.values: Float[Tensor, "image channel row column"] = values
-        self.reference: Float[Tensor, "image channel"] = reference
-        self.similarity = similarity
-
-    @classmethod
-    def of(cls, maps: Tensor, similarity: str) -> "_Taken":
-        if similarity == "cosine":  # which is about zero, not about a mean
-            return cls([maps], maps, maps.new_zeros(maps.shape[:2]), similarity)
-        return cls([maps], *referred(maps), similarity)
-
-    @cached_property
-    def maps(self) -> Float[Tensor, "image channel row column"]:
-        """The maps as they are."""
-        return torch.cat(list(self._parts)) if len(self._parts) > 1 else self._parts[0]
+    def __init__(self, maps: Tensor, name: str, similarity: str, scratch: Scratch) -> None:
+        self.maps: Float[Tensor, "image channel row column"] = maps if maps.stride(-1) == 1 else maps.contiguous()
+        self.name, self.similarity, self.scratch = name, similarity, scratch
 
     @cached_property
     def whole(self) -> Side:
         """All cells, centred."""
-        return side(self.values.flatten(-2), self.similarity, self.reference)
-
-    @cached_property
-    def unit(self) -> Side:
-        """All cells, centred and scaled to norms of 1."""
-        return self.whole.unit()
-
-    def __getitem__(self, images: slice) -> "_Taken":
-        return _Taken([self.maps[images]], self.values[images], self.reference[images], self.similarity)
-
-    def copied(self) -> "_Taken":
-        return _Taken([self.maps.clone()], self.values.clone(), self.reference.clone(), self.similarity)
-
-    def followed_by(self, other: "_Taken") -> "_Taken":
-        return _Taken(
-            [*self._parts, *other._parts],
-            torch.cat((self.values, other.values)),
-            torch.cat((self.reference, other.reference)),
-            self.similarity,
-        )
+        images, channels, height, width = self.maps.shape
+        return side(self.maps, self.similarity, self.scratch.of(self.name, self.maps, images, channels, height * width))
 
 
 def scale_of(maps: Tensor) -> float:
@@ -397,7 +387,7 @@ def check_shapes(layer: Layer, transformation: Transformation, turned: Tensor, e
 def valid_cells(
     layer: Layer, transformation: Transformation, turned: Tensor, expected: Tensor, valid: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Both sides' values at the valid cells, `[image, channel, cell]`."""
+    """Both sides' values at the valid cells, `[image, channel, cell]` or, of a rectangle, `[..., row, column]`."""
     check_shapes(layer, transformation, turned, expected)
     if valid is not None and (valid.shape != expected.shape[-2:] or valid.dtype != torch.bool):
         raise ValueError(
@@ -405,11 +395,11 @@ def valid_cells(
             f"{list(expected.shape[-2:])}; they are {valid.dtype} of shape {list(valid.shape)}."
         )
     if valid is None:
-        return turned.flatten(-2), expected.flatten(-2)
+        return turned, expected
     rows, columns = valid.any(1).nonzero()[:, 0], valid.any(0).nonzero()[:, 0]
     if len(rows) and int(valid.sum()) == len(rows) * len(columns) and _run(rows) and _run(columns):
         window = (..., slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
-        return turned[window].flatten(-2), expected[window].flatten(-2)
+        return turned[window], expected[window]
     chosen = valid.to(turned.device)
     return turned[..., chosen], expected[..., chosen]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from equiscope.functional.similarity import side
+from equiscope.functional.similarity import own_products, side
 from equiscope.functional.statistics import defined_mean
 from equiscope.functional.transformations import Transformation, about
 from equiscope.models.layers import Layer
@@ -52,13 +52,13 @@ class LayerRegistration:
         if action is None:
             return
         cells = valid_cells(self.layer, transformation, turned, action[0], _compared(turned.shape[-2:], action[1]))
-        if not cells[0].shape[-1]:
+        if not cells[0][0, 0].numel():
             return
         key = (transformation.name, down, right)
         if key not in self._sums:
             self._sums[key] = PairSums(1, self.layer.channels, own=True, device=self.device)
         sides = (side(cells[0]), side(cells[1]))
-        self._sums[key].product[0] += (sides[0].values * sides[1].values).sum(-1).sum(0)
+        self._sums[key].product[0] += own_products(*sides).sum(0)
         self._sums[key].add(sides[0].centring, sides[1].centring, range(len(turned)))
 
     def offsets(self) -> dict[str, Offset | None]:

@@ -1,6 +1,5 @@
 """What a measurement remembers of the images it has seen: sums that join, and one score an image."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,8 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.matching import Matches, bounded, matched, matches, strongest
-from equiscope.functional.similarity import Centring, Side, norm
+from equiscope.functional.loops import Scratch
+from equiscope.functional.matching import Matches, bounded, matched, matches, reduced
+from equiscope.functional.similarity import Centring, Side, norm, own_products, side
 from equiscope.functional.statistics import defined_mean
 from equiscope.processes import Processes
 
@@ -22,8 +22,7 @@ LEAST_SAMPLES = 4  # of a correlation over all images
 LEAST_CELLS = 9  # of a correlation within one image
 HELD = 3 * 2**14  # channels of images that wait to be remembered
 HELD_IMAGES = 256  # and images
-TILE = 2**19  # products of channels with channels that exist at once: two megabytes, which a core's cache can hold
-LEAST_LARGE = 2**13  # products of one image that are worth an operation of their own
+TILE = 2**18  # products of channels with channels that exist at once: a megabyte, which a core's cache can hold
 FEW_PAIRS = 2**12  # of channels, for each image: then all images are counted at once
 LARGE_TILE = 2**25  # the same on an accelerator, which would rather have much to do at once
 
@@ -50,8 +49,9 @@ class PairSums:
     """Running sums over the images of each group, of every channel with every channel or of each with itself.
 
     An image's group is its place in the data set, modulo their number. The products, which are large, lie where the
-    features are, in float32; all else lies in float64 on the CPU. What is told of images waits there until there is
-    enough of it: then it costs next to nothing, and an accelerator need not stop for it.
+    features are, in float32, a row for every expected channel and a column for every turned one; all else lies in
+    float64 on the CPU. What is told of images waits there until there is enough of it: then it costs next to nothing,
+    and an accelerator need not stop for it.
     """
 
     def __init__(self, groups: int, channels: int, *, own: bool = False, device: torch.device | None = None) -> None:
@@ -106,7 +106,7 @@ class PairSums:
             return
         for group in sorted(set(groups.tolist())):
             rows = groups == group
-            self.product[group].addmm_(turned[rows].T.to(self.product), expected[rows].to(self.product))
+            self.product[group].addmm_(expected[rows].T.to(self.product), turned[rows].to(self.product))
 
     def joined_across(self, processes: Processes) -> None:
         """Join the sums of all processes, in each of them."""
@@ -194,12 +194,14 @@ class PairSums:
     def _products(
         self, some: Sequence[tuple[int | None, Moments]], band: slice, place: torch.device
     ) -> Iterator[Tensor]:
-        """The centred sums of products over all groups, for a band of channels; then without each group in turn."""
+        """The centred sums of products over all groups, for a band of turned channels; then without each in turn."""
         (_, whole), *rest = some
         turned = (self.turned_mean - whole.turned_mean)[:, band].to(place)
         expected = (self.expected_mean - whole.expected_mean).to(place)
         count = self.count.to(place)
-        sums = [of_group[band].to(place) for of_group in self.product]
+        sums = [
+            (of_group[band] if self.own else of_group[:, band].T.contiguous()).to(place) for of_group in self.product
+        ]
         product = (count[:, None] * turned * expected).sum(0) if self.own else (count[:, None] * turned).T @ expected
         for of_group in sums:
             product += of_group
@@ -325,8 +327,9 @@ class _Found:
     """What has been found within some images, and waits to be remembered."""
 
     turned: Centring
-    own: Float[Tensor, "image channel"]  # products with channels of norm 1; under `strict` similarities
-    best: Float[Tensor, "image channel"]
+    expected: Centring
+    own: Float[Tensor, "image channel"]  # products; under `strict` similarities
+    best: Float[Tensor, "image channel"]  # products with channels of norm 1
     partner: Int[Tensor, "image channel"]
 
 
@@ -340,13 +343,12 @@ class PairMemory:
         *,
         negative: str,
         strict: bool,
+        scratch: Scratch,
         partners: bool = True,
         device: torch.device | None = None,
     ) -> None:
-        self.negative = negative
-        self.groups = groups
+        self.negative, self.scratch = negative, scratch
         self.channels, self.device = channels, device or torch.device("cpu")
-        self.on_cpu = self.device.type == "cpu"
         self.sums = PairSums(groups, channels, device=device)
         self.own_sums = PairSums(groups, channels, own=True, device=device) if strict else None
         self.within = ImageMemory(channels, partners=partners)
@@ -354,21 +356,27 @@ class PairMemory:
         self._images_held = 0
 
     def add(self, turned: Side, expected: Side, places: range, own: tuple[Side, Side] | None = None) -> None:
-        """Take in images' sides over the valid cells, and under `strict` both sides over all cells, not moved.
-
-        The values of the expected sides are scaled to norms of 1.
-        """
-        self.sums.add(turned.centring, expected.centring, places)
-        if turned.cells == 1 and turned.centred:
-            found = self._nothing(len(places))  # a single cell, less itself
+        """Take in images' sides over the valid cells, and under `strict` both sides over all cells, not moved."""
+        images = len(places)
+        best = torch.full((images, self.channels), -torch.inf, device=self.device)
+        partner = torch.zeros(images, self.channels, dtype=torch.int32, device=self.device)
+        if turned.cells > 1 or (turned.cells and not turned.centred):  # a single cell, less itself, is nothing
+            products = self._matched(turned, expected, places.start, best, partner)
         else:
-            found = self._matched(turned, expected, places)
-        self._hold(turned.centring, *found, own, places)
+            products = torch.zeros_like(best)
+        if turned.cells:
+            self.sums.add(turned.centring, expected.centring, places)
+        if self.own_sums is not None:
+            products = torch.full_like(best, torch.nan) if own is None else self._own_similarity(*own, places)
+        self._held.append(_Found(turned.centring, expected.centring, products, best, partner))
+        self._images_held += images
+        if self._images_held >= min(HELD_IMAGES, HELD / self.channels):
+            self.join()
 
     def add_nothing(self, places: range, own: tuple[Side, Side] | None = None) -> None:
         """Take in images of which no cell is valid; under `strict` they still have a similarity of their own."""
-        nothing = torch.zeros(len(places), self.channels, device=self.device)
-        self._hold(Centring(nothing, nothing, nothing, 0), *self._nothing(len(places)), own, places)
+        nothing = torch.zeros(len(places), self.channels, 0, device=self.device)
+        self.add(side(nothing), side(nothing), places, own)
 
     def joined_across(self, processes: Processes) -> None:
         """Join what all processes remember, in each of them."""
@@ -401,7 +409,11 @@ class PairMemory:
         cells = torch.tensor([float(one.cells) for one in turned for _ in one.rest])
         level = _on_cpu([one.rest for one in turned]) + _on_cpu([one.reference for one in turned])
         turned_norm = norm(_on_cpu([one.norm for one in turned]).square(), level, cells, LEAST_CELLS)
-        own = _on_cpu([found.own for found in self._held])
+        own = torch.cat([found.own for found in self._held])
+        if self.own_sums is None:
+            inverse = torch.cat([found.expected.inverse for found in self._held])
+            own = (own * inverse).masked_fill_(inverse == 0, torch.nan)  # in float32, as the best match was found
+        own = own.cpu().double()
         found = matched(
             own,
             _on_cpu([found.best for found in self._held]),
@@ -413,97 +425,38 @@ class PairMemory:
         self._held.clear()
         self._images_held = 0
 
-    def _hold(
-        self, turned: Centring, own: Tensor, best: Tensor, partner: Tensor, sides: tuple[Side, Side] | None,
-        places: range,
-    ) -> None:  # fmt: skip
-        if self.own_sums is not None:
-            own = torch.full_like(own, torch.nan) if sides is None else self._own_similarity(*sides, places)
-        self._held.append(_Found(turned, own, best, partner))
-        self._images_held += len(places)
-        if self._images_held >= min(HELD_IMAGES, HELD / self.channels):
-            self.join()
-
-    def _nothing(self, images: int) -> tuple[Tensor, Tensor, Tensor]:
-        nothing = torch.full((images, self.channels), torch.nan, device=self.device)
-        return nothing, nothing, torch.zeros(images, self.channels, dtype=torch.int64, device=self.device)
-
-    def _matched(self, turned: Side, expected: Side, places: range) -> tuple[Tensor, Tensor, Tensor]:
-        """Add the products to the sums; every channel's product with itself, the largest with any, and which.
-
-        A channel's product with itself is summed apart, pairwise: a matrix product in float32 is off by 3e-6 on long
-        sums, and a channel compared with itself must score 1 within 1e-6.
-        """
-        pairs, channels, cells = turned.values.shape
-        own = (turned.values * expected.values).sum(-1)
-        undefined = expected.centring.constant()
-        best, partner = torch.empty_like(own), torch.empty(own.shape, dtype=torch.int64, device=own.device)
-        at_once = TILE if self.on_cpu else LARGE_TILE
-        images, rows = max(1, at_once // channels**2), min(channels, max(1, at_once // channels))
-        for start, top in itertools.product(range(0, pairs, images), range(0, channels, rows)):
-            some, band = slice(start, start + images), slice(top, top + rows)
-            similarity = turned.values[some, band] @ expected.values[some].mT
-            similarity.diagonal(top, -2, -1).copy_(own[some, band])
-            self._add_product(similarity, expected.centring.norm[some], places[some], band)
-            if cells >= LEAST_CELLS:
-                best[some, band], partner[some, band] = self._strongest(similarity, undefined[some])
+    def _matched(self, turned: Side, expected: Side, place: int, best: Tensor, partner: Tensor) -> Tensor:
+        """Add the products to the sums; put every channel's best match where it belongs, and give its own product."""
+        images, channels, cells = turned.values.shape
+        own, inverse = own_products(turned, expected), expected.centring.inverse
         if cells < LEAST_CELLS:
-            return self._nothing(pairs)
-        if self.on_cpu and undefined.any():
-            self._without_undefined(turned, expected, undefined, best, partner)
-        return own.masked_fill_(undefined, torch.nan), best, partner
-
-    def _strongest(self, similarity: Tensor, undefined: Tensor) -> tuple[Tensor, Tensor]:
-        """The largest similarity of each row; on a CPU undefined channels take part."""
-        if self.negative == "abs":
-            similarity.abs_()
-        if not self.on_cpu:
-            similarity.masked_fill_(undefined[:, None], -torch.inf)
-        return strongest(similarity)
-
-    def _without_undefined(
-        self, turned: Side, expected: Side, undefined: Tensor, best: Tensor, partner: Tensor
-    ) -> None:
-        """Find the best match anew where an undefined channel has won.
-
-        That is rare, for most of them are zero; looking for it costs less than leaving them out of every product.
-        """
-        all_undefined = undefined.all(-1, keepdim=True)
-        best.masked_fill_(all_undefined, -torch.inf)
-        won = undefined.gather(-1, partner) & ~turned.centring.constant() & ~all_undefined
-        for image in won.any(-1).nonzero()[:, 0].tolist():
-            rows = won[image].nonzero()[:, 0]
-            similarity = turned.values[image, rows] @ expected.values[image].T
-            if self.negative == "abs":
-                similarity.abs_()
-            best[image, rows], partner[image, rows] = strongest(similarity.masked_fill_(undefined[image], -torch.inf))
-
-    def _add_product(self, similarity: Tensor, norm: Tensor, places: range, band: slice) -> None:
-        """Add products with channels of norm 1, for what they were with that norm."""
-        sums = self.sums.product
-        if self.on_cpu and similarity[0].numel() >= LEAST_LARGE:
-            for one, place in enumerate(places):
-                sums[place % self.groups, band].addcmul_(similarity[one], norm[one])
-        elif self.groups == 1:
-            sums[0, band] += (similarity * norm[:, None]).sum(0)
-        else:
-            sums[:, band].index_add_(0, self._groups_of(places), similarity * norm[:, None])
-
-    def _groups_of(self, places: range) -> Int[Tensor, "image"]:
-        """Made where the features are: a copy from the CPU would have an accelerator wait for it."""
-        return torch.arange(places.start, places.stop, device=self.device) % self.groups
+            inverse = torch.zeros_like(inverse)  # nothing is looked for
+        at_once = TILE if self.device.type == "cpu" else LARGE_TILE
+        some, rows = max(1, at_once // channels**2), min(channels, max(1, at_once // channels))
+        for start in range(0, images, some):
+            these = slice(start, start + some)
+            columns = turned.values[these].mT
+            for first in range(0, channels, rows):
+                of_rows = expected.values[these, first : first + rows]
+                out = self.scratch.of("products", columns, *of_rows.shape[:2], channels)
+                reduced(
+                    torch.bmm(of_rows, columns, out=out), first, own[these], inverse[these], self.sums.product,
+                    place + start, best[these], partner[these], absolute=self.negative == "abs",
+                )  # fmt: skip
+        return own
 
     def _own_similarity(self, turned: Side, expected: Side, places: range) -> Tensor:
         """Every channel's similarity with itself where it lies, not moved: Eq. 4 to the letter."""
         assert self.own_sums is not None
-        product = (turned.values * expected.values).sum(-1)
-        inner = product * expected.centring.norm
-        self.own_sums.product.index_add_(0, self._groups_of(places), inner)
+        product = own_products(turned, expected)
+        groups = torch.arange(places.start, places.stop, device=self.device) % self.own_sums.groups
+        self.own_sums.product.index_add_(0, groups, product)
         self.own_sums.add(turned.centring, expected.centring, places)
-        undefined = turned.centring.constant() | expected.centring.constant()
-        if turned.centring.cells < LEAST_CELLS:
+        inverse = turned.centring.inverse * expected.centring.inverse
+        undefined = (turned.centring.inverse == 0) | (expected.centring.inverse == 0)
+        if turned.cells < LEAST_CELLS:
             undefined = torch.ones_like(undefined)
-        return (product / turned.centring.norm).masked_fill_(undefined, torch.nan)
+        return (product * inverse).masked_fill_(undefined, torch.nan)
 
 
 def _on_cpu(parts: Sequence[Tensor]) -> Tensor:

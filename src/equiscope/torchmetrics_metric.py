@@ -15,6 +15,7 @@ from torchmetrics import Metric
 from equiscope.batches import Images, opened
 from equiscope.budget import Budget
 from equiscope.during_training import by_name
+from equiscope.functional.loops import Scratch
 from equiscope.functional.transformations import Family, Frame, Transformation, known
 from equiscope.models.features import left_as_found, unwrapped
 from equiscope.models.layers import Layer, Layers
@@ -205,9 +206,11 @@ class EquivarianceMetric(Metric):
         """What is remembered so far, ready for more; made again where torchmetrics has copied or moved it."""
         live = self._live
         if live is None or live.memory is not self.memory or live.place != place:
+            scratch = Scratch()
             records = {
                 layer.name: LayerRecord(
                     layer, self._distinct, chance=plan.budget.chance, groups=plan.budget.groups, device=place,
+                    scratch=scratch,
                     **self._matching,
                 )
                 for layer in plan.found.measured

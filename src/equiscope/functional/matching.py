@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from equiscope.functional import loops
+
 NEGATIVES = ("clip", "keep", "abs")
 BLOCK = 64  # columns whose maximum is found at once; see `strongest`
 
@@ -65,6 +67,42 @@ def matched(
         equivariance=bounded(best, negative),
         partner=partner.masked_fill(best.isnan(), -1),
     )
+
+
+def reduced(
+    product: Float[Tensor, "image row channel"],
+    first: int,
+    own: Float[Tensor, "image channel"],
+    inverse: Float[Tensor, "image channel"],
+    sums: Float[Tensor, "group channel channel"],
+    place: int,
+    best: Float[Tensor, "image channel"],
+    partner: Int[Tensor, "image channel"],
+    *,
+    absolute: bool,
+) -> None:
+    """Add images' products to the sums of their groups, and look for the best match of every turned channel.
+
+    Rows are expected channels, all of them or a band from `first` on; columns are turned ones. `own` takes the place of
+    a channel's product with itself. A row is multiplied by its `inverse`, and left out where that is 0; `best` and
+    `partner` are replaced where there is more than they tell. The first image's `place` is that in the data set, which
+    tells its group. Products are overwritten.
+    """
+    if loops.used_for(product):
+        loops.reduced(product, first, own, inverse, sums, place, best, partner, absolute=absolute)
+        return
+    images, rows, _ = product.shape
+    band = slice(first, first + rows)
+    product.diagonal(first, -2, -1).copy_(own[:, band])
+    groups = torch.arange(place, place + images, device=product.device) % len(sums)  # made there: a copy would wait
+    sums[:, band].index_add_(0, groups, product)
+    scaled = product.mul_(inverse[:, band, None])
+    if absolute:
+        scaled.abs_()
+    found = scaled.masked_fill_(inverse[:, band, None] == 0, -torch.inf).max(-2)
+    better = found.values > best
+    best.copy_(torch.where(better, found.values, best))
+    partner.copy_(torch.where(better, found.indices + first, partner))
 
 
 def strongest(

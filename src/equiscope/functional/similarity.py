@@ -3,32 +3,30 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
+
+from equiscope.functional import loops
+from equiscope.functional.transformations import Window
 
 SIMILARITIES = ("pearson", "cosine")
 
 # A map is constant where its centred norm is at most this part of its uncentred norm: float noise is no signal.
 CONSTANT = 1e-6
-SMALLEST_NORM = 1e-30  # to divide by
 
 
 @dataclass(frozen=True)
 class Centring:
     """What centring took from some images' channels, and how much it left."""
 
-    rest: Float[Tensor, "image channel"]  # the mean of the values given
-    reference: Float[Tensor, "image channel"]  # what `referred` had taken from them before
-    norm: Float[Tensor, "image channel"]  # of what is left
+    reference: Float[Tensor, "image channel"]  # a value near the mean, taken away first: all digits are left then
+    rest: Float[Tensor, "image channel"]  # the mean of what was left
+    norm: Float[Tensor, "image channel"]  # of what is left at last
+    inverse: Float[Tensor, "image channel"]  # 1 / norm; 0 where there is no similarity, the map constant or zero
     cells: int
 
     def __getitem__(self, images: slice) -> "Centring":
-        return Centring(self.rest[images], self.reference[images], self.norm[images], self.cells)
-
-    def constant(self) -> Bool[Tensor, "image channel"]:
-        """Where a channel has no similarity, be it constant or zero."""
-        level = (self.rest + self.reference) * self.cells**0.5
-        return self.norm <= CONSTANT * torch.hypot(self.norm, level)
+        return Centring(self.reference[images], self.rest[images], self.norm[images], self.inverse[images], self.cells)
 
 
 @dataclass(frozen=True)
@@ -47,47 +45,67 @@ class Side:
         """Cells a map has."""
         return self.centring.cells
 
-    def unit(self) -> "Side":
-        """The same with the values of every channel scaled to a norm of 1; zeros stay zeros."""
-        return replace(self, values=self.values / self.centring.norm.clamp(min=SMALLEST_NORM)[..., None])
-
-
-def referred(
-    maps: Float[Tensor, "image channel row column"],
-) -> tuple[Float[Tensor, "image channel row column"], Float[Tensor, "image channel"]]:
-    """The maps less the value of their middle cell, and those values.
-
-    What is left has all its digits, even where a map's mean is a million times its deviation.
-    """
-    height, width = maps.shape[-2:]
-    middle = maps[..., height // 2, width // 2].clone()
-    return maps - middle[..., None, None], middle
+    def rearranged(self, source: Int[Tensor, "cell"], out: Float[Tensor, "image channel cell"] | None = None) -> "Side":
+        """The same with the value of every cell from its source, each of them once; written into `out`, if given."""
+        if not loops.used_for(self.values):
+            return replace(self, values=self.values.index_select(-1, source))
+        values = torch.empty_like(self.values) if out is None else out
+        loops.rearranged(self.values, source, values)
+        return replace(self, values=values)
 
 
 def side(
-    maps: Float[Tensor, "image channel cell"],
+    maps: Float[Tensor, "image channel *grid"] | Window,
     similarity: str = "pearson",
-    reference: Float[Tensor, "image channel"] | None = None,
+    out: Float[Tensor, "image channel cell"] | None = None,
 ) -> Side:
-    """The maps centred per image and channel ("pearson") or as they are ("cosine"); both in float32.
-
-    `reference` is what `referred` has taken away before, to be counted in the mean.
+    """The maps centred per image and channel ("pearson") or as they are ("cosine"); in float32, into `out` if given.
 
     >>> side(torch.tensor([[[1.0, 2.0, 3.0]]])).values.tolist()
     [[[-1.0, 0.0, 1.0]]]
     """
-    if similarity == "cosine":
-        nothing = maps.new_zeros(maps.shape[:2])
-        return Side(maps, Centring(nothing, nothing, _norm_of(maps), maps.shape[-1]), centred=False)
-    rest = maps.mean(-1)
-    values = maps - rest[..., None]
-    reference = torch.zeros_like(rest) if reference is None else reference
-    return Side(values, Centring(rest, reference, _norm_of(values), maps.shape[-1]))
+    centred = similarity != "cosine"
+    window = maps if isinstance(maps, Window) else _whole(maps)
+    images, channels = window.maps.shape[:2]
+    cells = window.cells
+    if not cells:
+        nothing = window.maps.new_zeros(images, channels)
+        return Side(nothing[..., None][..., :0], Centring(nothing, nothing, nothing, nothing, 0), centred)
+    if loops.used_for(window.maps):
+        values = window.maps.new_empty(images, channels, cells) if out is None else out
+        reference, rest, norm, inverse = loops.centred(window, values, CONSTANT, mean=centred)
+        return Side(values, Centring(reference, rest, norm, inverse, cells), centred)
+    reference = rest = window.maps.new_zeros(images, channels)
+    if centred:
+        row, column = (of.start + (of.stop - of.start) // 2 for of in window.sources)
+        reference = window.maps[..., row, column].clone()
+        window = replace(window, maps=window.maps - reference[..., None, None])
+    values = window.values().flatten(-2)
+    if centred:
+        rest = values.mean(-1)
+        values = values - rest[..., None]
+    norm = values.square().sum(-1).sqrt_()  # summed pairwise, as `torch.linalg.vector_norm` does not
+    constant = norm <= CONSTANT * torch.hypot(norm, (reference + rest) * cells**0.5)
+    inverse = norm.reciprocal().masked_fill_(constant, 0)
+    return Side(values, Centring(reference, rest, norm, inverse, cells), centred)
 
 
-def _norm_of(values: Tensor) -> Tensor:
-    """The norm along the last axis; summed pairwise, as `torch.linalg.vector_norm` does not."""
-    return values.square().sum(-1).sqrt_()
+def _whole(maps: Float[Tensor, "image channel *grid"]) -> Window:
+    """All cells, as they are."""
+    grid = maps if maps.ndim == 4 else maps.flatten(2)[:, :, None]
+    rows, columns = slice(0, grid.shape[-2]), slice(0, grid.shape[-1])
+    return Window(grid, rows, columns, (rows, columns), (0.0, 0.0))
+
+
+def own_products(one: Side, other: Side) -> Float[Tensor, "image channel"]:
+    """The product of every channel with itself on the other side.
+
+    Summed pairwise or in parts: a matrix product in float32 is off by 3e-6 on long sums, and a channel compared with
+    itself must score 1 within 1e-6.
+    """
+    if loops.used_for(one.values):
+        return loops.own_products(one.values, other.values)
+    return (one.values * other.values).sum(-1)
 
 
 def norm(

@@ -15,10 +15,34 @@ Images = Float[Tensor, "image channel height width"]
 Maps = Float[Tensor, "image channel row column"]
 Valid = Bool[Tensor, "row column"]
 Stride = tuple[int, int]
-Window = tuple[Tensor, slice, slice]  # the maps of valid cells, and the rows and columns where these lie
 
 FILLS = ("zero", "reflect", "wrap", "crop")
 SUBCELLS = ("linear", "exact", "round")
+
+
+@dataclass(frozen=True)
+class Window:
+    """The valid cells of moved maps, a rectangle, and where their values come from."""
+
+    maps: Maps  # that are moved
+    rows: slice  # of the valid cells, after the move
+    columns: slice
+    sources: tuple[slice, slice]  # rows and columns in `maps`, as many
+    weights: tuple[float, float]  # of the next cell down, and to the right; 0 where values come whole
+
+    @property
+    def cells(self) -> int:
+        """How many they are."""
+        return len(range(self.rows.start, self.rows.stop)) * len(range(self.columns.start, self.columns.stop))
+
+    def values(self) -> Maps:
+        """The moved values of the valid cells."""
+        values = self.maps
+        for axis, source, weight in zip((-2, -1), self.sources, self.weights, strict=True):
+            count = source.stop - source.start
+            here = values.narrow(axis, source.start, count)
+            values = torch.lerp(here, values.narrow(axis, source.start + 1, count), weight) if weight else here
+        return values
 
 
 @dataclass(frozen=True)
@@ -39,7 +63,7 @@ class Transformation:
     offset: tuple[int, int] | None = None  # pixels down and right, where the transformation is a shift
     swaps_axes: bool = False  # so that it needs square images
     turns: bool = False  # it turns the image about its centre, so that a layer may turn about a centre of its own
-    only_moves: bool = False  # on cells it moves values and averages neighbours: what is added before stays added
+    only_moves: bool = False  # on cells it moves values and averages neighbours; what it is given it leaves unchanged
     permutes: bool = False  # on cells it moves every value, whole, to another place: means and norms stay
     on_window: "Callable[[Tensor, Stride | None], Window | None] | None" = None  # `on_cells`, of the valid cells alone
 
@@ -334,39 +358,29 @@ def moved(maps: Maps, down: float | int, right: float | int) -> tuple[Maps, Vali
     >>> values.tolist(), valid.tolist()
     ([[[[0.0, 1.0, 3.0]]]], [[False, True, True]])
     """
-    inside, rows, columns = moved_window(maps, down, right)
-    if inside is maps:
+    if round(down, 9) == 0 and round(right, 9) == 0:
         return maps, None
+    window = moved_window(maps, down, right)
     valid = torch.zeros(*maps.shape[-2:], dtype=torch.bool)
-    valid[rows, columns] = True
+    valid[window.rows, window.columns] = True
     values = torch.zeros_like(maps)
-    values[..., rows, columns] = inside
+    values[..., window.rows, window.columns] = window.values()
     return values, valid
 
 
 def moved_window(maps: Maps, down: float | int, right: float | int) -> Window:
-    """The same of the valid cells alone, and the rows and columns where they lie."""
-    height, width = maps.shape[-2:]
-    down, right = round(down, 9), round(right, 9)  # what is less is float noise, and would cost a border cell
-    rows, columns = _valid_range(height, down), _valid_range(width, right)
-    if down == 0 and right == 0:
-        return maps, rows, columns
-    if rows.start == rows.stop or columns.start == columns.stop:
-        return maps[..., rows, columns], rows, columns
-    return _sources(_sources(maps, -2, rows, down), -1, columns, right), rows, columns
+    """The valid cells of the same alone."""
+    (rows, from_rows, lower), (columns, from_columns, righter) = (
+        _along(size, step) for size, step in zip(maps.shape[-2:], (down, right), strict=True)
+    )
+    return Window(maps, rows, columns, (from_rows, from_columns), (lower, righter))
 
 
-def _valid_range(size: int, step: float | int) -> slice:
+def _along(size: int, step: float | int) -> tuple[slice, slice, float]:
+    """Along one axis: the valid cells, their sources, and the weight of the next ones."""
+    step = round(step, 9)  # what is less is float noise, and would cost a border cell
     start, stop = max(0, ceil(step)), min(size - 1, floor(size - 1 + step)) + 1
-    return slice(start, max(start, stop))
-
-
-def _sources(maps: Tensor, axis: int, cells: slice, step: float | int) -> Tensor:
-    """The values at `cells - step` along one axis: between two cells, their mean weighted by nearness."""
+    if stop <= start:
+        return slice(start, start), slice(0, 0), 0.0
     whole = ceil(step)
-    upper_weight = whole - step
-    count = cells.stop - cells.start
-    lower = maps.narrow(axis, cells.start - whole, count)
-    if upper_weight == 0:
-        return lower
-    return torch.lerp(lower, maps.narrow(axis, cells.start - whole + 1, count), upper_weight)
+    return slice(start, stop), slice(start - whole, stop - whole), float(whole - step)
