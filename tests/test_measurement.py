@@ -9,6 +9,7 @@ from torch import nn
 import equiscope as es
 import oracle
 from equiscope.data import open_images
+from equiscope.functional import loops
 from equiscope.models.loading import load_network
 
 FAMILIES = {
@@ -149,6 +150,13 @@ def test_agrees_with_the_definitions_on_hard_maps(family, options):
     scores = es.measure(Hard(), images, transformations=FAMILIES[family], layers=layers, batch_size=9, **options)
     expected = expected_scores(Hard(), images, layers, FAMILIES[family], options, HARD_STRIDES)
     assert_agree(scores, expected, partners=options.get("similarity") != "cosine")
+
+
+@pytest.mark.parametrize("options", [{}, {"similarity": "cosine", "strict": True}, {"negative": "abs"}], ids=str)
+@pytest.mark.parametrize("family", ["rotations", "shifts"])
+def test_the_operations_of_torch_which_accelerators_use_agree_as_well(family, options, monkeypatch):
+    monkeypatch.setattr(loops, "used_for", lambda values: False)
+    test_agrees_with_the_definitions_on_hard_maps(family, options)
 
 
 @pytest.mark.parametrize("family", ["flips", "d4", "identity"])

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.loops import Scratch, used_for
+from equiscope.functional import loops
+from equiscope.functional.loops import Scratch
 from equiscope.functional.similarity import Side, side
 from equiscope.functional.transformations import Transformation, Window, about
 from equiscope.models.layers import Layer
@@ -181,7 +182,7 @@ class LayerRecord:
     def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
         """Take in one forward pass, as a `Record` does."""
         passes = maps.reshape(1 + len(chosen), images, *maps.shape[1:])
-        at_once = max(1, AT_ONCE // maps[0].numel()) if used_for(maps) else images
+        at_once = max(1, AT_ONCE // maps[0].numel()) if loops.used_for(maps) else images
         for some in range(0, images, at_once):
             before = min(some, 1) if self.mismatched else 0
             still = passes[0, some - before : some + at_once]

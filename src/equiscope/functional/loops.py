@@ -8,6 +8,7 @@ float32; sums of more than a thousand of them are float64.
 import inspect
 from collections.abc import Callable
 from math import prod
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -26,9 +27,20 @@ MOST_THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
 LANES = 16  # channels for which a processor does something at once
 
 
-def compiled(loops: Callable[..., None]) -> Any:
-    """The function compiled for this processor, and kept on disk where there is a folder for that."""
-    return _compiled(loops, parallel=True, fastmath=INEXACT)
+def compiled(loops: Callable[..., None]) -> Callable[..., None]:
+    """The function compiled for this processor, to be run by as many threads as torch has."""
+    alone, together = (_compiled(loops, parallel=parallel, fastmath=INEXACT) for parallel in (False, True))
+
+    def run(*arrays: Any) -> None:
+        threads = threads_used()
+        if threads == 1:  # threads that are not used would be waited for
+            alone(*arrays)
+            return
+        if numba.get_num_threads() != threads:
+            numba.set_num_threads(threads)
+        together(*arrays)
+
+    return run
 
 
 def exactly(step: Callable[..., Any]) -> Any:
@@ -37,11 +49,22 @@ def exactly(step: Callable[..., Any]) -> Any:
 
 
 def _compiled(loops: Callable[..., Any], **options: Any) -> Any:
-    plain = inspect.unwrap(loops)  # which a type checker may have wrapped
+    """Compiled when it is called first, and kept on disk where there is a folder for that."""
+    written: Any = inspect.unwrap(loops)  # a type checker may have wrapped it
+    plain = FunctionType(written.__code__, written.__globals__, written.__name__, None, written.__closure__)
+    plain.__module__ = written.__module__
+    plain.__qualname__ = (
+        f"{written.__qualname__}.{'together' if options.get('parallel') else 'alone'}"  # its files' name
+    )
     try:
         return numba.njit(cache=True, nogil=True, error_model="numpy", **options)(plain)
     except RuntimeError:  # there is no such folder
         return numba.njit(nogil=True, error_model="numpy", **options)(plain)
+
+
+def threads_used() -> int:
+    """As many as torch uses."""
+    return min(torch.get_num_threads(), MOST_THREADS)
 
 
 def used_for(values: Tensor) -> bool:
@@ -85,7 +108,6 @@ def centred(
         height, width = 1, height * width
     first = rows.start * steps[2] + columns.start
     found = maps.new_empty(4, *maps.shape[:2])
-    _share_threads()
     _centre(_flat(maps), first, steps, height, width, down, right, mean, constant, values.numpy(), found.numpy())
     return found
 
@@ -101,7 +123,6 @@ def rearranged(
     values: Float[Tensor, "image channel cell"], source: Int[Tensor, "cell"], out: Float[Tensor, "image channel cell"]
 ) -> None:
     """Write every cell's value from its source into `out`."""
-    _share_threads()
     _rearrange(values.numpy(), source.numpy(), out.numpy())
 
 
@@ -110,7 +131,6 @@ def own_products(
 ) -> Float[Tensor, "image channel"]:
     """The product of every channel with itself on the other side."""
     found = one.new_empty(one.shape[:2])
-    _share_threads()
     _multiply_own(one.numpy(), other.numpy(), found.numpy())
     return found
 
@@ -133,21 +153,12 @@ def reduced(
     a channel's product with itself. Row by row products are multiplied by `inverse`, where that is not 0, and put into
     `best` and `partner` where they are more than what is there. The first image has this `place` in the data set.
     """
-    threads = _share_threads()
     channels = product.shape[-1]
-    columns = -(-channels // (threads * LANES)) * LANES
+    columns = -(-channels // (threads_used() * LANES)) * LANES
     _reduce(
         product.numpy(), first, own.numpy(), inverse.numpy(), sums.numpy(), place, best.numpy(), partner.numpy(),
         absolute, columns,
     )  # fmt: skip
-
-
-def _share_threads() -> int:
-    """Use as many threads as torch does; gives how many."""
-    threads: int = min(torch.get_num_threads(), MOST_THREADS)
-    if numba.get_num_threads() != threads:
-        numba.set_num_threads(threads)
-    return threads
 
 
 @exactly
