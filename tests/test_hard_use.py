@@ -303,3 +303,24 @@ def test_names_of_any_characters_arrive_and_are_text_in_the_report(inside):
         assert tag not in page
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert scores.layers["type"][0] == "<script>alert(2)</script>"
+
+
+def test_features_may_carry_gradients_and_lie_negated_in_memory():
+    class Odd(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution, self.negated = torch.nn.Conv2d(3, 4, 3, padding=1), Negated()
+
+        def forward(self, images):
+            with torch.enable_grad():
+                return self.negated(self.convolution(images))
+
+    class Negated(torch.nn.Module):
+        def forward(self, maps):
+            return torch.complex(maps, -maps).conj().imag  # the maps again, but for a sign that is remembered
+
+    scores = es.measure(
+        Odd(), torch.randn(12, 3, 12, 12), transformations=es.rotations(), layers=["convolution", "negated"]
+    )
+    one, other = (scores.scores[scores.scores["layer"] == name]["score"] for name in ("convolution", "negated"))
+    assert one.tolist() == pytest.approx(other.tolist(), abs=1e-6)

@@ -8,6 +8,7 @@ float32; sums of more than a thousand of them are float64.
 import inspect
 from collections.abc import Callable
 from math import prod
+from threading import Lock
 from types import FunctionType
 from typing import Any
 
@@ -26,6 +27,8 @@ PIECE = 1024  # values whose sum is float32
 MOST_THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined] # it is made as numba is imported
 LANES = 16  # channels for which a processor does something at once
 
+_ONE_AT_A_TIME = Lock()  # not everywhere can numba's threads serve two callers
+
 
 def compiled(loops: Callable[..., None]) -> Callable[..., None]:
     """The function compiled for this processor, to be run by as many threads as torch has."""
@@ -36,9 +39,13 @@ def compiled(loops: Callable[..., None]) -> Callable[..., None]:
         if threads == 1:  # threads that are not used would be waited for
             alone(*arrays)
             return
-        if numba.get_num_threads() != threads:
+        with _ONE_AT_A_TIME:
+            before = numba.get_num_threads()
             numba.set_num_threads(threads)
-        together(*arrays)
+            try:
+                together(*arrays)
+            finally:
+                numba.set_num_threads(before)
 
     return run
 
