@@ -58,7 +58,8 @@ CONTESTANTS = {
     "b2": "the forward passes, and two such products",
     "d": "`measure` without chance: both scopes, intervals",
     "c": "`measure`: both scopes, chance, intervals",
-    "e": "tmeasures' `NormalizedVarianceInvariance`, rotations only",
+    "e": "tmeasures' `NormalizedVarianceInvariance` over the same layers, rotations only; its angles are multiplied by "
+    "180 and then taken for radians, so that it turns by something else than asked, at the same cost",
 }
 
 
