@@ -25,7 +25,7 @@ PARTS = {
     "centring": (loops, "_centre"),
     "products": (torch, "bmm"),
     "own products": (loops, "_multiply_own"),
-    "sums and matches": (loops, "_reduce"),
+    "sums and matches": (loops, "reduce"),
 }
 
 

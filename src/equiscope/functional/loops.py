@@ -34,7 +34,8 @@ def compiled(loops: Callable[..., None]) -> Callable[..., None]:
     """The function compiled for this processor, to be run by as many threads as torch has."""
     alone, together = (_compiled(loops, parallel=parallel, fastmath=INEXACT) for parallel in (False, True))
 
-    def run(*arrays: Any) -> None:
+    def run(*given: Any) -> None:
+        arrays = [one.numpy() if isinstance(one, Tensor) else one for one in given]
         threads = threads_used()
         if threads == 1:  # threads that are not used would be waited for
             alone(*arrays)
@@ -115,7 +116,7 @@ def centred(
         height, width = 1, height * width
     first = rows.start * steps[2] + columns.start
     found = maps.new_empty(4, *maps.shape[:2])
-    _centre(_flat(maps), first, steps, height, width, down, right, mean, constant, values.numpy(), found.numpy())
+    _centre(_flat(maps), first, steps, height, width, down, right, mean, constant, values, found)
     return found
 
 
@@ -130,7 +131,7 @@ def rearranged(
     values: Float[Tensor, "image channel cell"], source: Int[Tensor, "cell"], out: Float[Tensor, "image channel cell"]
 ) -> None:
     """Write every cell's value from its source into `out`."""
-    _rearrange(values.numpy(), source.numpy(), out.numpy())
+    _rearrange(values, source, out)
 
 
 def own_products(
@@ -138,34 +139,8 @@ def own_products(
 ) -> Float[Tensor, "image channel"]:
     """The product of every channel with itself on the other side."""
     found = one.new_empty(one.shape[:2])
-    _multiply_own(one.numpy(), other.numpy(), found.numpy())
+    _multiply_own(one, other, found)
     return found
-
-
-def reduced(
-    product: Float[Tensor, "image row channel"],
-    first: int,
-    own: Float[Tensor, "image channel"],
-    inverse: Float[Tensor, "image channel"],
-    sums: Float[Tensor, "group channel channel"],
-    place: int,
-    best: Float[Tensor, "image channel"],
-    partner: Int[Tensor, "image channel"],
-    *,
-    absolute: bool,
-) -> None:
-    """Add products to the sums of the images' groups, and look for the best match of every turned channel.
-
-    Rows are expected channels, all or a band of them from `first` on; columns are turned ones. `own` takes the place of
-    a channel's product with itself. Row by row products are multiplied by `inverse`, where that is not 0, and put into
-    `best` and `partner` where they are more than what is there. The first image has this `place` in the data set.
-    """
-    channels = product.shape[-1]
-    columns = -(-channels // (threads_used() * LANES)) * LANES
-    _reduce(
-        product.numpy(), first, own.numpy(), inverse.numpy(), sums.numpy(), place, best.numpy(), partner.numpy(),
-        absolute, columns,
-    )  # fmt: skip
 
 
 @exactly
@@ -257,11 +232,13 @@ def _multiply_own(one: Any, other: Any, found: Any) -> None:
 
 
 @compiled
-def _reduce(
+def reduce(
     product: Any, first: int, own: Any, inverse: Any, sums: Any, place: int, best: Any, partner: Any, absolute: bool,
-    columns: int,
+    threads: int,
 ) -> None:  # fmt: skip
+    """What `matching.reduced` tells, on a CPU."""
     images, rows, channels = product.shape
+    columns = (channels + threads * LANES - 1) // (threads * LANES) * LANES
     for part in numba.prange((channels + columns - 1) // columns):
         left = part * columns
         right = min(left + columns, channels)

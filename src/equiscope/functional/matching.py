@@ -89,7 +89,8 @@ def reduced(
     tells its group. Products are overwritten.
     """
     if loops.used_for(product):
-        loops.reduced(product, first, own, inverse, sums, place, best, partner, absolute=absolute)
+        threads = loops.threads_used()
+        loops.reduce(product, first, own, inverse, sums, place, best, partner, absolute, threads)
         return
     images, rows, _ = product.shape
     band = slice(first, first + rows)
