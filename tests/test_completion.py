@@ -11,10 +11,10 @@ from equiscope.completion import WORDS
 from equiscope.functional.matching import NEGATIVES
 from equiscope.functional.similarity import SIMILARITIES
 from equiscope.functional.transformations import FILLS, SUBCELLS
+from equiscope.layer_record import ALIGNMENTS
 from equiscope.loggers import KINDS
 from equiscope.models.catalogue import CATALOGUE
 from equiscope.planning import PRECISIONS
-from equiscope.recording import ALIGNMENTS
 from equiscope.studies import figures
 from equiscope.studies.training_study import STUDIES
 from terminal import equiscope

@@ -9,9 +9,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import equiscope as es
-from equiscope.functional.loops import Scratch
+from equiscope.layer_record import layer_records
 from equiscope.models.layers import find_layers
-from equiscope.recording import LayerRecord, Recorder
+from equiscope.recording import Recorder
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,11 @@ def test_every_tensor_of_a_layer_is_where_its_features_are(layers, similarity, s
     members = [*es.rotations().transformations, *es.shifts([1, 4]).transformations]
     place = torch.device("cuda:0")
     with FakeTensorMode():
-        records = {
-            layer.name: LayerRecord(
-                layer, members, similarity=similarity, negative=negative, strict=strict, chance=True, groups=10,
-                device=place, scratch=Scratch(), offsets=dict.fromkeys(["rot90", "rot180", "rot270"], (0.25, -0.5)),
-            )
-            for layer in layers
-        }  # fmt: skip
+        centre = dict.fromkeys(["rot90", "rot180", "rot270"], (0.25, -0.5))
+        records = layer_records(
+            layers, members, similarity=similarity, negative=negative, strict=strict, chance=True, groups=10,
+            device=place, offsets=dict.fromkeys((layer.name for layer in layers), centre),
+        )  # fmt: skip
         recorder = Recorder(records)
         for start in (0, 3):
             recorder.expect(3, members, first=True)

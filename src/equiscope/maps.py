@@ -11,8 +11,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
 from equiscope.functional.transformations import Family, Transformation
+from equiscope.layer_record import check_shapes
 from equiscope.models.layers import Layer
-from equiscope.recording import check_shapes
 
 PAIRS = 12  # of a layer, kept large
 SMALL, LARGE, PICTURE = 16, 64, 256  # cells or pixels along the longer side, at most

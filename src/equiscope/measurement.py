@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from equiscope.batches import Images, opened, same_again
 from equiscope.budget import Budget
 from equiscope.checkpoint import Checkpoint, fingerprint
-from equiscope.functional.loops import Scratch
 from equiscope.functional.transformations import Family, Transformation
+from equiscope.layer_record import LayerRecord, layer_records
 from equiscope.maps import MapKeeper, Maps, pictures, shown_of, strongest_pairs
 from equiscope.models.features import left_as_found, unwrapped
 from equiscope.models.layers import Layers
@@ -36,7 +36,7 @@ from equiscope.processes import Processes
 from equiscope.progress import Progress, Silent, say, shown
 from equiscope.provenance import content, weights_digest
 from equiscope.reader import Reader
-from equiscope.recording import LayerRecord, Recorder
+from equiscope.recording import Recorder
 from equiscope.registration import LayerRegistration, Offset
 from equiscope.scores import Findings, Scores, scored
 from equiscope.streaming import State
@@ -239,14 +239,10 @@ def _findings(
     for place, chosen in enumerate(budget.passes):
         if place < number:
             continue
-        scratch = Scratch()
-        records = {
-            layer.name: LayerRecord(
-                layer, chosen, similarity=similarity, negative=negative, strict=strict, chance=budget.chance,
-                groups=budget.groups, device=run.place, scratch=scratch, offsets=centres.get(layer.name),
-            )
-            for layer in found.measured
-        }  # fmt: skip
+        records = layer_records(
+            found.measured, chosen, similarity=similarity, negative=negative, strict=strict, chance=budget.chance,
+            groups=budget.groups, device=run.place, offsets=centres,
+        )  # fmt: skip
         if state is not None and place == number and done:
             for name, record in records.items():
                 record.restore(state["records"].pop(name))

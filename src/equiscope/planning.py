@@ -9,9 +9,9 @@ from equiscope.budget import Budget, budgeted
 from equiscope.functional.matching import NEGATIVES
 from equiscope.functional.similarity import SIMILARITIES
 from equiscope.functional.transformations import FILLS, SUBCELLS, Family, Frame, Transformation, frame, known, shift
+from equiscope.layer_record import ALIGNMENTS
 from equiscope.models.layers import Layers, find_layers
 from equiscope.provenance import versions
-from equiscope.recording import ALIGNMENTS
 
 PRECISIONS = ("float32", "bfloat16")
 CHOICES = {

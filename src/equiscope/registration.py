@@ -10,8 +10,8 @@ from torch import Tensor
 from equiscope.functional.similarity import own_products, side
 from equiscope.functional.statistics import defined_mean
 from equiscope.functional.transformations import Transformation, about
+from equiscope.layer_record import valid_cells
 from equiscope.models.layers import Layer
-from equiscope.recording import valid_cells
 from equiscope.streaming import PairSums
 
 REACH = 2  # cells, in every direction

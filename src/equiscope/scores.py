@@ -22,10 +22,10 @@ from equiscope.functional.statistics import (
     resampled_means,
 )
 from equiscope.functional.transformations import Family
+from equiscope.layer_record import ALIGNMENTS, LayerRecord
 from equiscope.maps import Maps
 from equiscope.models.layers import PARTS, Layer
 from equiscope.orbits import orbits_of
-from equiscope.recording import ALIGNMENTS, LayerRecord
 from equiscope.streaming import PairMemory, State
 
 if TYPE_CHECKING:

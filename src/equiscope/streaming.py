@@ -88,11 +88,12 @@ class PairSums:
             ([turned for _, turned, _ in self._held], self.turned_mean, self.turned_square),
             ([expected for _, _, expected in self._held], self.expected_mean, self.expected_square),
         ):
-            values = torch.cat([_on_cpu([one.rest for one in sides]) + _on_cpu([one.reference for one in sides]), mean])
+            means, squares = _means_and_squares(sides)
+            values = torch.cat([means, mean])
             total = torch.zeros_like(mean).index_add_(0, own_group, weight[:, None] * values)
             mean.copy_(total / self.count.clamp(min=1)[:, None])
             off.append(weight.sqrt()[:, None] * (values - mean[own_group]))
-            square.index_add_(0, groups, _on_cpu([one.norm for one in sides]).square())
+            square.index_add_(0, groups, squares)
             square.index_add_(0, own_group, off[-1].square())
         self._add_products(off[0], off[1], own_group)
         self._held.clear()
@@ -364,12 +365,18 @@ class PairMemory:
             products = self._matched(turned, expected, places.start, best, partner)
         else:
             products = torch.zeros_like(best)
-        if turned.cells:
-            self.sums.add(turned.centring, expected.centring, places)
         if self.own_sums is not None:
             products = torch.full_like(best, torch.nan) if own is None else self._own_similarity(*own, places)
-        self._held.append(_Found(turned.centring, expected.centring, products, best, partner))
-        self._images_held += images
+        self.hold(turned.centring, expected.centring, products, best, partner, places)
+
+    def hold(
+        self, turned: Centring, expected: Centring, own: Tensor, best: Tensor, partner: Tensor, places: range
+    ) -> None:
+        """Take in what has been found of images, whose products are in the sums already."""
+        if turned.cells:
+            self.sums.add(turned, expected, places)
+        self._held.append(_Found(turned, expected, own, best, partner))
+        self._images_held += len(places)
         if self._images_held >= min(HELD_IMAGES, HELD / self.channels):
             self.join()
 
@@ -406,9 +413,9 @@ class PairMemory:
         if not self._held:
             return
         turned = [found.turned for found in self._held]
-        cells = torch.tensor([float(one.cells) for one in turned for _ in one.rest])
-        level = _on_cpu([one.rest for one in turned]) + _on_cpu([one.reference for one in turned])
-        turned_norm = norm(_on_cpu([one.norm for one in turned]).square(), level, cells, LEAST_CELLS)
+        cells = torch.tensor([float(one.cells) for one in turned for _ in one.found])
+        means, squares = _means_and_squares(turned)
+        turned_norm = norm(squares, means, cells, LEAST_CELLS)
         own = torch.cat([found.own for found in self._held])
         if self.own_sums is None:
             inverse = torch.cat([found.expected.inverse for found in self._held])
@@ -416,7 +423,7 @@ class PairMemory:
         own = own.cpu().double()
         found = matched(
             own,
-            _on_cpu([found.best for found in self._held]),
+            torch.cat([found.best for found in self._held]).cpu().double(),
             torch.cat([found.partner for found in self._held]).cpu(),
             turned_norm,
             self.negative,
@@ -459,8 +466,10 @@ class PairMemory:
         return (product * inverse).masked_fill_(undefined, torch.nan)
 
 
-def _on_cpu(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(parts)).cpu().double()
+def _means_and_squares(centrings: Sequence[Centring]) -> tuple[Tensor, Tensor]:
+    """The means of all images' channels and the squares of their norms, in float64 on the CPU."""
+    found = torch.cat([one.found for one in centrings]).cpu().double()
+    return found[:, 0] + found[:, 1], found[:, 2].square()
 
 
 class ChannelSpread:
@@ -471,7 +480,7 @@ class ChannelSpread:
 
     def add(self, still: Centring) -> None:
         """Take in images."""
-        self.sums.add(still, still, range(len(still.rest)))
+        self.sums.add(still, still, range(len(still.found)))
 
     def dead(self) -> int:
         """How many channels are constant over all images."""

@@ -15,8 +15,8 @@ from torchmetrics import Metric
 from equiscope.batches import Images, opened
 from equiscope.budget import Budget
 from equiscope.during_training import by_name
-from equiscope.functional.loops import Scratch
 from equiscope.functional.transformations import Family, Frame, Transformation, known
+from equiscope.layer_record import LayerRecord, layer_records
 from equiscope.models.features import left_as_found, unwrapped
 from equiscope.models.layers import Layer, Layers
 from equiscope.models.placement import placed
@@ -34,7 +34,7 @@ from equiscope.planning import (
 from equiscope.processes import Processes
 from equiscope.progress import Silent
 from equiscope.provenance import weights_digest
-from equiscope.recording import LayerRecord, Recorder
+from equiscope.recording import Recorder
 from equiscope.scores import SCOPES, Findings, Scores, scored
 from equiscope.streaming import State
 
@@ -206,15 +206,10 @@ class EquivarianceMetric(Metric):
         """What is remembered so far, ready for more; made again where torchmetrics has copied or moved it."""
         live = self._live
         if live is None or live.memory is not self.memory or live.place != place:
-            scratch = Scratch()
-            records = {
-                layer.name: LayerRecord(
-                    layer, self._distinct, chance=plan.budget.chance, groups=plan.budget.groups, device=place,
-                    scratch=scratch,
-                    **self._matching,
-                )
-                for layer in plan.found.measured
-            }  # fmt: skip
+            records = layer_records(
+                plan.found.measured, self._distinct, chance=plan.budget.chance, groups=plan.budget.groups,
+                device=place, **self._matching,
+            )  # fmt: skip
             live = _Live(records, Recorder(records), place, self.memory)
             if self.memory:
                 live.restore(self.memory, self._fingerprint)

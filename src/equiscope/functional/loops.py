@@ -6,7 +6,8 @@ float32; sums of more than a thousand of them are float64.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from threading import Lock
 from types import FunctionType
@@ -26,6 +27,10 @@ INEXACT = {"reassoc", "contract", "arcp", "nsz", "nnan"}
 PIECE = 1024  # values whose sum is float32
 MOST_THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined] # it is made as numba is imported
 LANES = 16  # channels for which a processor does something at once
+STEP = 32  # cells for which it does; it goes through what is left over one by one
+FEW_CHANNELS, FEW_CELLS = 64, 1024  # of a layer whose pairs are made one after the other
+CHUNK = 2**17  # features of maps that stay in the cache while every transformation is looked at
+IMAGES_OF_A_THREAD = 8  # at least, where threads have sums of their own
 
 _ONE_AT_A_TIME = Lock()  # not everywhere can numba's threads serve two callers
 
@@ -51,9 +56,19 @@ def compiled(loops: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def exactly(step: Callable[..., Any]) -> Any:
-    """A step within such loops, compiled; in this one operations keep their order."""
-    return _compiled(step, fastmath={"contract"})
+def step(loops: Callable[..., Any]) -> Any:
+    """A step within such loops, which becomes a part of them: called, it would be much slower."""
+    return _compiled(loops, fastmath=INEXACT, inline="always")
+
+
+def called(loops: Callable[..., Any]) -> Any:
+    """A step that is long enough to be called: within a long loop a compiler sees less of what it could do."""
+    return _compiled(loops, fastmath=INEXACT)
+
+
+def exactly(loops: Callable[..., Any]) -> Any:
+    """The same; in this one operations keep their order."""
+    return _compiled(loops, fastmath={"contract"})
 
 
 def _compiled(loops: Callable[..., Any], **options: Any) -> Any:
@@ -101,7 +116,7 @@ class Scratch:
 
 def centred(
     window: Window, values: Float[Tensor, "image channel cell"], constant: float, *, mean: bool
-) -> Float[Tensor, "4 image channel"]:
+) -> Float[Tensor, "image 4 channel"]:
     """Write the moved values of a window less their mean (or, without `mean`, as they are) into `values`.
 
     Gives a value from the middle, the mean less that value (both 0 without `mean`), the norm of `values`, and one over
@@ -115,7 +130,7 @@ def centred(
     if steps[2] == width and not (down or right):
         height, width = 1, height * width
     first = rows.start * steps[2] + columns.start
-    found = maps.new_empty(4, *maps.shape[:2])
+    found = maps.new_empty(len(maps), 4, maps.shape[1])
     _centre(_flat(maps), first, steps, height, width, down, right, mean, constant, values, found)
     return found
 
@@ -140,6 +155,108 @@ def own_products(
     """The product of every channel with itself on the other side."""
     found = one.new_empty(one.shape[:2])
     _multiply_own(one, other, found)
+    return found
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a transformation does to a layer's maps, and which of its forward passes shows them turned."""
+
+    number: int  # of its sums
+    of_pass: int
+    window: Window
+    source: Int[Tensor, "cell"] | None  # of each value, where the move permutes them; the window is all maps then
+
+    def told(self) -> tuple[int, ...]:
+        """For the loops: number, forward pass, first cells of the turned and the expected, rows, columns, permutes."""
+        width = self.window.maps.shape[-1]
+        firsts = (
+            row.start * width + column.start
+            for row, column in ((self.window.rows, self.window.columns), self.window.sources)
+        )
+        rows, columns = (of.stop - of.start for of in (self.window.rows, self.window.columns))
+        return (self.number, self.of_pass, *firsts, rows, columns, int(self.source is not None))
+
+
+class Moves:
+    """Some transformations of a layer, as the loops take them."""
+
+    def __init__(self, moves: Sequence[Move]) -> None:
+        height, width = moves[0].window.maps.shape[-2:]
+        cells = height * width
+        self.of_passes = {move.of_pass for move in moves}
+        self.cells = [move.window.cells for move in moves]
+        self.numbers = np.array([move.told() for move in moves])
+        self.weights = np.array([move.window.weights for move in moves], dtype=np.float32)
+        self.places = np.zeros((len(moves), cells), dtype=np.uint32)  # where values come from, if they are permuted
+        self.masks = np.zeros((len(moves), (cells + STEP - 1) // STEP * STEP), dtype=np.float32)  # 1: valid
+        for move, places, mask in zip(moves, self.places, self.masks, strict=True):
+            rows, columns = (of.stop - of.start for of in (move.window.rows, move.window.columns))
+            mask[:cells].reshape(height, width)[:rows, :columns] = 1
+            if move.source is not None:
+                places[:] = move.source
+
+
+@dataclass(frozen=True)
+class Paired:
+    """What `paired` finds: of both sides what `centred` gives, and of matched and mismatched pairs their products."""
+
+    turned: Float[Tensor, "move image 4 channel"]
+    expected: Float[Tensor, "move 1+image 4 channel"]  # of the image before first; anything, where there is none
+    own: Float[Tensor, "kind move image channel"]  # of every channel with itself
+    best: Float[Tensor, "kind move image channel"]  # the largest with channels of norm 1; -inf where there is none
+    partner: Int[Tensor, "kind move image channel"]  # with which
+    still: Float[Tensor, "image 4 channel"]  # the same as `centred` gives of whole maps that are not moved
+    norms: Float[Tensor, "pass image"]  # of all features
+
+
+def paired(
+    passes: Float[Tensor, "pass image channel row column"],
+    still: Float[Tensor, "image channel row column"],
+    before: Float[Tensor, "1 channel row column"] | None,
+    moves: Moves,
+    sums: Float[Tensor, "number group channel channel"],
+    chance: Float[Tensor, "number 1 channel channel"] | None,
+    start: int,
+    constant: float,
+    scratch: Scratch,
+    *,
+    mean: bool,
+    least: int,
+    absolute: bool,
+) -> Paired:
+    """Pair the maps of forward passes with those that are expected, `still` ones moved, in layers of few channels.
+
+    All that `centred`, a product and `matching.reduced` do is done for one image after the other, whose maps stay in
+    the cache meanwhile. Mismatched pairs, if there are sums for `chance`, are those of each image with the one before,
+    which for the first of these is `before`. `start` is the first image's place in the data set. No best match is
+    looked for where there are fewer than the `least` cells.
+    """
+    _, images, channels, height, width = passes.shape
+    parts = min(threads_used(), max(1, images // IMAGES_OF_A_THREAD))
+    many, count, room = -(-channels // 4) * 4, len(moves.cells), moves.masks.shape[1] + STEP
+    groups = sums.shape[1]
+    kinds = (2, count, images, channels)
+    found = Paired(
+        turned=torch.empty(count, images, 4, channels),
+        expected=torch.empty(count, 1 + images, 4, channels),
+        own=torch.empty(*kinds),
+        best=torch.empty(*kinds),
+        partner=torch.empty(*kinds, dtype=torch.int32),
+        still=torch.empty(images, 4, channels),
+        norms=torch.empty(len(passes), images),
+    )
+    chances = sums[:0] if chance is None else chance
+    apart = scratch.of("sums", sums, parts if parts > 1 else 0, count, groups + len(chances[:1]), channels, channels)
+    _pair(
+        passes.flatten(), still.flatten(), still[:0].flatten() if before is None else before.flatten(),
+        height * width, width, moves.numbers, moves.weights, moves.places, moves.masks, mean, constant, least,
+        absolute, start, scratch.of("sides", sums, parts, 4, many, room),
+        scratch.of("products", sums, parts, many, many), apart, sums, chances, found.turned, found.expected,
+        sums.new_empty(parts, 4, channels), found.own, found.best, found.partner, found.still, found.norms,
+    )  # fmt: skip
+    if parts > 1:
+        _add_up(apart, moves.numbers, sums, chances)
     return found
 
 
@@ -203,8 +320,8 @@ def _centre(
             squares += some
         norm = np.sqrt(squares)
         whole = np.sqrt(squares + cells * (np.float64(left) + level) ** 2)
-        found[0, image, channel], found[1, image, channel], found[2, image, channel] = level, left, norm
-        found[3, image, channel] = 1 / norm if norm > constant * whole else 0.0
+        found[image, 0, channel], found[image, 1, channel], found[image, 2, channel] = level, left, norm
+        found[image, 3, channel] = 1 / norm if norm > constant * whole else 0.0
 
 
 @compiled
@@ -231,6 +348,26 @@ def _multiply_own(one: Any, other: Any, found: Any) -> None:
         found[image, channel] = total
 
 
+@step
+def add_row(of_row: Any, scale: Any, number: int, of_sums: Any, most: Any, where: Any, absolute: bool) -> None:
+    """Add an expected channel's products to the sums, and see whether it is the best match of any turned channel."""
+    for column in range(of_row.size):
+        of_sums[column] += of_row[column]
+    if scale != 0:
+        if absolute:  # asked within the loop it would cost four times as much
+            for column in range(of_row.size):
+                value = abs(of_row[column] * scale)
+                better = value > most[column]
+                most[column] = value if better else most[column]
+                where[column] = np.int32(number) if better else where[column]
+        else:
+            for column in range(of_row.size):
+                value = of_row[column] * scale
+                better = value > most[column]
+                most[column] = value if better else most[column]
+                where[column] = np.int32(number) if better else where[column]
+
+
 @compiled
 def reduce(
     product: Any, first: int, own: Any, inverse: Any, sums: Any, place: int, best: Any, partner: Any, absolute: bool,
@@ -250,18 +387,238 @@ def reduce(
                 if left <= expected < right:
                     product[image, row, expected] = own[image, expected]
                 of_row, of_sums = product[image, row, left:right], sums[group, expected, left:right]
-                scale = inverse[image, expected]
-                number = np.int32(expected)
-                if scale == 0:
-                    for column in range(of_row.size):
-                        of_sums[column] += of_row[column]
-                else:
-                    for column in range(of_row.size):
-                        value = of_row[column]
-                        of_sums[column] += value
-                        value *= scale
-                        if absolute:
-                            value = abs(value)
-                        better = value > most[column]
-                        most[column] = value if better else most[column]
-                        where[column] = number if better else where[column]
+                add_row(of_row, inverse[image, expected], expected, of_sums, most, where, absolute)
+
+
+@called
+def _norm(values: Any) -> Any:
+    total: Any = np.float32(0)
+    for place in range(values.size):
+        total += values[place] * values[place]
+    return np.sqrt(total)
+
+
+@step
+def _tell(levels: Any, lefts: Any, norms: Any, inverses: Any, cells: int, constant: float) -> None:
+    """What `centred` tells of an image's channels, of which there are squares of norms."""
+    for channel in range(norms.size):
+        squares = np.float64(norms[channel])
+        norm = np.sqrt(squares)
+        whole = np.sqrt(squares + cells * (np.float64(lefts[channel]) + levels[channel]) ** 2)
+        norms[channel] = norm
+        inverses[channel] = 1 / norm if norm > constant * whole else 0.0
+
+
+@called
+def _look(maps: Any, first: int, last: int, area: int, constant: float, found: Any, norms: Any) -> None:
+    """What centring the whole maps of some images would take from them, and the norm of all features."""
+    features = found.shape[2] * area
+    for image in range(first, last):
+        norms[image] = _norm(maps[image * features : (image + 1) * features])
+        _centring(maps, image * features, area, constant, found[image])
+
+
+@called
+def _centring(maps: Any, start: int, area: int, constant: float, found: Any) -> None:
+    levels, lefts, norms = found[0], found[1], found[2]
+    for channel in range(found.shape[1]):
+        given = maps[start + channel * area : start + (channel + 1) * area]
+        level = given[given.size // 2]
+        total, squares = np.float32(0), np.float32(0)
+        for cell in range(given.size):
+            value = _less(given[cell], level)
+            total += value
+            squares += value * value
+        left = np.float32(total / given.size)
+        rest = given.size * left * left
+        if not rest <= squares - rest:
+            squares, rest = np.float32(0), np.float32(0)
+            for cell in range(given.size):
+                value = _less(_less(given[cell], level), left)
+                squares += value * value
+        levels[channel], lefts[channel], norms[channel] = level, left, squares - rest
+    _tell(levels, lefts, norms, found[3], area, constant)
+
+
+@step
+def _take(given: Any, start: int, below: int, lower: Any, righter: Any, level: Any, mask: Any, target: Any) -> Any:
+    """Write a channel's moved values less a level into `target`, and 0 where the mask is 0.
+
+    Gives their sum, and that of their squares.
+    """
+    total, squares = np.float32(0), np.float32(0)
+    if lower or righter:
+        down, right = below if lower else 0, 1 if righter else 0
+        here, under = given[start : start + target.size], given[start + down : start + down + target.size]
+        next_here = given[start + right : start + right + target.size]
+        next_under = given[start + down + right : start + down + right + target.size]
+        for cell in range(target.size):
+            value = _between(here[cell], under[cell], level, lower)
+            next_value = _between(next_here[cell], next_under[cell], level, lower)
+            value = _between(value, next_value, np.float32(0), righter) * mask[cell]
+            target[cell] = value
+            total += value
+            squares += value * value
+    else:
+        here = given[start : start + target.size]
+        for cell in range(target.size):
+            value = _less(here[cell], level) * mask[cell]
+            target[cell] = value
+            total += value
+            squares += value * value
+    return total, squares
+
+
+@called
+def _centre_few(
+    maps: Any, start: int, area: int, width: int, rows: int, columns: int, lower: Any, righter: Any, mask: Any,
+    mean: bool, exact: bool, constant: float, length: int, values: Any, found: Any,
+) -> None:  # fmt: skip
+    """Centre the moved maps of an image, of which the first valid cell is at `start`, into rows of a `length`.
+
+    They are read on to the ends of rows, and beyond the last if there is something. Without `exact` a mean that is
+    small beside the values may be left: the products are with values of mean 0.
+    """
+    count, cells = (rows - 1) * width + columns, rows * columns
+    levels, lefts, norms = found[0], found[1], found[2]
+    for channel in range(found.shape[1]):
+        first = start + channel * area
+        read = length if first + length + width < maps.size else count
+        target = values[channel, :read]
+        values[channel, read:length] = 0
+        level = maps[first + rows // 2 * width + columns // 2] if mean else np.float32(0)
+        total, squares = _take(maps, first, width, lower, righter, level, mask, target)
+        left = np.float32(total / cells) if mean else np.float32(0)
+        rest = cells * left * left
+        if mean and (exact or not rest <= squares - rest):
+            squares, rest = np.float32(0), np.float32(0)
+            for cell in range(read):
+                value = _less(target[cell], left) * mask[cell]
+                target[cell] = value
+                squares += value * value
+        levels[channel], lefts[channel], norms[channel] = level, left, squares - rest
+    _tell(levels, lefts, norms, found[3], cells, constant)
+
+
+@called
+def _rearrange_few(values: Any, places: Any, length: int, out: Any) -> None:
+    for channel in range(values.shape[0]):
+        given, target = values[channel], out[channel]
+        for cell in range(places.size):
+            target[cell] = given[places[cell]]
+        target[places.size : length] = 0
+
+
+@step
+def _multiply(expected: Any, turned: Any, length: int, product: Any) -> None:
+    """All channels of one side with all of the other; their room is for a multiple of four."""
+    for row in range(0, expected.shape[0], 4):
+        one, two = expected[row, :length], expected[row + 1, :length]
+        three, four = expected[row + 2, :length], expected[row + 3, :length]
+        for column in range(0, turned.shape[0], 2):
+            left, right = turned[column, :length], turned[column + 1, :length]
+            one_left: Any = np.float32(0)
+            two_left, three_left, four_left = one_left, one_left, one_left
+            one_right, two_right, three_right, four_right = one_left, one_left, one_left, one_left
+            for cell in range(length):
+                one_left += one[cell] * left[cell]
+                two_left += two[cell] * left[cell]
+                three_left += three[cell] * left[cell]
+                four_left += four[cell] * left[cell]
+                one_right += one[cell] * right[cell]
+                two_right += two[cell] * right[cell]
+                three_right += three[cell] * right[cell]
+                four_right += four[cell] * right[cell]
+            product[row, column], product[row, column + 1] = one_left, one_right
+            product[row + 1, column], product[row + 1, column + 1] = two_left, two_right
+            product[row + 2, column], product[row + 2, column + 1] = three_left, three_right
+            product[row + 3, column], product[row + 3, column + 1] = four_left, four_right
+
+
+@called
+def _match(
+    expected: Any, turned: Any, length: int, product: Any, inverse: Any, search: bool, absolute: bool, sums: Any,
+    own: Any, best: Any, partner: Any,
+) -> None:  # fmt: skip
+    """Multiply the two sides of an image, and reduce the products."""
+    _multiply(expected, turned, length, product)
+    best[:], partner[:] = -np.inf, 0
+    for row in range(own.size):
+        own[row] = product[row, row]
+        scale = inverse[row] if search else np.float32(0)
+        add_row(product[row, : own.size], scale, row, sums[row], best, partner, absolute)
+
+
+@compiled
+def _pair(
+    passes: Any, still: Any, before: Any, area: int, width: int, numbers: Any, weights: Any, places: Any, masks: Any,
+    mean: bool, constant: float, least: int, absolute: bool, place: int, room: Any, products: Any, apart: Any,
+    sums: Any, chance: Any, of_turned: Any, of_expected: Any, elsewhere: Any, own: Any, best: Any, partner: Any,
+    of_still: Any, norms: Any,
+) -> None:  # fmt: skip
+    images, channels = of_turned.shape[1], of_turned.shape[3]
+    parts, groups, chanced = len(room), sums.shape[1], len(chance) > 0
+    features = channels * area  # of an image
+    at_once = max(1, CHUNK // features)
+    zero = np.float32(0)
+    for part in numba.prange(parts):
+        begin, end = part * images // parts, (part + 1) * images // parts
+        if parts > 1:
+            apart[part] = 0
+        product = products[part]
+        for first in range(begin, end, at_once):
+            last = min(first + at_once, end)
+            _look(still, first, last, area, constant, of_still, norms[0])
+            for move in range(len(numbers)):
+                number, of_pass, start, source = numbers[move, 0], numbers[move, 1], numbers[move, 2], numbers[move, 3]
+                rows, columns, lower, righter = numbers[move, 4], numbers[move, 5], weights[move, 0], weights[move, 1]
+                mask, whither = masks[move], places[move]
+                length = ((rows - 1) * width + columns + STEP - 1) // STEP * STEP
+                search = rows * columns >= least
+                turned, now, then, aside = room[part, 0], room[part, 1], room[part, 2], room[part, 3]
+                of_now = of_then = elsewhere[part]
+                preceded = chanced and (first > 0 or len(before) > 0)
+                for image in range(first - 1 if preceded else first, last):
+                    permutes = numbers[move, 6] > 0
+                    now, then, of_then = then, now, of_now
+                    # Another thread may just be writing what is told of the image before this thread's first.
+                    of_now = of_expected[move, image + 1] if image >= first or image < 0 else elsewhere[part]
+                    _centre_few(
+                        still if image >= 0 else before, max(image, 0) * features + source, area, width, rows, columns,
+                        lower, righter, mask, mean, True, constant, length, aside if permutes else now, of_now,
+                    )  # fmt: skip
+                    if permutes:
+                        _rearrange_few(aside, whither, length, now)
+                    if image < first:
+                        continue
+                    begin_of = (of_pass * images + image) * features
+                    norms[of_pass, image] = _norm(passes[begin_of : begin_of + features])
+                    _centre_few(
+                        passes, begin_of + start, area, width, rows, columns, zero, zero, mask, mean, False, constant,
+                        length, turned, of_turned[move, image],
+                    )  # fmt: skip
+                    group = (place + image) % groups
+                    _match(
+                        now, turned, length, product, of_now[3], search, absolute,
+                        apart[part, move, group] if parts > 1 else sums[number, group], own[0, move, image],
+                        best[0, move, image], partner[0, move, image],
+                    )  # fmt: skip
+                    if chanced and (preceded or image > first):
+                        _match(
+                            then, turned, length, product, of_then[3], search, absolute,
+                            apart[part, move, groups] if parts > 1 else chance[number, 0], own[1, move, image],
+                            best[1, move, image], partner[1, move, image],
+                        )  # fmt: skip
+
+
+@compiled
+def _add_up(apart: Any, numbers: Any, sums: Any, chance: Any) -> None:
+    """Add the sums of all threads."""
+    parts, _, _, channels, _ = apart.shape
+    for one in numba.prange(len(numbers) * channels):
+        move, row = one // channels, one % channels
+        for part in range(parts):
+            for group in range(sums.shape[1]):
+                sums[numbers[move, 0], group, row] += apart[part, move, group, row]
+            if len(chance):
+                chance[numbers[move, 0], 0, row] += apart[part, move, sums.shape[1], row]

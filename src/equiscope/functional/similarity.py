@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from equiscope.functional import loops
-from equiscope.functional.transformations import Window
+from equiscope.functional.transformations import Window, whole
 
 SIMILARITIES = ("pearson", "cosine")
 
@@ -17,16 +17,23 @@ CONSTANT = 1e-6
 
 @dataclass(frozen=True)
 class Centring:
-    """What centring took from some images' channels, and how much it left."""
+    """What centring took from some images' channels, and how much it left.
 
-    reference: Float[Tensor, "image channel"]  # a value near the mean, taken away first: all digits are left then
-    rest: Float[Tensor, "image channel"]  # the mean of what was left
-    norm: Float[Tensor, "image channel"]  # of what is left at last
-    inverse: Float[Tensor, "image channel"]  # 1 / norm; 0 where there is no similarity, the map constant or zero
+    `found` holds, for every channel, a value near the mean, taken away first, so that all digits are left; the mean of
+    what was left; the norm of what is left then; and one over it, 0 where there is no similarity, the map being
+    constant or zero.
+    """
+
+    found: Float[Tensor, "image 4 channel"]
     cells: int
 
     def __getitem__(self, images: slice) -> "Centring":
-        return Centring(self.reference[images], self.rest[images], self.norm[images], self.inverse[images], self.cells)
+        return Centring(self.found[images], self.cells)
+
+    @property
+    def inverse(self) -> Float[Tensor, "image channel"]:
+        """One over the norm; 0 where there is no similarity."""
+        return self.found[:, 3]
 
 
 @dataclass(frozen=True)
@@ -65,16 +72,15 @@ def side(
     [[[-1.0, 0.0, 1.0]]]
     """
     centred = similarity != "cosine"
-    window = maps if isinstance(maps, Window) else _whole(maps)
+    window = maps if isinstance(maps, Window) else whole(maps)
     images, channels = window.maps.shape[:2]
     cells = window.cells
     if not cells:
-        nothing = window.maps.new_zeros(images, channels)
-        return Side(nothing[..., None][..., :0], Centring(nothing, nothing, nothing, nothing, 0), centred)
+        nothing = window.maps.new_zeros(images, 4, channels)
+        return Side(window.maps.new_empty(images, channels, 0), Centring(nothing, 0), centred)
     if loops.used_for(window.maps):
         values = window.maps.new_empty(images, channels, cells) if out is None else out
-        reference, rest, norm, inverse = loops.centred(window, values, CONSTANT, mean=centred)
-        return Side(values, Centring(reference, rest, norm, inverse, cells), centred)
+        return Side(values, Centring(loops.centred(window, values, CONSTANT, mean=centred), cells), centred)
     reference = rest = window.maps.new_zeros(images, channels)
     if centred:
         row, column = (of.start + (of.stop - of.start) // 2 for of in window.sources)
@@ -87,14 +93,7 @@ def side(
     norm = values.square().sum(-1).sqrt_()  # summed pairwise, as `torch.linalg.vector_norm` does not
     constant = norm <= CONSTANT * torch.hypot(norm, (reference + rest) * cells**0.5)
     inverse = norm.reciprocal().masked_fill_(constant, 0)
-    return Side(values, Centring(reference, rest, norm, inverse, cells), centred)
-
-
-def _whole(maps: Float[Tensor, "image channel *grid"]) -> Window:
-    """All cells, as they are."""
-    grid = maps if maps.ndim == 4 else maps.flatten(2)[:, :, None]
-    rows, columns = slice(0, grid.shape[-2]), slice(0, grid.shape[-1])
-    return Window(grid, rows, columns, (rows, columns), (0.0, 0.0))
+    return Side(values, Centring(torch.stack([reference, rest, norm, inverse], 1), cells), centred)
 
 
 def own_products(one: Side, other: Side) -> Float[Tensor, "image channel"]:

@@ -45,6 +45,13 @@ class Window:
         return values
 
 
+def whole(maps: Float[Tensor, "image channel *grid"]) -> Window:
+    """All cells, as they are."""
+    grid = maps if maps.ndim == 4 else maps.flatten(2)[:, :, None]
+    rows, columns = slice(0, grid.shape[-2]), slice(0, grid.shape[-1])
+    return Window(grid, rows, columns, (rows, columns), (0.0, 0.0))
+
+
 @dataclass(frozen=True)
 class Transformation:
     """One transformation `g`: its name, what it does to pixels, and what it should then do to cells.
