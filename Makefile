@@ -24,7 +24,7 @@ docs: .venv/docs  ## the documentation site, into out/site; fetches nothing
 bench: .venv/dev  ## what measuring costs beside the network itself; a quarter of an hour on a core
 	$(BIN)/pip install --quiet --no-deps "tmeasures==1.2.11"  # it asks for a package of stubs that `make check` trips over
 	$(BIN)/pip install --quiet statsmodels seaborn tqdm
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --batches 1 --write docs/performance.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --write docs/performance.md
 
 gallery: .venv/dev  ## the pictures of docs/gallery.md, from DATA; what is measured in out/gallery stays; ten minutes on a core
 	PATH="$(abspath $(BIN)):$$PATH" DATA="$(or $(DATA),$(EQUISCOPE_DATA),../shared/data)" OMP_NUM_THREADS=1 $(BIN)/python docs/gallery/make.py

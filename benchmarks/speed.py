@@ -4,11 +4,14 @@ All contestants take turns in one process, round by round, on the same images. T
 the clock starts when the second batch is asked for, and stops when there are no more; finding the layers before and
 joining the sums afterwards is timed apart.
 
-    python benchmarks/speed.py [--networks NAME ...] [--rounds N] [--batches N] [--threads N] [--device DEVICE]
-                               [--write FILE]
+On Linux the C library is told to keep the memory that was freed. Else each of the network's large features may be given
+new pages, or not, by the turns that the process has taken before: that moves every contestant by up to a third.
+
+    python benchmarks/speed.py [--networks NAME ...] [--rounds N] [--threads N] [--device DEVICE] [--write FILE]
 """
 
 import argparse
+import os
 import platform
 import sys
 import time
@@ -44,13 +47,14 @@ class Contest:
     build: Callable[[], nn.Module]
     size: int  # pixels, both ways
     copies: int  # images in a forward pass, transformed ones included
+    batches: int  # forward passes in a round: so many that waiting images are joined meanwhile
 
 
 NETWORKS = {
-    "cifar-resnet44": Contest(lambda: cifar_resnet(44), 32, 256),
-    "efficientnet-lite0": Contest(lambda: timm.create_model("tf_efficientnet_lite0"), 224, 32),
-    "resnet50": Contest(lambda: torchvision.models.resnet50(), 224, 32),
-    "vit_small_patch16_224": Contest(lambda: timm.create_model("vit_small_patch16_224"), 224, 32),
+    "cifar-resnet44": Contest(lambda: cifar_resnet(44), 32, 256, 12),
+    "efficientnet-lite0": Contest(lambda: timm.create_model("tf_efficientnet_lite0"), 224, 32, 2),
+    "resnet50": Contest(lambda: torchvision.models.resnet50(), 224, 32, 2),
+    "vit_small_patch16_224": Contest(lambda: timm.create_model("vit_small_patch16_224"), 224, 32, 2),
 }
 CONTESTANTS = {
     "a": "the forward passes alone",
@@ -177,12 +181,12 @@ def loops_over_pairs(network: nn.Module, layers: Sequence[Layer], images: Tensor
                 max(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) for other in others)
 
 
-def contest(name: str, family: Family, rounds: int, batches: int, device: str) -> Times:
+def contest(name: str, family: Family, rounds: int, device: str) -> Times:
     """Let the contestants take turns."""
     chosen = NETWORKS[name]
     network = chosen.build().eval().to(device)
     members = family.transformations
-    images = smooth_noise(chosen.size, max(2, chosen.copies // (1 + len(members))), batches)
+    images = smooth_noise(chosen.size, max(2, chosen.copies // (1 + len(members))), chosen.batches)
     images = [batch.to(device) for batch in images]
     copies = [with_copies(batch, members) for batch in images]
     layers = find_layers(network, (3, chosen.size, chosen.size)).measured
@@ -263,7 +267,14 @@ def written(lines: Sequence[str], file: Path) -> None:
     file.write_text(before + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + after)
 
 
+KEEPING = {"MALLOC_TRIM_THRESHOLD_": str(2**32), "MALLOC_MMAP_THRESHOLD_": str(2**32)}
 BEGIN, END = "<!-- benchmark -->", "<!-- end of benchmark -->"
+
+
+def keep_memory() -> None:
+    """Start again with a C library that keeps what was freed, unless this is so."""
+    if sys.platform == "linux" and not os.environ.items() >= KEEPING.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | KEEPING)
 
 
 def main() -> None:
@@ -271,26 +282,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batches", type=int, default=2)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--write", type=Path, help="a page whose table is replaced")
     given = parser.parse_args()
+    keep_memory()
     torch.set_num_threads(given.threads)
     warnings.filterwarnings("ignore", module="torch|tmeasures")
     lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
     sys.stdout.write("\n".join(lines) + "\n")
     for name, family in product(given.networks, FAMILIES):
-        lines.append(
-            "| "
-            + " | ".join(row(name, family, contest(name, family, given.rounds, given.batches, given.device)))
-            + " |"
-        )
+        lines.append("| " + " | ".join(row(name, family, contest(name, family, given.rounds, given.device))) + " |")
         sys.stdout.write(lines[-1] + "\n")
         sys.stdout.flush()
     told = [
         f"{date.today().isoformat()}; {machine(given.device)}; {versions()}; medians of {given.rounds} rounds of "
-        f"{given.batches} batches of {', '.join(f'{one.copies} ({name})' for name, one in NETWORKS.items())} images, "
+        f"{', '.join(f'{one.batches} batches of {one.copies} ({name})' for name, one in NETWORKS.items())} images, "
         "transformed ones included.",
         "",
         *(f"- {key}: {text}." for key, text in CONTESTANTS.items()),

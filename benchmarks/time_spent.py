@@ -2,7 +2,7 @@
 
     python benchmarks/time_spent.py [NETWORK] [--threads N]
 
-Milliseconds an image with its shifted copies, without chance, over two batches after a first one.
+Milliseconds an image with its shifted copies, without chance, over the batches of `speed.py` after a first one.
 """
 
 import argparse
@@ -13,19 +13,23 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from speed import FAMILIES, NETWORKS, smooth_noise
+from speed import FAMILIES, NETWORKS, keep_memory, smooth_noise
 
 import equiscope as es
 from equiscope.functional import loops
 from equiscope.recording import Recorder
+from equiscope.streaming import ImageMemory, PairSums
 
 PARTS = {
     "all that is ours": (Recorder, "receive"),
     "looking for NaN": (torch.linalg, "vector_norm"),
+    "small layers": (loops, "_pair"),
     "centring": (loops, "_centre"),
     "products": (torch, "bmm"),
     "own products": (loops, "_multiply_own"),
     "sums and matches": (loops, "reduce"),
+    "joining sums": (PairSums, "join"),
+    "joining scores": (ImageMemory, "add"),
 }
 
 
@@ -48,9 +52,10 @@ def main() -> None:
     parser.add_argument("network", nargs="?", default="cifar-resnet44", choices=NETWORKS)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = parser.parse_args()
+    keep_memory()
     torch.set_num_threads(given.threads)
     chosen, shifts = NETWORKS[given.network], FAMILIES[0]
-    images = smooth_noise(chosen.size, max(2, chosen.copies // (1 + len(shifts.transformations))), 3)
+    images = smooth_noise(chosen.size, max(2, chosen.copies // (1 + len(shifts.transformations))), 1 + chosen.batches)
     seconds: dict[str, float] = defaultdict(float)
     for name, (owner, function) in PARTS.items():
         setattr(owner, function, timed(getattr(owner, function), name, seconds))
@@ -65,7 +70,7 @@ def main() -> None:
 
     found: dict[str, float] = {}
     es.measure(chosen.build().eval(), counted(), transformations=shifts, batch_size=chosen.copies, chance=False)
-    for name in ("measure", *PARTS):
+    for name in found:
         sys.stdout.write(f"{name:18} {1000 * found[name] / sum(map(len, images[1:])):7.2f}\n")
 
 

@@ -47,7 +47,7 @@ def test_every_tensor_of_a_layer_is_where_its_features_are(layers, similarity, s
             for layer in layers:
                 features = torch.empty(18, layer.channels, *([12, 12] if not layer.vector else []), device=place)
                 recorder.receive(layer.name, features)
-            assert {total.device for total in recorder._totals.values()} == {place}
+            assert {sizes.device for sizes in recorder._sizes.values()} == {place}
             recorder.next_images()
             assert recorder.images == start + 3
         for record in records.values():

@@ -73,10 +73,10 @@ class LayerRecord:
     ) -> Float[Tensor, "copy"] | None:
         """Take in one forward pass, as a `Record` does."""
         passes = maps.reshape(1 + len(chosen), images, *maps.shape[1:])
-        norms = self._take_in(passes, start, chosen, first)
+        sizes = self._take_in(passes, start, chosen, first)
         if self.mismatched:
             self._keep(passes[0, -1:])
-        return norms
+        return sizes
 
     def _take_in(
         self,
@@ -272,7 +272,7 @@ class SmallLayerRecord(LayerRecord):
         found = self._pair(plan.together, plan.moves, passes, still, self._last, start)
         if first:
             self.spread.add(Centring(found.still, still.shape[-2:].numel()))
-        return found.norms.flatten() if plan.all_seen else None
+        return found.sizes.flatten() if plan.all_seen else None
 
     def _plan(self, chosen: Sequence[Transformation], still: Tensor) -> "_Plan":
         """How the passes of these transformations are to be paired, which is the same for all images."""

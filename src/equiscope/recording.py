@@ -27,7 +27,8 @@ class Record(Protocol):
         """Take in one forward pass: `images` as they are, then the same under each chosen transformation.
 
         `start` is the first image's place in the data set; `first` says that this is their first forward pass. Gives
-        the norm of every image's maps, transformed ones included, if it has come to know it.
+        a size of every image's maps, transformed ones included, if it has come to know one, which is finite where all
+        squares are.
         """
 
     def next_images(self) -> None:
@@ -50,7 +51,7 @@ class Recorder:
         self.error: ValueError | None = None  # of ours, raised while the network was running
         self.scales = scales  # what each layer's features are multiplied by, where that is not 1; None: not yet known
         self._registered = registered  # images that come before those scored
-        self._totals: dict[str, Tensor] = {}  # of each layer's features, by image of the forward pass
+        self._sizes: dict[str, Tensor] = {}  # of each layer's features, by image of the forward pass
         self._given: tuple[int, Sequence[Transformation], bool] = (0, (), True)
 
     def expect(self, images: int, chosen: Sequence[Transformation], *, first: bool) -> None:
@@ -69,11 +70,11 @@ class Recorder:
                 maps = stacked_maps(record.layer, features, images, chosen)
                 if self.scales is not None and layer in self.scales:
                     maps = maps * self.scales[layer]
-                norms = record.add(maps, images, self.images, chosen, first)
-                if norms is None:
+                sizes = record.add(maps, images, self.images, chosen, first)
+                if sizes is None:
                     flat = maps.flatten(1)
-                    norms = flat.sum(1) if self.scales is None else torch.linalg.vector_norm(flat, dim=1)
-                self._totals[layer] = norms
+                    sizes = flat.sum(1) if self.scales is None else torch.linalg.vector_norm(flat, dim=1)
+                self._sizes[layer] = sizes
         except ValueError as error:
             self.error = error
             raise
@@ -87,22 +88,22 @@ class Recorder:
         All layers at once, so that an accelerator stops once a forward pass and not once a layer.
         """
         images, _, _ = self._given
-        if missing := [name for name in self.records if name not in self._totals]:
+        if missing := [name for name in self.records if name not in self._sizes]:
             self.error = ValueError(
                 f"Layer {missing[0]} gave no features for the images from {self._registered + self.images} on; a layer "
                 "must take part in every forward pass, so leave this one out (layers=)."
             )
             raise self.error
-        finite = torch.stack(list(self._totals.values())).isfinite()
+        finite = torch.stack(list(self._sizes.values())).isfinite()
         if not finite.all():
             layer, image = (~finite).nonzero()[0].tolist()
             self.error = ValueError(
-                f"Layer {list(self._totals)[layer]} gives NaN, infinity or values too large to square for image "
+                f"Layer {list(self._sizes)[layer]} gives NaN, infinity or values too large to square for image "
                 f"{self._registered + self.images + image % images} (counted from 0); check the network's weights and "
                 "the images' preprocessing."
             )
             raise self.error
-        self._totals.clear()
+        self._sizes.clear()
 
     def next_images(self) -> None:
         """Leave these images for the next ones."""

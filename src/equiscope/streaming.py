@@ -21,7 +21,7 @@ SUMS = ("count", "turned_mean", "expected_mean", "turned_square", "expected_squa
 LEAST_SAMPLES = 4  # of a correlation over all images
 LEAST_CELLS = 9  # of a correlation within one image
 HELD = 3 * 2**14  # channels of images that wait to be remembered
-HELD_IMAGES = 256  # and images
+HELD_IMAGES = 512  # and images
 TILE = 2**18  # products of channels with channels that exist at once: a megabyte, which a core's cache can hold
 FEW_PAIRS = 2**12  # of channels, for each image: then all images are counted at once
 LARGE_TILE = 2**25  # the same on an accelerator, which would rather have much to do at once
@@ -78,10 +78,10 @@ class PairSums:
         """Join the waiting images to their groups: what differs between images, by Chan's rule."""
         if not self._held:
             return
-        groups = torch.tensor([place % self.groups for places, _, _ in self._held for place in places])
-        cells = torch.tensor([turned.cells for of, turned, _ in self._held for _ in of])
+        groups = torch.cat([torch.arange(places.start, places.stop) for places, _, _ in self._held]) % self.groups
+        cells = _cells([turned for _, turned, _ in self._held])
         own_group = torch.cat([groups, torch.arange(len(self.count))])  # of every image, and of every group's mean
-        weight = torch.cat([cells.double(), self.count])
+        weight = torch.cat([cells, self.count])
         self.count = torch.zeros_like(self.count).index_add_(0, own_group, weight)
         off = []
         for sides, mean, square in (
@@ -413,9 +413,8 @@ class PairMemory:
         if not self._held:
             return
         turned = [found.turned for found in self._held]
-        cells = torch.tensor([float(one.cells) for one in turned for _ in one.found])
         means, squares = _means_and_squares(turned)
-        turned_norm = norm(squares, means, cells, LEAST_CELLS)
+        turned_norm = norm(squares, means, _cells(turned), LEAST_CELLS)
         own = torch.cat([found.own for found in self._held])
         if self.own_sums is None:
             inverse = torch.cat([found.expected.inverse for found in self._held])
@@ -464,6 +463,12 @@ class PairMemory:
         if turned.cells < LEAST_CELLS:
             undefined = torch.ones_like(undefined)
         return (product * inverse).masked_fill_(undefined, torch.nan)
+
+
+def _cells(centrings: Sequence[Centring]) -> Float[Tensor, "image"]:
+    """How many cells each image has."""
+    images = torch.tensor([len(one.found) for one in centrings])
+    return torch.tensor([float(one.cells) for one in centrings], dtype=torch.float64).repeat_interleave(images)
 
 
 def _means_and_squares(centrings: Sequence[Centring]) -> tuple[Tensor, Tensor]:

@@ -185,6 +185,7 @@ class Moves:
         height, width = moves[0].window.maps.shape[-2:]
         cells = height * width
         self.of_passes = {move.of_pass for move in moves}
+        self.permute = any(move.source is not None for move in moves)
         self.cells = [move.window.cells for move in moves]
         self.numbers = np.array([move.told() for move in moves])
         self.weights = np.array([move.window.weights for move in moves], dtype=np.float32)
@@ -207,7 +208,7 @@ class Paired:
     best: Float[Tensor, "kind move image channel"]  # the largest with channels of norm 1; -inf where there is none
     partner: Int[Tensor, "kind move image channel"]  # with which
     still: Float[Tensor, "image 4 channel"]  # the same as `centred` gives of whole maps that are not moved
-    norms: Float[Tensor, "pass image"]  # of all features
+    sizes: Float[Tensor, "pass image"]  # finite where the squares of all features are
 
 
 def paired(
@@ -234,6 +235,7 @@ def paired(
     """
     _, images, channels, height, width = passes.shape
     parts = min(threads_used(), max(1, images // IMAGES_OF_A_THREAD))
+    at_once = max(1, CHUNK // (channels * height * width))
     many, count, room = -(-channels // 4) * 4, len(moves.cells), moves.masks.shape[1] + STEP
     groups = sums.shape[1]
     kinds = (2, count, images, channels)
@@ -244,16 +246,18 @@ def paired(
         best=torch.empty(*kinds),
         partner=torch.empty(*kinds, dtype=torch.int32),
         still=torch.empty(images, 4, channels),
-        norms=torch.empty(len(passes), images),
+        sizes=torch.zeros(len(passes), images),
     )
+    kept = 1 + at_once if moves.permute else 0
     chances = sums[:0] if chance is None else chance
     apart = scratch.of("sums", sums, parts if parts > 1 else 0, count, groups + len(chances[:1]), channels, channels)
     _pair(
         passes.flatten(), still.flatten(), still[:0].flatten() if before is None else before.flatten(),
         height * width, width, moves.numbers, moves.weights, moves.places, moves.masks, mean, constant, least,
-        absolute, start, scratch.of("sides", sums, parts, 4, many, room),
-        scratch.of("products", sums, parts, many, many), apart, sums, chances, found.turned, found.expected,
-        sums.new_empty(parts, 4, channels), found.own, found.best, found.partner, found.still, found.norms,
+        absolute, start, at_once, scratch.of("sides", sums, parts, 3, many, room),
+        scratch.of("kept", sums, parts, kept, many, room), scratch.of("products", sums, parts, many, many), apart,
+        sums, chances, torch.empty(parts, kept, 4, channels), found.turned, found.expected,
+        torch.empty(parts, 4, channels), found.own, found.best, found.partner, found.still, found.sizes,
     )  # fmt: skip
     if parts > 1:
         _add_up(apart, moves.numbers, sums, chances)
@@ -391,11 +395,12 @@ def reduce(
 
 
 @called
-def _norm(values: Any) -> Any:
+def _size(values: Any, needed: bool) -> Any:
+    """A sum that is finite where all squares are; 0 if it is not needed, since centring goes over all values."""
     total: Any = np.float32(0)
-    for place in range(values.size):
+    for place in range(values.size if needed else 0):
         total += values[place] * values[place]
-    return np.sqrt(total)
+    return total
 
 
 @step
@@ -409,18 +414,17 @@ def _tell(levels: Any, lefts: Any, norms: Any, inverses: Any, cells: int, consta
         inverses[channel] = 1 / norm if norm > constant * whole else 0.0
 
 
-@called
-def _look(maps: Any, first: int, last: int, area: int, constant: float, found: Any, norms: Any) -> None:
-    """What centring the whole maps of some images would take from them, and the norm of all features."""
-    features = found.shape[2] * area
+@step
+def _look(maps: Any, first: int, last: int, area: int, constant: float, found: Any, sizes: Any) -> None:
+    """What centring the whole maps of some images would take from them, and their sizes."""
     for image in range(first, last):
-        norms[image] = _norm(maps[image * features : (image + 1) * features])
-        _centring(maps, image * features, area, constant, found[image])
+        sizes[image] = _centring(maps, image * found.shape[2] * area, area, constant, found[image])
 
 
 @called
-def _centring(maps: Any, start: int, area: int, constant: float, found: Any) -> None:
+def _centring(maps: Any, start: int, area: int, constant: float, found: Any) -> Any:
     levels, lefts, norms = found[0], found[1], found[2]
+    size: Any = np.float32(0)
     for channel in range(found.shape[1]):
         given = maps[start + channel * area : start + (channel + 1) * area]
         level = given[given.size // 2]
@@ -429,6 +433,7 @@ def _centring(maps: Any, start: int, area: int, constant: float, found: Any) -> 
             value = _less(given[cell], level)
             total += value
             squares += value * value
+        size += squares
         left = np.float32(total / given.size)
         rest = given.size * left * left
         if not rest <= squares - rest:
@@ -438,6 +443,7 @@ def _centring(maps: Any, start: int, area: int, constant: float, found: Any) -> 
                 squares += value * value
         levels[channel], lefts[channel], norms[channel] = level, left, squares - rest
     _tell(levels, lefts, norms, found[3], area, constant)
+    return size
 
 
 @step
@@ -473,14 +479,15 @@ def _take(given: Any, start: int, below: int, lower: Any, righter: Any, level: A
 def _centre_few(
     maps: Any, start: int, area: int, width: int, rows: int, columns: int, lower: Any, righter: Any, mask: Any,
     mean: bool, exact: bool, constant: float, length: int, values: Any, found: Any,
-) -> None:  # fmt: skip
+) -> Any:  # fmt: skip
     """Centre the moved maps of an image, of which the first valid cell is at `start`, into rows of a `length`.
 
     They are read on to the ends of rows, and beyond the last if there is something. Without `exact` a mean that is
-    small beside the values may be left: the products are with values of mean 0.
+    small beside the values may be left: the products are with values of mean 0. Gives their size.
     """
     count, cells = (rows - 1) * width + columns, rows * columns
     levels, lefts, norms = found[0], found[1], found[2]
+    size: Any = np.float32(0)
     for channel in range(found.shape[1]):
         first = start + channel * area
         read = length if first + length + width < maps.size else count
@@ -488,6 +495,7 @@ def _centre_few(
         values[channel, read:length] = 0
         level = maps[first + rows // 2 * width + columns // 2] if mean else np.float32(0)
         total, squares = _take(maps, first, width, lower, righter, level, mask, target)
+        size += squares
         left = np.float32(total / cells) if mean else np.float32(0)
         rest = cells * left * left
         if mean and (exact or not rest <= squares - rest):
@@ -498,6 +506,21 @@ def _centre_few(
                 squares += value * value
         levels[channel], lefts[channel], norms[channel] = level, left, squares - rest
     _tell(levels, lefts, norms, found[3], cells, constant)
+    return size
+
+
+@step
+def _keep(
+    still: Any, before: Any, first: int, last: int, area: int, width: int, mask: Any, mean: bool, constant: float,
+    kept: Any, found: Any,
+) -> None:  # fmt: skip
+    """Centre the whole maps of some images, for all moves that permute them."""
+    zero = np.float32(0)
+    for image in range(first, last):
+        _centre_few(
+            still if image >= 0 else before, max(image, 0) * found.shape[2] * area, area, width, area // width, width,
+            zero, zero, mask, mean, True, constant, mask.size, kept[image - first], found[image - first],
+        )  # fmt: skip
 
 
 @called
@@ -551,16 +574,16 @@ def _match(
 
 @compiled
 def _pair(
-    passes: Any, still: Any, before: Any, area: int, width: int, numbers: Any, weights: Any, places: Any, masks: Any,
-    mean: bool, constant: float, least: int, absolute: bool, place: int, room: Any, products: Any, apart: Any,
-    sums: Any, chance: Any, of_turned: Any, of_expected: Any, elsewhere: Any, own: Any, best: Any, partner: Any,
-    of_still: Any, norms: Any,
+    passes: Any, still: Any, before: Any, area: int, width: int, numbers: Any, weights: Any, places: Any, masks:
+    Any, mean: bool, constant: float, least: int, absolute: bool, place: int, at_once: int, room: Any, kept: Any,
+    products: Any, apart: Any, sums: Any, chance: Any, of_kept: Any, of_turned: Any, of_expected: Any, elsewhere:
+    Any, own: Any, best: Any, partner: Any, of_still: Any, sizes: Any,
 ) -> None:  # fmt: skip
     images, channels = of_turned.shape[1], of_turned.shape[3]
     parts, groups, chanced = len(room), sums.shape[1], len(chance) > 0
     features = channels * area  # of an image
-    at_once = max(1, CHUNK // features)
     zero = np.float32(0)
+    permuting = numbers[:, 6].argmax()  # a move that does, if any does; its window is all cells
     for part in numba.prange(parts):
         begin, end = part * images // parts, (part + 1) * images // parts
         if parts > 1:
@@ -568,32 +591,39 @@ def _pair(
         product = products[part]
         for first in range(begin, end, at_once):
             last = min(first + at_once, end)
-            _look(still, first, last, area, constant, of_still, norms[0])
+            _look(still, first, last, area, constant, of_still, sizes[0])
+            preceded = chanced and (first > 0 or len(before) > 0)
+            earliest = first - 1 if preceded else first
+            if numbers[permuting, 6]:
+                _keep(
+                    still, before, earliest, last, area, width, masks[permuting], mean, constant, kept[part],
+                    of_kept[part],
+                )  # fmt: skip
             for move in range(len(numbers)):
                 number, of_pass, start, source = numbers[move, 0], numbers[move, 1], numbers[move, 2], numbers[move, 3]
                 rows, columns, lower, righter = numbers[move, 4], numbers[move, 5], weights[move, 0], weights[move, 1]
                 mask, whither = masks[move], places[move]
                 length = ((rows - 1) * width + columns + STEP - 1) // STEP * STEP
                 search = rows * columns >= least
-                turned, now, then, aside = room[part, 0], room[part, 1], room[part, 2], room[part, 3]
+                turned, now, then = room[part, 0], room[part, 1], room[part, 2]
                 of_now = of_then = elsewhere[part]
-                preceded = chanced and (first > 0 or len(before) > 0)
-                for image in range(first - 1 if preceded else first, last):
-                    permutes = numbers[move, 6] > 0
+                for image in range(earliest, last):
                     now, then, of_then = then, now, of_now
                     # Another thread may just be writing what is told of the image before this thread's first.
                     of_now = of_expected[move, image + 1] if image >= first or image < 0 else elsewhere[part]
-                    _centre_few(
-                        still if image >= 0 else before, max(image, 0) * features + source, area, width, rows, columns,
-                        lower, righter, mask, mean, True, constant, length, aside if permutes else now, of_now,
-                    )  # fmt: skip
-                    if permutes:
-                        _rearrange_few(aside, whither, length, now)
+                    if numbers[move, 6]:
+                        _rearrange_few(kept[part, image - earliest], whither, length, now)
+                        of_now[:] = of_kept[part, image - earliest]
+                    else:
+                        _centre_few(
+                            still if image >= 0 else before, max(image, 0) * features + source, area, width, rows,
+                            columns, lower, righter, mask, mean, True, constant, length, now, of_now,
+                        )  # fmt: skip
                     if image < first:
                         continue
                     begin_of = (of_pass * images + image) * features
-                    norms[of_pass, image] = _norm(passes[begin_of : begin_of + features])
-                    _centre_few(
+                    sizes[of_pass, image] = _size(passes[begin_of : begin_of + features], rows * columns < area)
+                    sizes[of_pass, image] += _centre_few(
                         passes, begin_of + start, area, width, rows, columns, zero, zero, mask, mean, False, constant,
                         length, turned, of_turned[move, image],
                     )  # fmt: skip
