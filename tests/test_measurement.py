@@ -154,8 +154,12 @@ def test_agrees_with_the_definitions_on_hard_maps(family, options):
 
 @pytest.mark.parametrize("options", [{}, {"similarity": "cosine", "strict": True}, {"negative": "abs"}], ids=str)
 @pytest.mark.parametrize("family", ["rotations", "shifts"])
-def test_the_operations_of_torch_which_accelerators_use_agree_as_well(family, options, monkeypatch):
-    monkeypatch.setattr(loops, "used_for", lambda values: False)
+@pytest.mark.parametrize("way", ["of large layers", "of accelerators"])
+def test_the_ways_of_large_layers_and_of_accelerators_agree_as_well(way, family, options, monkeypatch):
+    if way == "of large layers":
+        monkeypatch.setattr(loops, "FEW_CHANNELS", 0)
+    else:
+        monkeypatch.setattr(loops, "used_for", lambda values: False)
     test_agrees_with_the_definitions_on_hard_maps(family, options)
 
 
