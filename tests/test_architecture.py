@@ -20,6 +20,7 @@ ORDER = [
     "processes",
     "provenance",
     "streaming",
+    "layer_record",
     "recording",
     "passes",
     "registration",

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from equiscope.functional import loops
 from equiscope.functional.loops import Scratch
 from equiscope.functional.matching import Matches, bounded, matched, matches, reduced
 from equiscope.functional.similarity import Centring, Side, norm, own_products, side
@@ -60,8 +61,9 @@ class PairSums:
 
         self.own, self.channels, self.groups = own, channels, groups
         self.count = zeros(groups)
-        self.turned_mean, self.expected_mean = zeros(groups, channels), zeros(groups, channels)
-        self.turned_square, self.expected_square = zeros(groups, channels), zeros(groups, channels)
+        self._means, self._squares = zeros(2, groups, channels), zeros(2, groups, channels)
+        self.turned_mean, self.expected_mean = self._means
+        self.turned_square, self.expected_square = self._squares
         pair = (channels,) if own else (channels, channels)
         self.product = torch.zeros(groups, *pair, device=device)
         self._held: list[tuple[range, Centring, Centring]] = []  # places, of the turned, of the expected
@@ -80,22 +82,14 @@ class PairSums:
             return
         groups = torch.cat([torch.arange(places.start, places.stop) for places, _, _ in self._held]) % self.groups
         cells = _cells([turned for _, turned, _ in self._held])
-        own_group = torch.cat([groups, torch.arange(len(self.count))])  # of every image, and of every group's mean
-        weight = torch.cat([cells, self.count])
-        self.count = torch.zeros_like(self.count).index_add_(0, own_group, weight)
-        off = []
-        for sides, mean, square in (
-            ([turned for _, turned, _ in self._held], self.turned_mean, self.turned_square),
-            ([expected for _, _, expected in self._held], self.expected_mean, self.expected_square),
-        ):
-            means, squares = _means_and_squares(sides)
-            values = torch.cat([means, mean])
-            total = torch.zeros_like(mean).index_add_(0, own_group, weight[:, None] * values)
-            mean.copy_(total / self.count.clamp(min=1)[:, None])
-            off.append(weight.sqrt()[:, None] * (values - mean[own_group]))
-            square.index_add_(0, groups, squares)
-            square.index_add_(0, own_group, off[-1].square())
-        self._add_products(off[0], off[1], own_group)
+        rows = torch.cat([groups, torch.arange(self.groups)])  # whose each image is, and each group so far
+        weights = torch.cat([cells, self.count])
+        self.count = torch.zeros_like(self.count).index_add_(0, rows, weights)
+        turned = torch.cat([turned.found for _, turned, _ in self._held]).cpu()
+        expected = torch.cat([expected.found for _, _, expected in self._held]).cpu()
+        off = torch.empty(2, len(rows), self.channels, dtype=torch.float64)
+        loops.join(turned, expected, rows, weights, self.count, self._means, self._squares, off)
+        self._add_products(off[0], off[1], rows)
         self._held.clear()
         self._images_held = 0
 
@@ -105,9 +99,13 @@ class PairSums:
             product = torch.zeros(self.product.shape, dtype=torch.float64).index_add_(0, groups, turned * expected)
             self.product += product.to(self.product)
             return
+        turned, expected = turned.to(self.product), expected.to(self.product)
+        if self.channels <= loops.FEW_CHANNELS and loops.used_for(self.product):
+            loops.add_products(expected, turned, groups, self.product)
+            return
         for group in sorted(set(groups.tolist())):
             rows = groups == group
-            self.product[group].addmm_(expected[rows].T.to(self.product), turned[rows].to(self.product))
+            self.product[group].addmm_(expected[rows].T, turned[rows])
 
     def joined_across(self, processes: Processes) -> None:
         """Join the sums of all processes, in each of them."""

@@ -652,3 +652,53 @@ def _add_up(apart: Any, numbers: Any, sums: Any, chance: Any) -> None:
                 sums[numbers[move, 0], group, row] += apart[part, move, group, row]
             if len(chance):
                 chance[numbers[move, 0], 0, row] += apart[part, move, sums.shape[1], row]
+
+
+@compiled
+def join(
+    turned: Any, expected: Any, groups: Any, weights: Any, counts: Any, means: Any, squares: Any, off: Any
+) -> None:
+    """Join images to the means and the centred sums of squares of their groups, by Chan's rule.
+
+    Both sides' images come as `centred` tells them, in float32; all else is float64. Rows are images and then groups as
+    they were before: `groups` says whose each is, `weights` of how many values, and `counts` of how many the groups are
+    now. How far the mean of each row is off that of its group, times the root of its weight, goes into `off`.
+    """
+    for side in numba.prange(2):
+        found, mean, square, away = turned if side == 0 else expected, means[side], squares[side], off[side]
+        _levels(found, mean, away)
+        mean[:] = 0
+        for row in range(len(groups)):
+            group = groups[row]
+            part = weights[row] / max(counts[group], 1)
+            for channel in range(mean.shape[1]):
+                mean[group, channel] += part * away[row, channel]
+        for row in range(len(groups)):
+            group, root = groups[row], np.sqrt(weights[row])
+            for channel in range(mean.shape[1]):
+                value = root * (away[row, channel] - mean[group, channel])
+                away[row, channel] = value
+                square[group, channel] += value * value
+        for image in range(len(found)):
+            for channel in range(mean.shape[1]):
+                square[groups[image], channel] += np.float64(found[image, 2, channel]) ** 2
+
+
+@step
+def _levels(found: Any, mean: Any, levels: Any) -> None:
+    """The means of images, and of groups so far."""
+    images = len(found)
+    for image in range(images):
+        for channel in range(mean.shape[1]):
+            levels[image, channel] = np.float64(found[image, 0, channel]) + found[image, 1, channel]
+    levels[images:] = mean
+
+
+@compiled
+def add_products(expected: Any, turned: Any, groups: Any, products: Any) -> None:
+    """Add the products of rows of few channels, each row's to its group."""
+    for channel in numba.prange(expected.shape[1]):
+        for row in range(len(groups)):
+            target, values, scale = products[groups[row], channel], turned[row], expected[row, channel]
+            for other in range(values.size):
+                target[other] += scale * values[other]
