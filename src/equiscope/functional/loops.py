@@ -21,9 +21,9 @@ from torch import Tensor
 
 from equiscope.functional.transformations import Window
 
-# Sums may be taken in any order, which is what the vector units of a processor need. Features that hold NaN or infinity
-# are refused elsewhere, so that nothing here need keep to the rules for them.
-INEXACT = {"reassoc", "contract", "arcp", "nsz", "nnan"}
+# Sums may be taken in any order, which is what the vector units of a processor need; NaN and infinity stay what they
+# are.
+INEXACT = {"reassoc", "contract", "arcp", "nsz"}
 PIECE = 1024  # values whose sum is float32
 MOST_THREADS: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined] # it is made as numba is imported
 LANES = 16  # channels for which a processor does something at once
