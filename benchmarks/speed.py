@@ -260,10 +260,15 @@ def versions() -> str:
     return ", ".join(f"{name} {version(name)}" for name in names) + f", Python {platform.python_version()}"
 
 
-def written(lines: Sequence[str], file: Path) -> None:
-    """Put the lines between the marks of a page, in place of those there."""
+def written(lines: list[str], networks: Sequence[str], file: Path) -> None:
+    """Put the lines between the marks of a page, in place of those there but for the rows of other networks."""
     before, _, rest = file.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
+    there, _, after = rest.partition(END)
+    others = [line for line in there.splitlines() if line.split(" | ")[0][2:] in set(NETWORKS) - set(networks)]
+    first = next(place for place, line in enumerate(lines) if line.startswith("|---")) + 1
+    count = sum(line.startswith("|") for line in lines[first:])
+    rows = [*lines[first : first + count], *others]
+    lines[first : first + count] = sorted(rows, key=lambda row: list(NETWORKS).index(row.split(" | ")[0][2:]))
     file.write_text(before + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + after)
 
 
@@ -284,7 +289,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--write", type=Path, help="a page whose table is replaced")
+    parser.add_argument("--write", type=Path, help="a page whose table is replaced, but for rows of other networks")
     given = parser.parse_args()
     keep_memory()
     torch.set_num_threads(given.threads)
@@ -308,7 +313,7 @@ def main() -> None:
     ]
     sys.stdout.write(told[-1] + "\n")
     if given.write:
-        written(told, given.write)
+        written(told, given.networks, given.write)
 
 
 if __name__ == "__main__":

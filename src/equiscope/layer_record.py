@@ -231,7 +231,7 @@ class _Plan:
 
     together: list[Key] = field(default_factory=list)  # what moves the maps as they are
     moves: loops.Moves | None = None
-    all_seen: bool = False  # each of the forward pass's transformations is among them
+    all_seen: bool = False  # every transformation of the forward pass is among those, so that sizes are known of all
     apart: list[tuple[Key, Transformation, loops.Moves]] = field(default_factory=list)  # what moves maps of its own
     nothing: list[Key] = field(default_factory=list)  # what has no valid cell
 
@@ -239,7 +239,7 @@ class _Plan:
 class SmallLayerRecord(LayerRecord):
     """The same of a layer of few channels and cells on a CPU, where all of it is one loop: see `loops.paired`.
 
-    Of what it measures the valid cells are a rectangle, and invariance is that of the scores (not `strict`).
+    The valid cells are a rectangle under all that is measured, and invariance is that of the scores (not `strict`).
     """
 
     def __init__(self, layer: Layer, transformations: Sequence[Transformation], **options: Any) -> None:

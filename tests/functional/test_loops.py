@@ -133,12 +133,13 @@ def test_pairs_of_small_layers_are_what_the_definitions_say(channels, mean, spik
         found.still[:, :2].double().sum(1), exact.mean(-1), rtol=1e-6, atol=3e-6 * float(exact.std(-1).max())
     )
     assert found.sizes.isfinite().all()
-    passes[2, 5, 0, 8, 6] = torch.nan
+    passes[2, 5, 0, 0, 0] = passes[3, 0, -1, 8, 6] = passes[1, 7, 0, 4, 4] = torch.nan  # also beside other images
+    passes[6, 8, -1, 0, 0] = torch.inf
     found = loops.paired(
         passes, still, None, loops.Moves(moves), sums, None, start, 1e-6, loops.Scratch(), mean=True, least=9,
         absolute=False,
     )  # fmt: skip
-    assert (~found.sizes.isfinite()).nonzero().tolist() == [[2, 5]]
+    assert (~found.sizes.isfinite()).nonzero().tolist() == [[1, 7], [2, 5], [3, 0], [6, 8]]
 
 
 def test_without_a_folder_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):

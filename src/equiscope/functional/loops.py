@@ -67,7 +67,7 @@ def called(loops: Callable[..., Any]) -> Any:
 
 
 def exactly(loops: Callable[..., Any]) -> Any:
-    """The same; in this one operations keep their order."""
+    """A step in which operations keep their order."""
     return _compiled(loops, fastmath={"contract"})
 
 
@@ -203,7 +203,7 @@ class Paired:
     """What `paired` finds: of both sides what `centred` gives, and of matched and mismatched pairs their products."""
 
     turned: Float[Tensor, "move image 4 channel"]
-    expected: Float[Tensor, "move 1+image 4 channel"]  # of the image before first; anything, where there is none
+    expected: Float[Tensor, "move 1+image 4 channel"]  # first of the image before; anything, where there is none
     own: Float[Tensor, "kind move image channel"]  # of every channel with itself
     best: Float[Tensor, "kind move image channel"]  # the largest with channels of norm 1; -inf where there is none
     partner: Int[Tensor, "kind move image channel"]  # with which
@@ -235,7 +235,7 @@ def paired(
     """
     _, images, channels, height, width = passes.shape
     parts = min(threads_used(), max(1, images // IMAGES_OF_A_THREAD))
-    at_once = max(1, CHUNK // (channels * height * width))
+    at_once = min(images, max(1, CHUNK // (channels * height * width)))
     many, count, room = -(-channels // 4) * 4, len(moves.cells), moves.masks.shape[1] + STEP
     groups = sums.shape[1]
     kinds = (2, count, images, channels)
@@ -416,7 +416,7 @@ def _tell(levels: Any, lefts: Any, norms: Any, inverses: Any, cells: int, consta
 
 @step
 def _look(maps: Any, first: int, last: int, area: int, constant: float, found: Any, sizes: Any) -> None:
-    """What centring the whole maps of some images would take from them, and their sizes."""
+    """What centring the whole maps of some images would take from them, and sums that are finite where squares are."""
     for image in range(first, last):
         sizes[image] = _centring(maps, image * found.shape[2] * area, area, constant, found[image])
 
@@ -477,20 +477,22 @@ def _take(given: Any, start: int, below: int, lower: Any, righter: Any, level: A
 
 @called
 def _centre_few(
-    maps: Any, start: int, area: int, width: int, rows: int, columns: int, lower: Any, righter: Any, mask: Any,
-    mean: bool, exact: bool, constant: float, length: int, values: Any, found: Any,
+    maps: Any, begin: int, start: int, area: int, width: int, rows: int, columns: int, lower: Any, righter: Any,
+    mask: Any, mean: bool, exact: bool, constant: float, length: int, values: Any, found: Any,
 ) -> Any:  # fmt: skip
-    """Centre the moved maps of an image, of which the first valid cell is at `start`, into rows of a `length`.
+    """Centre the moved maps of an image, which begins at `begin`, into rows of `length`.
 
-    They are read on to the ends of rows, and beyond the last if there is something. Without `exact` a mean that is
-    small beside the values may be left: the products are with values of mean 0. Gives their size.
+    Their first valid cell is at `start`. A channel is read on to the ends of rows, and into the next channel of the
+    same image, if there is one; the mask makes that 0. Without `exact` a mean that is small beside the values may be
+    left: the products are with values of mean 0. Gives a sum that is finite where the squares of all that was read are.
     """
     count, cells = (rows - 1) * width + columns, rows * columns
     levels, lefts, norms = found[0], found[1], found[2]
     size: Any = np.float32(0)
+    end = begin + found.shape[1] * area
     for channel in range(found.shape[1]):
-        first = start + channel * area
-        read = length if first + length + width < maps.size else count
+        first = begin + channel * area + start
+        read = length if first + length + width < end else count
         target = values[channel, :read]
         values[channel, read:length] = 0
         level = maps[first + rows // 2 * width + columns // 2] if mean else np.float32(0)
@@ -518,8 +520,8 @@ def _keep(
     zero = np.float32(0)
     for image in range(first, last):
         _centre_few(
-            still if image >= 0 else before, max(image, 0) * found.shape[2] * area, area, width, area // width, width,
-            zero, zero, mask, mean, True, constant, mask.size, kept[image - first], found[image - first],
+            still if image >= 0 else before, max(image, 0) * found.shape[2] * area, 0, area, width, area // width,
+            width, zero, zero, mask, mean, True, constant, mask.size, kept[image - first], found[image - first],
         )  # fmt: skip
 
 
@@ -616,15 +618,16 @@ def _pair(
                         of_now[:] = of_kept[part, image - earliest]
                     else:
                         _centre_few(
-                            still if image >= 0 else before, max(image, 0) * features + source, area, width, rows,
+                            still if image >= 0 else before, max(image, 0) * features, source, area, width, rows,
                             columns, lower, righter, mask, mean, True, constant, length, now, of_now,
                         )  # fmt: skip
                     if image < first:
                         continue
                     begin_of = (of_pass * images + image) * features
+                    # Finite where all squares are: of all features, if centring does not go over all of them.
                     sizes[of_pass, image] = _size(passes[begin_of : begin_of + features], rows * columns < area)
                     sizes[of_pass, image] += _centre_few(
-                        passes, begin_of + start, area, width, rows, columns, zero, zero, mask, mean, False, constant,
+                        passes, begin_of, start, area, width, rows, columns, zero, zero, mask, mean, False, constant,
                         length, turned, of_turned[move, image],
                     )  # fmt: skip
                     group = (place + image) % groups
