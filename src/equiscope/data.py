@@ -520,7 +520,7 @@ def _rows(name: str, place: str, split: str | None, limit: int | None, seed: int
 
     hindrance = None
     try:
-        with _silent_datasets(), nullcontext() if os.path.isdir(name) else within_reach() as hindrance:
+        with silent_datasets(), nullcontext() if os.path.isdir(name) else within_reach() as hindrance:
             splits = datasets.load_dataset(name)
     except Exception as error:
         advice = (
@@ -560,7 +560,7 @@ def _split(splits: list[str], place: str, wanted: str | None) -> str:
 
 
 @contextmanager
-def _silent_datasets() -> Iterator[None]:
+def silent_datasets() -> Iterator[None]:
     """The log of `datasets`, its progress bars and those of the hub's downloads off, unless the user set them.
 
     They are as they were after; what goes wrong is raised as well as logged.

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
+from equiscope.data import silent_datasets
 from equiscope.functional.transformations import known
 from equiscope.models.catalogue import IMAGENET_MEAN, IMAGENET_STD
 
@@ -127,9 +128,9 @@ def _decoded(place: str, split: str) -> tuple[Tensor, Tensor]:
     """All images `[image, channel, height, width]` and labels, in the order of the seed; decoded once a process."""
     import datasets  # here, because it takes a second
 
-    datasets.disable_progress_bars()
     try:
-        table = datasets.load_dataset(place, split=split)
+        with silent_datasets():
+            table = datasets.load_dataset(place, split=split)
     except Exception as error:  # the hub and its readers raise many kinds
         reason = " ".join(str(error).split())
         raise ValueError(
