@@ -191,8 +191,9 @@ class Moves:
         self.weights = np.array([move.window.weights for move in moves], dtype=np.float32)
         self.places = np.zeros((len(moves), cells), dtype=np.uint32)  # where values come from, if they are permuted
         self.masks = np.zeros((len(moves), (cells + STEP - 1) // STEP * STEP), dtype=np.float32)  # 1: valid
-        for move, places, mask in zip(moves, self.places, self.masks, strict=True):
-            rows, columns = (of.stop - of.start for of in (move.window.rows, move.window.columns))
+        for move, (rows, columns), places, mask in zip(
+            moves, self.numbers[:, 4:6], self.places, self.masks, strict=True
+        ):
             mask[:cells].reshape(height, width)[:rows, :columns] = 1
             if move.source is not None:
                 places[:] = move.source
@@ -275,6 +276,14 @@ def _between(one: Any, other: Any, level: Any, weight: Any) -> Any:
     return (one - level) + weight * (other - one)
 
 
+@step
+def _inverse(level: Any, left: Any, squares: Any, cells: int, constant: float) -> Any:
+    """One over the norm of a channel, of which centring took `level` and `left`; 0 where it is constant."""
+    norm = np.sqrt(squares)
+    whole = np.sqrt(squares + cells * (np.float64(left) + level) ** 2)
+    return 1 / norm if norm > constant * whole else 0.0
+
+
 @compiled
 def _centre(
     given: Any, begin: int, steps: Any, height: int, width: int, down: float, right: float, mean: bool, constant: float,
@@ -322,10 +331,8 @@ def _centre(
                 piece[cell] = value
                 some += value * value
             squares += some
-        norm = np.sqrt(squares)
-        whole = np.sqrt(squares + cells * (np.float64(left) + level) ** 2)
-        found[image, 0, channel], found[image, 1, channel], found[image, 2, channel] = level, left, norm
-        found[image, 3, channel] = 1 / norm if norm > constant * whole else 0.0
+        found[image, 0, channel], found[image, 1, channel], found[image, 2, channel] = level, left, np.sqrt(squares)
+        found[image, 3, channel] = _inverse(level, left, squares, cells, constant)
 
 
 @compiled
@@ -408,10 +415,8 @@ def _tell(levels: Any, lefts: Any, norms: Any, inverses: Any, cells: int, consta
     """What `centred` tells of an image's channels, of which there are squares of norms."""
     for channel in range(norms.size):
         squares = np.float64(norms[channel])
-        norm = np.sqrt(squares)
-        whole = np.sqrt(squares + cells * (np.float64(lefts[channel]) + levels[channel]) ** 2)
-        norms[channel] = norm
-        inverses[channel] = 1 / norm if norm > constant * whole else 0.0
+        norms[channel] = np.sqrt(squares)
+        inverses[channel] = _inverse(levels[channel], lefts[channel], squares, cells, constant)
 
 
 @step
@@ -576,10 +581,10 @@ def _match(
 
 @compiled
 def _pair(
-    passes: Any, still: Any, before: Any, area: int, width: int, numbers: Any, weights: Any, places: Any, masks:
-    Any, mean: bool, constant: float, least: int, absolute: bool, place: int, at_once: int, room: Any, kept: Any,
-    products: Any, apart: Any, sums: Any, chance: Any, of_kept: Any, of_turned: Any, of_expected: Any, elsewhere:
-    Any, own: Any, best: Any, partner: Any, of_still: Any, sizes: Any,
+    passes: Any, still: Any, before: Any, area: int, width: int, numbers: Any, weights: Any, places: Any, masks: Any,
+    mean: bool, constant: float, least: int, absolute: bool, place: int, at_once: int, room: Any, kept: Any,
+    products: Any, apart: Any, sums: Any, chance: Any, of_kept: Any, of_turned: Any, of_expected: Any,
+    elsewhere: Any, own: Any, best: Any, partner: Any, of_still: Any, sizes: Any,
 ) -> None:  # fmt: skip
     images, channels = of_turned.shape[1], of_turned.shape[3]
     parts, groups, chanced = len(room), sums.shape[1], len(chance) > 0
