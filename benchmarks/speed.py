@@ -32,9 +32,9 @@ from torch import Tensor, nn
 
 import equiscope as es
 from equiscope.functional.transformations import Family, Transformation
-from equiscope.models.cifar_resnet import cifar_resnet
-from equiscope.models.features import reading
-from equiscope.models.layers import Layer, find_layers
+from equiscope.networks.cifar_resnet import cifar_resnet
+from equiscope.networks.features import reading
+from equiscope.networks.layers import Layer, find_layers
 
 FAMILIES = (es.shifts([1, 2, 4, 8]), es.rotations())
 TURNS = (0.0, 0.5, 1.0, 1.5)  # no turn and three quarter turns; see `tmeasures_rotations`

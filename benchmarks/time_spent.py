@@ -17,8 +17,8 @@ from speed import FAMILIES, NETWORKS, keep_memory, smooth_noise
 
 import equiscope as es
 from equiscope.functional import loops
-from equiscope.recording import Recorder
-from equiscope.streaming import ImageMemory, PairSums
+from equiscope.measurement.recording import Recorder
+from equiscope.measurement.streaming import ImageMemory, PairSums
 
 PARTS = {
     "all that is ours": (Recorder, "receive"),

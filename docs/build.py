@@ -18,7 +18,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import equiscope
-from equiscope.cli import app
+from equiscope.commands.cli import app
 
 ROOT = Path(__file__).parent.parent
 GROUPS = {

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 import equiscope as es
-from equiscope.models.loading import load_network
+from equiscope.networks.loading import load_network
 from terminal import equiscope, network_file, pictures
 
 SMALL = ("measure", "net.py:small", "--images", "pictures", "--size", "32", "--output", "out")

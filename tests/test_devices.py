@@ -9,9 +9,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import equiscope as es
-from equiscope.layer_record import layer_records
-from equiscope.models.layers import find_layers
-from equiscope.recording import Recorder
+from equiscope.measurement.layer_record import layer_records
+from equiscope.measurement.recording import Recorder
+from equiscope.networks.layers import find_layers
 
 
 @pytest.fixture(scope="module")

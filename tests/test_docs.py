@@ -21,8 +21,8 @@ import torch
 import typer
 
 import equiscope as es
-from equiscope.arguments import families_of, layouts_of, pairs_of, pixels_of, strides_of, values_of
-from equiscope.cli import app
+from equiscope.commands.arguments import families_of, layouts_of, pairs_of, pixels_of, strides_of, values_of
+from equiscope.commands.cli import app
 from terminal import equiscope
 
 ROOT = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ import pytest
 import torch
 
 import equiscope as es
-from equiscope.models.loading import load_network
+from equiscope.networks.loading import load_network
 from terminal import equiscope, network_file, pictures
 
 SMALL = ("net.py:small", "--images", "pictures", "--size", "32", "--layers", "0", "--quiet")

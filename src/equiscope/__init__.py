@@ -11,10 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from equiscope.comparison import compare
-    from equiscope.during_training import scores_at
-    from equiscope.estimation import estimate
-    from equiscope.folder import load
+    from equiscope.figures.plots import (
+        plot_channels,
+        plot_comparison,
+        plot_epochs,
+        plot_layers,
+        plot_parts,
+        plot_transformations,
+    )
     from equiscope.functional.transformations import (
         Family,
         Transformation,
@@ -25,18 +29,14 @@ if TYPE_CHECKING:
         shift,
         shifts,
     )
-    from equiscope.loggers import log_scores
-    from equiscope.measurement import measure
-    from equiscope.models.layers import find_layers
-    from equiscope.plots import (
-        plot_channels,
-        plot_comparison,
-        plot_epochs,
-        plot_layers,
-        plot_parts,
-        plot_transformations,
-    )
-    from equiscope.scores import Scores
+    from equiscope.integrations.during_training import scores_at
+    from equiscope.integrations.loggers import log_scores
+    from equiscope.measurement.estimation import estimate
+    from equiscope.measurement.loop import measure
+    from equiscope.networks.layers import find_layers
+    from equiscope.results.comparison import compare
+    from equiscope.results.folder import load
+    from equiscope.results.scores import Scores
 
 __all__ = [
     "Family",
@@ -65,20 +65,20 @@ __all__ = [
 
 # Imported when asked for: the command line's help needs no torch, and measuring no matplotlib.
 _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
-    "Scores": "scores",
-    "compare": "comparison",
-    "estimate": "estimation",
-    "find_layers": "models.layers",
-    "load": "folder",
-    "log_scores": "loggers",
-    "measure": "measurement",
-    "plot_channels": "plots",
-    "plot_comparison": "plots",
-    "plot_epochs": "plots",
-    "plot_layers": "plots",
-    "plot_parts": "plots",
-    "plot_transformations": "plots",
-    "scores_at": "during_training",
+    "Scores": "results.scores",
+    "compare": "results.comparison",
+    "estimate": "measurement.estimation",
+    "find_layers": "networks.layers",
+    "load": "results.folder",
+    "log_scores": "integrations.loggers",
+    "measure": "measurement.loop",
+    "plot_channels": "figures.plots",
+    "plot_comparison": "figures.plots",
+    "plot_epochs": "figures.plots",
+    "plot_layers": "figures.plots",
+    "plot_parts": "figures.plots",
+    "plot_transformations": "figures.plots",
+    "scores_at": "integrations.during_training",
 }
 
 

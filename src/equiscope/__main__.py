@@ -2,7 +2,7 @@
 
 import sys
 
-from equiscope.cli import main
+from equiscope.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

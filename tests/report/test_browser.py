@@ -18,11 +18,11 @@ import torch
 from torch import nn
 
 import equiscope as es
-from equiscope.folder import write_page
-from equiscope.maps import Maps
-from equiscope.plots import Plot
-from equiscope.scores import Scores
-from equiscope.studies.networks import cornered_network
+from equiscope.figures.plots import Plot
+from equiscope.measurement.maps import Maps
+from equiscope.results.folder import write_page
+from equiscope.results.scores import Scores
+from equiscope_studies.networks import cornered_network
 
 webdriver = pytest.importorskip("selenium.webdriver")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -15,10 +15,10 @@ import torch
 from torch import nn
 
 import equiscope as es
-from equiscope.plots import Plot
+from equiscope.figures.plots import Plot
 from equiscope.report import page as pages
 from equiscope.report.page import page
-from equiscope.scores import Scores
+from equiscope.results.scores import Scores
 
 EVIL = '<script>alert("&amp;")</script>'
 VOID = {"meta", "img", "br", "link", "hr", "input"}

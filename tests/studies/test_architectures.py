@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from equiscope.studies import architectures, claims
-from equiscope.studies.accuracy import numbers, spearman, swap
-from equiscope.studies.claims import CANNOT_TELL, FAILS, FIGURE7, HOLDS, Relation
-from equiscope.studies.figures import Survey, figure4, figure7
+from equiscope_studies import architectures, claims
+from equiscope_studies.accuracy import numbers, spearman, swap
+from equiscope_studies.claims import CANNOT_TELL, FAILS, FIGURE7, HOLDS, Relation
+from equiscope_studies.figures import Survey, figure4, figure7
 
 FILES = ["data.parquet", "figure.pdf", "figure.png", "page.md"]
 PARTS = ("early", "middle", "late", "pool", "final")

@@ -8,8 +8,8 @@ import torchvision
 from torch import nn
 
 import equiscope as es
-from equiscope.models.loading import load_network
-from equiscope.studies import audit
+from equiscope.networks.loading import load_network
+from equiscope_studies import audit
 
 
 def test_families_are_all_files_of_timm_and_of_torchvisions_classifiers():

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from equiscope.studies import batch_augmentation
-from equiscope.studies.batch_augmentation import PADDING, TEACH_THE_ANSWER, augmented, crops, flips
+from equiscope_studies import batch_augmentation
+from equiscope_studies.batch_augmentation import PADDING, TEACH_THE_ANSWER, augmented, crops, flips
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from equiscope.studies import figures
+from equiscope_studies import figures
 from terminal import equiscope
 
 

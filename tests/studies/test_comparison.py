@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import equiscope as es
-from equiscope.studies.comparison import compared
+from equiscope_studies.comparison import compared
 
 DATA = {"fingerprint": "abc", "split": None, "column": None, "seed": 0, "left_out": 0}
 

@@ -10,9 +10,9 @@ import torch
 from scipy import stats
 from torch import nn
 
-from equiscope.studies import known_answers, mean_activation
-from equiscope.studies.figures import figure2, figure3
-from equiscope.studies.results import save
+from equiscope_studies import known_answers, mean_activation
+from equiscope_studies.figures import figure2, figure3
+from equiscope_studies.results import save
 
 DATA = Path(os.environ.get("EQUISCOPE_DATA", Path(__file__).parents[3] / "shared" / "data"))
 FILES = ["data.parquet", "figure.pdf", "figure.png", "page.md"]

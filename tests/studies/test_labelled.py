@@ -5,7 +5,7 @@ import torch
 
 from digits import digits
 from equiscope.functional.transformations import rotations
-from equiscope.studies.labelled import DIGITS, labelled, mnist6, normalised
+from equiscope_studies.labelled import DIGITS, labelled, mnist6, normalised
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from scipy import stats
 from torch import nn
 
 import equiscope as es
-from equiscope.data import PHOTOGRAPHS, Preprocessing, open_images
-from equiscope.studies.networks import (
+from equiscope.images.data import PHOTOGRAPHS, Preprocessing, open_images
+from equiscope_studies.networks import (
     cornered,
     cornered_network,
     gaussian,

@@ -10,10 +10,10 @@ import torch
 
 from digits import digits
 from equiscope.functional.transformations import rotations, shifts
-from equiscope.studies import runs
-from equiscope.studies.labelled import Labelled, labelled
-from equiscope.studies.runs import Measuring, Place, Processes, all_done, executor, finished, prepared
-from equiscope.studies.training import Recipe
+from equiscope_studies import runs
+from equiscope_studies.labelled import Labelled, labelled
+from equiscope_studies.runs import Measuring, Place, Processes, all_done, executor, finished, prepared
+from equiscope_studies.training import Recipe
 
 MEASURING = Measuring(on=("own", "mnist6"), images=30, transformations=("rotations",))
 

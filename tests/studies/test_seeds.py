@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from equiscope.studies.seeds import (
+from equiscope_studies.seeds import (
     EQUAL,
     HIGHER,
     NO_DIFFERENCE,

@@ -13,10 +13,10 @@ import torch
 
 import equiscope as es
 from digits import digits
-from equiscope.studies.labelled import labelled
-from equiscope.studies.runs import Measuring, Place, finished, run
-from equiscope.studies.trainable import network
-from equiscope.studies.training import Recipe, trained
+from equiscope_studies.labelled import labelled
+from equiscope_studies.runs import Measuring, Place, finished, run
+from equiscope_studies.trainable import network
+from equiscope_studies.training import Recipe, trained
 
 RECIPE = Recipe(
     network="z2cnn", data="mnist6", augmentation="crops+cutmix", optimiser="adam", learning_rate=0.01, batch=64,
@@ -93,7 +93,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from test_training import MEASURING, RECIPE
-from equiscope.studies.runs import Place, run
+from equiscope_studies.runs import Place, run
 
 class Killer:
     left = int(sys.argv[3])

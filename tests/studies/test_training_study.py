@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from digits import digits
-from equiscope.studies import training_results
-from equiscope.studies.labelled import DATA_SETS
-from equiscope.studies.presets import Preset, differences, table_of_differences
-from equiscope.studies.training_study import STUDIES, study
+from equiscope_studies import training_results
+from equiscope_studies.labelled import DATA_SETS
+from equiscope_studies.presets import Preset, differences, table_of_differences
+from equiscope_studies.training_study import STUDIES, study
 from terminal import equiscope
 
 TOY = {"seeds": 1, "epochs": 1, "limit": 64, "batch": 64, "measured_images": 30, "measure_every": 1, "meanwhile": 20}

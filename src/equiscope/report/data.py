@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from equiscope.maps import LayerMaps, Maps
-from equiscope.scores import MEASURES, SCOPES, VALUES, Scores
+from equiscope.measurement.maps import LayerMaps, Maps
+from equiscope.results.scores import MEASURES, SCOPES, VALUES, Scores
 
 MOST_OF_CHANNELS = 3_000_000  # characters; scores of channels beyond are in channels.parquet alone
 _DIGITS = 4

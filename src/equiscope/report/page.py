@@ -12,8 +12,8 @@ from typing import Any
 from equiscope.report.data import MOST_OF_CHANNELS, Chunks, as_script, maps_data, result_data
 from equiscope.report.tables import scope_section
 from equiscope.report.words import FORMULAS, SCOPES, counted, left_out, listed, meaning
-from equiscope.scores import SCOPES as SCOPE_NAMES
-from equiscope.scores import Scores
+from equiscope.results.scores import SCOPES as SCOPE_NAMES
+from equiscope.results.scores import Scores
 
 MOST_OF_MAPS = 12_000_000  # characters; maps beyond are in maps.npz alone
 MOST = 19_500_000  # characters of a whole page

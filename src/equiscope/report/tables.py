@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from equiscope.plots import plot_layers, rows_of
+from equiscope.figures.plots import plot_layers, rows_of
 from equiscope.report.words import SCOPES, UNDEFINED, counted
-from equiscope.scores import MEASURES, Scores
+from equiscope.results.scores import MEASURES, Scores
 
 
 def scope_section(scores: Scores, scope: str, name: str) -> str:

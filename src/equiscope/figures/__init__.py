@@ -1,0 +1,1 @@
+"""Figures of results, a file a kind."""

@@ -1,0 +1,1 @@
+"""Images: from folders, data sets, photographs or whatever the caller has, as batches."""

@@ -1,0 +1,1 @@
+"""Measuring inside training loops, other libraries' metrics and loggers."""

@@ -1,0 +1,1 @@
+"""The method: images, transformed; features, moments; scores."""

@@ -1,0 +1,126 @@
+"""The running state of a measurement, saved now and then, so that a killed one can go on."""
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from glob import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from equiscope.measurement.streaming import State
+from equiscope.system.files import nearest, refuse_unwritable, remove, replacing
+from equiscope.system.processes import Processes
+
+FORMAT = 1
+
+
+def fingerprint(
+    options: Mapping[str, Any], weights: str, looks: bytes, layers: Sequence[str], processes: Processes
+) -> str:
+    """Of all that a state depends on: options, weights, images, layers, and this process among others."""
+    told = json.dumps(
+        [options, weights, looks.hex(), layers, processes.rank, processes.count], sort_keys=True, default=str
+    )
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+@dataclass
+class Checkpoint:
+    """The file that holds the state of this process, and when to write it again.
+
+    PermissionError where nothing can be written beside it.
+    """
+
+    whole: Path  # the file where one process measures alone; of several, each adds its number to the name
+    fingerprint: str  # of the network, the images and the options: a state of others is refused
+    processes: Processes
+    every: float | int = 120  # seconds
+    _written: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.file.is_dir():
+            raise ValueError(f"The checkpoint {self.file} is a folder; give a file.")
+        above = nearest(self.file.absolute().parent)
+        if not above.is_dir():
+            raise ValueError(f"The checkpoint {self.file} would lie in {above}, which is a file; give another path.")
+        refuse_unwritable(above)
+
+    @property
+    def file(self) -> Path:
+        """The file of this process."""
+        if self.processes.count == 1:
+            return self.whole
+        return self.whole.with_name(f"{self.whole.name}.{self.processes.rank}-of-{self.processes.count}")
+
+    def load(self) -> State | None:
+        """The state that was saved, or None where there is none.
+
+        ValueError where it was made with other options, weights or data, by another version or by another number of
+        processes, or cannot be read.
+        """
+        self._refuse_other_count()
+        if not self.file.exists():
+            return None
+        try:
+            saved = torch.load(self.file, weights_only=True, map_location="cpu")
+        except Exception as error:  # noqa: BLE001  (on a broken file, torch raises anything)
+            raise ValueError(
+                f"The checkpoint {self.file} cannot be read ({type(error).__name__}); remove it."
+            ) from None
+        if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+            raise ValueError(f"{self.file} is no checkpoint of this version of equiscope; remove it.")
+        if saved["version"] != version("equiscope"):
+            raise ValueError(
+                f"The checkpoint {self.file} was made by equiscope {saved['version']}, and this is "
+                f"{version('equiscope')}; remove it to start anew."
+            )
+        if saved["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"The checkpoint {self.file} was made with other options, weights or data; "
+                "give the same again, or remove it to start anew."
+            )
+        state: State = saved["state"]
+        return state
+
+    def _refuse_other_count(self) -> None:
+        found = {1: self.whole} if self.whole.exists() else {}
+        for path in self.whole.parent.glob(f"{escape(self.whole.name)}.*-of-*"):
+            if (ending := path.name.rpartition("-of-")[2]).isdecimal():
+                found[int(ending)] = path
+        for count, path in found.items():
+            if count != self.processes.count:
+                raise ValueError(
+                    f"The checkpoint {path} is that of {count} process{'es' * (count > 1)}, and there "
+                    f"{'is' if self.processes.count == 1 else 'are'} {self.processes.count} now; start as many again, "
+                    "or remove it to start anew."
+                )
+
+    def save_if_due(self, state: Callable[[], State]) -> None:
+        """Save the state if it was last saved long ago.
+
+        Where that fails, as on a full disk, a warning tells it, and the measurement goes on.
+        """
+        if time.monotonic() - self._written < self.every:
+            return
+        saved = {"format": FORMAT, "version": version("equiscope"), "fingerprint": self.fingerprint, "state": state()}
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(self.file) as aside:
+                torch.save(saved, aside)
+        except (OSError, RuntimeError) as error:  # torch raises either
+            warnings.warn(
+                f"The running state could not be saved to {self.file} ({str(error).splitlines()[0]}); the measurement "
+                "goes on, and could not be resumed from here.",
+                stacklevel=2,
+            )
+        self._written = time.monotonic()
+
+    def remove(self) -> None:
+        """Leave nothing behind."""
+        remove(self.file)

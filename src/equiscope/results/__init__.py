@@ -1,0 +1,1 @@
+"""`Scores`: tables and a manifest, saved, loaded and compared."""

@@ -1,0 +1,181 @@
+"""`Scores` as a folder of files, complete or absent, and back."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from equiscope.figures.plots import plot_layers
+from equiscope.measurement.maps import Maps
+from equiscope.report.page import page
+from equiscope.results.orbits import turns_measured
+from equiscope.results.scores import TABLES, Scores
+from equiscope.system.files import named, nearest, refuse_unwritable, replacing
+
+FORMAT = 1
+MAPS, ORBITS = "maps.npz", "orbits.parquet"  # where there are any
+MANIFEST = "manifest.json"  # the seal: a folder without it is no result
+
+
+def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
+    """Write tables, manifest, figure and page into a folder, which is made where it is not there.
+
+    Everything is drawn before the disk is touched, written aside, and moved into place at the end: a new folder at
+    once, an old one file by file, the manifest first away and last back. Files of other names are left alone.
+    """
+    folder = folder.resolve()
+    refuse_taken(folder, force=force)
+    files = {
+        "figure.png": plot_layers(scores).png(),
+        "report.html": _encoded(page(scores)),
+        # A file's name need not be text: JSON has \udcff for what is none.
+        MANIFEST: manifest_text(scores).encode(errors="backslashreplace"),
+    }
+    there = folder.is_dir()
+    home = folder if there else folder.parent  # aside, but on the same disk: a folder there may be a mounted one
+    home.mkdir(parents=True, exist_ok=True)
+    aside = home / f".equiscope-{uuid.uuid4().hex}"
+    try:
+        with named(folder):
+            aside.mkdir()
+            tables = {f"{name}.parquet": table for name, table in scores.to_pandas().items()}
+            if turns_measured(scores.channels):
+                tables[ORBITS] = scores.orbits
+            for name, table in tables.items():
+                with (aside / name).open("wb") as stream:  # Arrow opens no path that is not text
+                    table.to_parquet(stream)
+            if scores.maps is not None:
+                scores.maps.save(aside / MAPS)
+            for name, content in files.items():
+                (aside / name).write_bytes(content)
+            for path in aside.iterdir():
+                _to_disk(path)
+            if there:
+                _move_in(aside, folder)
+            else:
+                _to_disk(aside)
+                os.replace(aside, folder)
+            _to_disk(home)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def manifest_text(scores: Scores) -> str:
+    """The manifest as strict JSON, as the folder holds it."""
+    return json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def write_page(results: Mapping[str, Scores], file: Path) -> None:
+    """Write the page of one result, or of several by their names, whole or not at all."""
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder, and the report is one file; give a name such as report.html.")
+    refuse_unwritable(file.resolve().parent)
+    html = page(next(iter(results.values())) if len(results) == 1 else results)
+    file.resolve().parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file.resolve()) as aside:
+        aside.write_bytes(_encoded(html))
+
+
+def _encoded(html: str) -> bytes:
+    return html.encode(errors="xmlcharrefreplace")
+
+
+def refuse_taken(folder: Path, *, force: bool = False) -> None:
+    """An OSError where a result cannot be written to the folder: a file, not empty and no `force`, or read-only.
+
+    Worth asking before a measurement of hours, too.
+    """
+    path = nearest(folder)
+    if not path.is_dir():
+        raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
+    refuse_unwritable(folder)
+    if folder.exists() and not force and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} exists and is not empty; give another folder, or force=True to write into it.")
+
+
+def is_result(folder: Path) -> bool:
+    """Whether a result lies in the folder."""
+    return (folder / MANIFEST).is_file()
+
+
+def load(folder: str | Path) -> Scores:
+    """The `Scores` that were saved to a folder, every table equal to what was saved.
+
+    ValueError where the folder holds no result, or not all of one.
+    """
+    folder = Path(folder)
+    manifest = _manifest(folder)
+    tables = {}
+    for table in TABLES:
+        path = folder / f"{table}.parquet"
+        if not path.is_file():
+            raise ValueError(f"{folder} is not all of a result: {path.name} is missing.")
+        try:
+            with path.open("rb") as stream:
+                tables[table] = pd.read_parquet(stream)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
+    maps = folder / MAPS
+    return Scores(**tables, manifest=manifest, maps=Maps.load(maps) if maps.is_file() else None)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        missing = f"it has no {MANIFEST}" if folder.is_dir() else "there is no such folder"
+        raise ValueError(f"{folder} is no result of equiscope: {missing}.")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as JSON ({error}).") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("format"), int):
+        raise ValueError(f"{folder} is no result of equiscope: its {MANIFEST} names no format.")
+    if manifest["format"] > FORMAT:
+        raise ValueError(f"{folder} was written by a newer equiscope (format {manifest['format']}); update this one.")
+    return manifest
+
+
+def _move_in(aside: Path, folder: Path) -> None:
+    """Our files to the place of the old ones; until all are there, the folder is no result."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    taken = {path.name for path in folder.iterdir()}
+    names = sorted((path.name for path in aside.iterdir()), key=lambda name: name == MANIFEST)
+    for name in {MAPS, ORBITS} - set(names):
+        (folder / name).unlink(missing_ok=True)  # of the old result
+    try:
+        for name in names:
+            os.replace(aside / name, folder / name)
+    except BaseException:
+        for name in set(names) - taken:
+            (folder / name).unlink(missing_ok=True)
+        raise
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file or folder is on the disk, so that no loss of power leaves a whole name on half a file."""
+    if path.is_dir() and os.name == "nt":
+        return  # which opens no folders
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(value: Any) -> Any:
+    """The value as strict JSON has it: NaN is null, whatever else JSON does not know is its text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

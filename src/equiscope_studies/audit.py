@@ -1,0 +1,307 @@
+"""Does it just work on any network? A small member of every family of timm and torchvision, measured with no hint.
+
+Claim: at least 95 of 100 families are measured without a word from the user, before and after pooling; the others fail
+with a sentence that says what to declare. Each network has random weights and sees 4 photographs under the identity,
+one shift and one quarter turn, in its default layers at its own input size (those above 384 pixels on 224, where
+they take it). Every score is checked: it lies between 0
+and 1, or is NaN for a reason that the layer's own table gives; under the identity every defined channel scores 1. About
+25 minutes on two CPU cores, 3 of them to find the smallest members. The seed draws the weights and the photographs.
+"""
+
+import platform
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+import equiscope as es
+from equiscope.images.data import PHOTOGRAPHS, Preprocessing, open_images
+from equiscope.measurement.streaming import LEAST_CELLS, LEAST_SAMPLES
+from equiscope.networks.loading import Network, load_network
+from equiscope.results.folder import refuse_taken
+from equiscope_studies.results import markdown
+
+GOAL = 0.95  # of the families
+EXACT = 1e-6  # so near to 1 is 1, under the identity
+VECTOR = "a vector has no score within one image"  # by definition, and so not told of every network
+NOT_OF_USE = "test_"  # timm's prefix for networks that nobody trains but its own tests
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How every network is measured."""
+
+    images: int = 4
+    shift: int = 4  # pixels, along the diagonal
+    turn: str = "rot90"
+    batch_size: int = 16
+    large: int = 384  # networks of more pixels a side are measured on fewer, where they take them
+    moderate: int = 224
+
+
+SETTINGS = Settings()
+
+
+@dataclass(frozen=True)
+class Family:
+    """The networks of one file of a library, as users name them."""
+
+    name: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What became of one family; a row of the table."""
+
+    family: str
+    model: str
+    parameters: int
+    pixels: str  # of its input
+    measured: int  # layers
+    maps: int  # of them with a grid of cells
+    undefined: str  # layers without a score in some row, and why, a line each
+    left_out: str  # layers that are not measured, and why, a line each
+    seconds: float
+    error: str  # empty where all is well
+
+
+def families() -> Iterator[Family]:
+    """Every file of timm that defines networks, then every file of torchvision that defines classifiers."""
+    import timm
+    from torchvision import models
+
+    for module in timm.list_modules():
+        names = [name for name in timm.list_models(module=module) if not name.startswith(NOT_OF_USE)]
+        if names:
+            yield Family(module, tuple(f"timm:{name}" for name in names))
+    files: dict[str, list[str]] = {}
+    for name in models.list_models(module=models):
+        files.setdefault(models.get_model_builder(name).__module__.rpartition(".")[2], []).append(name)
+    for file, names in files.items():
+        yield Family(file, tuple(f"torchvision:{name}" for name in names))
+
+
+def smallest(family: Family) -> str:
+    """The family's member with the fewest parameters; they are counted without being made."""
+    counts: dict[str, int] = {}
+    for name in family.members:
+        with suppress(Exception), torch.device("meta"):  # a member that cannot be built so is not the one
+            counts[name] = sum(
+                parameter.numel() for parameter in load_network(name, weights="random").model.parameters()
+            )
+    return min(counts, key=lambda name: counts[name]) if counts else family.members[0]
+
+
+def audited(family: str, name: str, *, seed: int = 0) -> Audited:
+    """One network measured without a hint, and what came of it; whatever it raises becomes the row's error."""
+    started = time.monotonic()
+    facts: dict[str, Any] = {
+        "parameters": 0, "pixels": "", "measured": 0, "maps": 0, "undefined": "", "left_out": "", "error": ""
+    }  # fmt: skip
+    try:
+        network = _of_moderate_size(load_network(name, weights="random", seed=seed))
+        facts["parameters"] = sum(parameter.numel() for parameter in network.model.parameters())
+        facts["pixels"] = " x ".join(map(str, network.preprocessing.size))
+        scores = es.measure(
+            network.model,
+            photographs(network.preprocessing, seed),
+            transformations=[es.identity(), es.shift(SETTINGS.shift, SETTINGS.shift), _turn()],
+            chance=False,
+            intervals=False,
+            batch_size=SETTINGS.batch_size,
+        )
+        undefined, broken = checked(scores)
+        left_out = {one["layer"]: one["reason"] for one in scores.manifest["layers_left_out"]}
+        facts["measured"] = len(scores.layers)
+        facts["maps"] = int((scores.layers["height"] * scores.layers["width"] > 1).sum())
+        facts["undefined"] = _told(undefined)
+        facts["left_out"] = _told(left_out)
+        if not facts["maps"]:
+            broken = ["no layer before pooling is measured", *broken]
+        facts["error"] = "; ".join(broken)
+    except Exception as error:  # noqa: BLE001 -- one network's crash is a row, and the next one's turn
+        facts["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return Audited(family=family, model=name, seconds=round(time.monotonic() - started, 1), **facts)
+
+
+def audit(
+    output: Path, *, limit: int | None = None, seed: int = 0, progress: bool = False, force: bool = False
+) -> Path:
+    """The folder that tells which families of networks are measured with no hint, and what stops the others.
+
+    `limit`: only the first so many families. The output holds `audit.parquet`, a row a family, and `page.md`.
+    FileExistsError where it is not empty, unless `force`.
+    """
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit={limit} leaves no family; give at least 1.")
+    refuse_taken(output, force=force)
+    chosen = list(islice(families(), limit))
+    started = datetime.now(UTC)
+    console = Console(stderr=True)
+    hidden = not (progress and (console.is_terminal or console.is_jupyter))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the libraries, about networks that nobody chose
+        rows = [
+            audited(family.name, smallest(family), seed=seed)
+            for family in track(chosen, "families", console=console, transient=True, disable=hidden)
+        ]
+    table = pd.DataFrame(map(asdict, rows))
+    text = page(table, date=started.date().isoformat(), limit=limit, seed=seed)
+    output.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(output / "audit.parquet")
+    (output / "page.md").write_text(text, encoding="utf-8")
+    return output
+
+
+def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str:
+    """What the table says, in words."""
+    failed = table[table["error"] != ""]
+    share = 1 - len(failed) / len(table)
+    verdict = "reached" if share >= GOAL else "missed"
+    rows = [
+        (one["family"], one["model"], one["pixels"], f"{one['measured']}", f"{one['maps']}",
+         f"{len(one['left_out'].splitlines())}", f"{one['seconds']:.0f}", one["error"])
+        for one in table.to_dict("records")
+    ]  # fmt: skip
+    header = ("family", "model", "input", "measured", "of them maps", "left out", "seconds", "error")
+    limited = "" if limit is None else f" --limit {limit}"
+    sections = [
+        "# Audit: does it just work on any network?",
+        f"{len(table) - len(failed)} of {len(table)} families are measured with no hint and no error "
+        f"({share:.0%}; the goal, {GOAL:.0%}, is {verdict}). Of each family the member with the fewest parameters, "
+        f"with random weights, sees {SETTINGS.images} photographs under the identity, a shift of {SETTINGS.shift} "
+        f"pixels along the diagonal, and {SETTINGS.turn}, in its default layers. Its images have the size that it "
+        f"declares; where that is above {SETTINGS.large} pixels and the network takes fewer, {SETTINGS.moderate}. "
+        "A family is a file of timm or of torchvision. Random weights tell nothing of equivariance, and no score is "
+        "printed here.",
+        "Every score is checked: between 0 and 1, or undefined for a reason that follows from the layer's size or its "
+        f"constant channels; under the identity 1 within {EXACT:g} on every defined channel. A score that breaks this "
+        "counts as an error.",
+        "## Families",
+        markdown(header, rows),
+        "## Layers left out",
+        "\n".join(_by_reason(table, "left_out")) or "None.",
+        "## Layers without a score in some row",
+        "A vector has none within one image, by definition; it is not listed.\n\n"
+        + ("\n".join(_by_reason(table, "undefined")) or "None."),
+        "## How this was made",
+        f"- command: `equiscope audit{limited} --seed {seed} --output OUTPUT`\n- date: {date}\n"
+        f"- seconds: {table['seconds'].sum():.0f}, without finding the smallest members\n- versions: {_versions()}",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _by_reason(table: pd.DataFrame, column: str) -> Iterator[str]:
+    """A line a network: its layers that share a reason, the first of them named."""
+    for one in table[table[column] != ""].to_dict("records"):
+        layers: dict[str, list[str]] = {}
+        for line in one[column].splitlines():
+            layer, _, reason = line.partition(": ")
+            without_itself = reason.replace(layer.partition("[")[0], "it")
+            layers.setdefault(without_itself, []).append(layer)
+        told = "; ".join(
+            f"`{names[0]}`{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+            for reason, names in layers.items()
+        )
+        yield f"- {one['model']}: {told}"
+
+
+def _versions() -> str:
+    names = ("equiscope", "torch", "timm", "torchvision", "numpy")
+    return ", ".join(f"{name} {version(name)}" for name in names) + f", python {platform.python_version()}"
+
+
+def _of_moderate_size(network: Network) -> Network:
+    """The network for images that two CPU cores can afford, where it takes these."""
+    if max(network.preprocessing.size) <= SETTINGS.large:
+        return network
+    pixels = (SETTINGS.moderate, SETTINGS.moderate)
+    try:
+        es.find_layers(network.model, (len(network.preprocessing.mean), *pixels))
+    except ValueError:
+        return network
+    return replace(network, preprocessing=replace(network.preprocessing, size=pixels))
+
+
+def photographs(preprocessing: Preprocessing, seed: int) -> Float[Tensor, "image channel height width"]:
+    """Crops of the packaged photographs; smooth noise where these packages are not installed."""
+    try:
+        return torch.cat(list(open_images(PHOTOGRAPHS, preprocessing, limit=SETTINGS.images, seed=seed)))
+    except ValueError:
+        generator = torch.Generator().manual_seed(seed)
+        coarse = torch.randn(SETTINGS.images, len(preprocessing.mean), 16, 16, generator=generator)
+        return interpolate(coarse, size=preprocessing.size, mode="bicubic")
+
+
+def checked(scores: es.Scores) -> tuple[dict[str, str], list[str]]:
+    """Why layers have no score, by layer; and all that a score may not be, in words."""
+    layers: dict[Any, Any] = scores.layers.set_index("layer", drop=False).to_dict("index")
+    undefined: dict[str, list[str]] = {}
+    broken: list[str] = []
+    row: dict[Any, Any]
+    for row in scores.scores.to_dict("records"):
+        where = f"{row['measure']} of {row['layer']} under {row['transformation']} ({row['scope']})"
+        if row["score"] != row["score"]:
+            reason = _why_undefined(row, layers[row["layer"]])
+            if reason is None:
+                broken.append(f"{where} is NaN for no reason")
+            elif reason != VECTOR and reason not in undefined.setdefault(row["layer"], []):
+                undefined[row["layer"]].append(reason)
+        elif not 0 <= row["score"] <= 1 + EXACT:
+            broken.append(f"{where} is {row['score']}")
+    channels = scores.channels
+    for measure in ("invariance", "equivariance"):
+        outside = channels[(channels[measure] < 0) | (channels[measure] > 1 + EXACT)]
+        same = channels[(channels["transformation"] == "identity") & ((channels[measure] - 1).abs() > EXACT)]
+        for what, rows in ((f"{measure} beyond 0 and 1", outside), (f"{measure} under the identity", same)):
+            if len(rows):
+                worst = rows.iloc[int((rows[measure] - 1).abs().argmax())]
+                broken.append(f"{what}: {len(rows)} channels, of {worst['layer']} {worst[measure]:.9f}")
+    return {layer: " and ".join(reasons) for layer, reasons in undefined.items()}, broken
+
+
+def _why_undefined(row: dict[Any, Any], layer: dict[Any, Any]) -> str | None:
+    """The reason why a row has no score; None where there is none."""
+    if layer["dead"] == layer["channels"]:
+        return "every channel is constant"
+    cells = _fewest_cells(row, layer)
+    if row["scope"] == "dataset":
+        few = cells * SETTINGS.images < LEAST_SAMPLES
+        return f"fewer than {LEAST_SAMPLES} cells stay in sight of a shift in all images" if few else None
+    if layer["height"] * layer["width"] == 1:
+        return VECTOR
+    if cells < LEAST_CELLS:
+        return f"fewer than {LEAST_CELLS} cells within an image"
+    all_undefined = row["undefined"] == layer["channels"] * SETTINGS.images
+    return "every channel is constant within every image" if all_undefined else None
+
+
+def _fewest_cells(row: dict[Any, Any], layer: dict[Any, Any]) -> int:
+    """How many cells are valid within an image."""
+    lost = 0 if row["transformation"] in ("identity", SETTINGS.turn) else SETTINGS.shift
+    steps = (0, 0) if pd.isna(layer["stride_y"]) else (-(-lost // layer["stride_y"]), -(-lost // layer["stride_x"]))
+    return int((layer["height"] - steps[0]) * (layer["width"] - steps[1]))
+
+
+def _turn() -> es.Transformation:
+    return next(turn for turn in es.rotations().transformations if turn.name == SETTINGS.turn)
+
+
+def _told(reasons: dict[str, str]) -> str:
+    """A line a layer."""
+    return "\n".join(f"{layer}: {reason}" for layer, reason in reasons.items())

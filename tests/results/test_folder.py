@@ -1,0 +1,299 @@
+"""The output folder: what comes back is what was saved, and an interrupted writing leaves nothing that is half."""
+
+import errno
+import json
+import os
+import shutil
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+import equiscope as es
+from equiscope.figures.plots import Plot
+from equiscope.results import folder as folders
+from equiscope.results.scores import Scores
+
+FILES = {f"{table}.parquet" for table in folders.TABLES} | {"manifest.json", "figure.png", "report.html"}
+TURNED = {"maps.npz", "orbits.parquet"}
+
+
+def measured(images: int = 24, **options: Any) -> Scores:
+    """A network with a dead channel, which has no partner."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    with torch.no_grad():
+        model[0].weight[0] = 0
+    transformations = [es.Family("turns", (es.rotations().transformations[1],)), es.shift(1, 2)]
+    return es.measure(model, torch.randn(images, 3, 12, 12), transformations=transformations, **options)
+
+
+@pytest.fixture(scope="module")
+def scores() -> Scores:
+    return measured()
+
+
+@pytest.fixture(scope="module")
+def others() -> Scores:
+    return measured(images=5, chance=False, intervals=False, similarity="cosine")
+
+
+@pytest.fixture(autouse=True)
+def quick_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn for `once_saved` alone: else nearly all the time would go into the same picture."""
+    monkeypatch.setattr(Plot, "png", lambda figure: b"\x89PNG")
+
+
+@pytest.fixture(scope="module")
+def once_saved(tmp_path_factory: pytest.TempPathFactory, scores: Scores) -> Path:
+    folder = tmp_path_factory.mktemp("saved")
+    scores.save(folder)
+    return folder
+
+
+def assert_equal(found: Scores, saved: Scores) -> None:
+    for table in folders.TABLES:
+        pd.testing.assert_frame_equal(getattr(found, table), getattr(saved, table), check_exact=True)
+    assert found.manifest == {"format": 1} | saved.manifest
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+# --- there and back
+
+
+@pytest.mark.parametrize("which", ["scores", "others"])
+def test_what_is_loaded_is_what_was_saved(tmp_path: Path, request: pytest.FixtureRequest, which: str) -> None:
+    saved: Scores = request.getfixturevalue(which)
+    saved.save(tmp_path / "a" / "b")
+    assert names(tmp_path / "a" / "b") == FILES
+    found = es.load(tmp_path / "a" / "b")
+    assert_equal(found, saved)
+    assert found.channels["partner"].dtype == found.layers["stride_y"].dtype == "Int64"
+    assert found.channels["partner"].isna().any() and found.layers["stride_x"].isna().any()
+    found.save(tmp_path / "again")
+    assert_equal(es.load(str(tmp_path / "again")), saved)
+
+
+def test_maps_and_orbits_are_there_where_there_are_any_and_go_with_their_result(tmp_path: Path, scores: Scores) -> None:
+    turned = es.measure(
+        nn.Conv2d(3, 4, 3, padding=1), torch.randn(4, 3, 12, 12), transformations=es.rotations(), layers="*", maps=1
+    )
+    turned.save(tmp_path)
+    assert names(tmp_path) == FILES | TURNED
+    found = es.load(tmp_path)
+    assert found.maps is not None and found.maps.images.shape == (1, 12, 12, 3)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "orbits.parquet"), found.orbits)
+    scores.save(tmp_path, force=True)
+    assert names(tmp_path) == FILES and es.load(tmp_path).maps is None
+
+
+def test_the_manifest_is_strict_json(tmp_path: Path, scores: Scores) -> None:
+    odd = {
+        "size": (np.int64(3), np.float32(0.5)),
+        "nothing": [float("nan"), np.nan, -np.inf],
+        "array": np.arange(2),
+        "yes": np.bool_(True),
+        "place": Path("größe") / "日本",
+        "bytes in a name": "a\udcff.png",
+        3: None,
+    }
+    replace(scores, manifest=scores.manifest | {"odd": odd}).save(tmp_path / "odd")
+
+    def refuse(token: str) -> None:
+        raise AssertionError(f"{token} is not JSON")
+
+    text = (tmp_path / "odd" / "manifest.json").read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=refuse)["odd"] == {
+        "size": [3, 0.5],
+        "nothing": [None, None, None],
+        "array": [0, 1],
+        "yes": True,
+        "place": str(Path("größe") / "日本"),
+        "bytes in a name": "a\udcff.png",
+        "3": None,
+    }
+
+
+def test_the_figure_is_a_picture_and_in_the_page(once_saved: Path) -> None:
+    picture = (once_saved / "figure.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
+    assert b64encode(picture).decode() in (once_saved / "report.html").read_text(encoding="utf-8")
+
+
+# --- what is there already
+
+
+def test_a_folder_that_is_not_empty_is_refused_and_untouched(tmp_path: Path, scores: Scores) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"exists and is not empty; give another folder, or force=True"):
+        scores.save(tmp_path)
+    assert names(tmp_path) == {"notes.txt"}
+
+
+def test_force_replaces_our_files_and_leaves_the_others(tmp_path: Path, scores: Scores, others: Scores) -> None:
+    others.save(tmp_path / "out")
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    scores.save(tmp_path / "out", force=True)
+    assert_equal(es.load(tmp_path / "out"), scores)
+    assert names(tmp_path / "out") == FILES | {"notes.txt"}
+    assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_is_no_folder(tmp_path: Path, scores: Scores, below: str, force: bool) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"file is a file, and the result needs a folder; give another path\.$"):
+        scores.save(tmp_path / "file" / below, force=force)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path, scores: Scores) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    scores.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and names(tmp_path / "real") == FILES
+
+
+# --- interrupted
+
+
+def drawing_fails(patch: pytest.MonkeyPatch) -> None:
+    def fail(scores: Scores) -> str:
+        raise RuntimeError("stop")
+
+    patch.setattr(folders, "page", fail)
+
+
+def disk_is_full(patch: pytest.MonkeyPatch) -> None:
+    def fail(table: pd.DataFrame, stream: BinaryIO) -> None:
+        stream.write(b"PAR1 half a fi")
+        raise OSError(errno.ENOSPC, "stop")
+
+    patch.setattr(pd.DataFrame, "to_parquet", fail)
+
+
+def killed_while_moving(after: int) -> Callable[[pytest.MonkeyPatch], None]:
+    def interrupt(patch: pytest.MonkeyPatch) -> None:
+        real, calls = os.replace, []
+
+        def move(source: Path, target: Path) -> None:
+            calls.append(target)
+            if len(calls) > after:
+                raise KeyboardInterrupt("stop")
+            real(source, target)
+
+        patch.setattr(os, "replace", move)
+
+    return interrupt
+
+
+BEFORE_MOVING = [drawing_fails, disk_is_full, killed_while_moving(0)]
+INTERRUPTIONS = [*BEFORE_MOVING, killed_while_moving(3), killed_while_moving(7)]
+
+
+@pytest.mark.parametrize("interrupt", BEFORE_MOVING)
+def test_an_interrupted_writing_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Scores, interrupt: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    interrupt(monkeypatch)
+    with pytest.raises((RuntimeError, OSError, KeyboardInterrupt), match="stop"):
+        scores.save(tmp_path / "out")
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTIONS)
+def test_an_interrupted_writing_leaves_an_empty_folder_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Scores, interrupt: Callable[[pytest.MonkeyPatch], None]
+) -> None:
+    interrupt(monkeypatch)
+    with pytest.raises((RuntimeError, OSError, KeyboardInterrupt), match="stop"):
+        scores.save(tmp_path)
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("interrupt", [drawing_fails, disk_is_full])
+def test_before_anything_moves_the_old_result_stands(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scores: Scores,
+    others: Scores,
+    interrupt: Callable[[pytest.MonkeyPatch], None],
+) -> None:
+    others.save(tmp_path)
+    interrupt(monkeypatch)
+    with pytest.raises((RuntimeError, OSError), match="stop"):
+        scores.save(tmp_path, force=True)
+    assert names(tmp_path) == FILES
+    assert_equal(es.load(tmp_path), others)
+
+
+@pytest.mark.parametrize("after", [0, 3, 7])
+def test_two_results_are_never_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Scores, others: Scores, after: int
+) -> None:
+    others.save(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    killed_while_moving(after)(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        scores.save(tmp_path, force=True)
+    assert names(tmp_path) == FILES - {"manifest.json"} | {"notes.txt"}
+    for table in folders.TABLES:  # each is whole, the old or the new
+        assert len(pd.read_parquet(tmp_path / f"{table}.parquet")) in {
+            len(getattr(scores, table)),
+            len(getattr(others, table)),
+        }
+    with pytest.raises(ValueError, match=r"is no result of equiscope: it has no manifest\.json\."):
+        es.load(tmp_path)
+
+
+def test_the_manifest_comes_last_so_that_a_kill_leaves_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scores: Scores
+) -> None:
+    real, moved = os.replace, []
+    monkeypatch.setattr(os, "replace", lambda source, target: (moved.append(target.name), real(source, target)))
+    scores.save(tmp_path)
+    assert set(moved) == FILES and moved[-1] == "manifest.json"
+
+
+# --- what is no result
+
+
+def damage(name: str, content: bytes | None) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / name).unlink() if content is None else (folder / name).write_bytes(content)
+
+    return change
+
+
+DAMAGES = {
+    "no folder": (lambda folder: folder.rename(folder.parent / "moved"), r"no result of equiscope: there is no such"),
+    "no manifest": (damage("manifest.json", None), r"no result of equiscope: it has no manifest\.json\.$"),
+    "no JSON": (damage("manifest.json", b'{"format": 1'), r"manifest\.json cannot be read as JSON"),
+    "no text": (damage("manifest.json", b"\xff\xfe"), r"manifest\.json cannot be read as JSON"),
+    "another's": (damage("manifest.json", b'{"name": "app"}'), r"its manifest\.json names no format\.$"),
+    "a list": (damage("manifest.json", b"[1]"), r"its manifest\.json names no format\.$"),
+    "newer": (damage("manifest.json", b'{"format": 2}'), r"newer equiscope \(format 2\); update this one\.$"),
+    "no table": (damage("parts.parquet", None), r"is not all of a result: parts\.parquet is missing\.$"),
+    "half a table": (damage("layers.parquet", b"PAR1 half"), r"layers\.parquet cannot be read as a table"),
+    "an empty table": (damage("scores.parquet", b""), r"scores\.parquet cannot be read as a table"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_what_is_no_result_is_refused_in_one_sentence(tmp_path: Path, once_saved: Path, case: str) -> None:
+    saved = shutil.copytree(once_saved, tmp_path / "out")
+    change, message = DAMAGES[case]
+    change(saved)
+    with pytest.raises(ValueError, match=message) as refusal:
+        es.load(saved)
+    assert "\n" not in str(refusal.value)
