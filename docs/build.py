@@ -12,23 +12,22 @@ from typing import Any
 
 import griffe
 import latex2mathml.converter
-import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 import equiscope
-from equiscope.commands.cli import app
+from equiscope.commands.main import command_line
 
 ROOT = Path(__file__).parent.parent
-GROUPS = {
-    "functional.transformations": "Transformations",
-    "plots": "Figures",
-    "scores": "Results",
-    "folder": "Results",
-    "loggers": "Results",
+GROUPS = {  # by the beginning of the module's name
+    "functional": "Transformations",
+    "figures": "Figures",
+    "results": "Results",
+    "page": "Results",
+    "integrations.loggers": "Results",
 }
-INTEGRATIONS = ("*_callback.py", "*_metric.py")  # modules that need an extra, each with one public class
+INTEGRATIONS = ("lightning", "torchmetrics")  # modules that need an extra, each with one public class
 _PRIME = "&#x02032;"
 
 
@@ -131,7 +130,8 @@ def names() -> Iterator[str]:
     groups: dict[str, list[str]] = {"To measure": [], "Transformations": [], "Results": [], "Figures": []}
     for name in sorted(equiscope.__all__, key=lambda name: name != "measure"):  # which comes first
         place = equiscope._WHERE[name]
-        groups[GROUPS.get(place, "To measure")].append(f"equiscope.{place}.{name}")
+        group = next((group for start, group in GROUPS.items() if place.startswith(start)), "To measure")
+        groups[group].append(f"equiscope.{place}.{name}")
     for group, paths in groups.items():
         yield f"## {group}"
         yield from map(_documented, paths)
@@ -139,11 +139,10 @@ def names() -> Iterator[str]:
 
 def integrations() -> Iterator[str]:
     """The classes for other libraries, for mkdocstrings to fill in."""
-    for pattern in INTEGRATIONS:
-        for file in sorted((ROOT / "src" / "equiscope").glob(pattern)):
-            found = re.search(r"^class ([A-Z]\w+)", file.read_text(), re.MULTILINE)
-            if found:
-                yield _documented(f"equiscope.{file.stem}.{found[1]}")
+    for module in INTEGRATIONS:
+        text = (ROOT / "src" / "equiscope" / "integrations" / f"{module}.py").read_text()
+        for name in re.findall(r"^class ([A-Z]\w+)", text, re.MULTILINE):
+            yield _documented(f"equiscope.integrations.{module}.{name}")
 
 
 def _documented(path: str) -> str:
@@ -152,7 +151,7 @@ def _documented(path: str) -> str:
 
 def commands() -> Iterator[str]:
     """The help of every command: what it does, its arguments and options, and examples."""
-    group: Any = typer.main.get_command(app)
+    group: Any = command_line()
     context = group.make_context("equiscope", [], resilient_parsing=True)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -187,6 +186,7 @@ def _row(parameter: Any) -> str:
     names = [] if parameter.param_type_name == "argument" else parameter.opts
     name = f"`{' '.join(filter(None, (', '.join(names), parameter.metavar)))}`"
     default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+    default = ", ".join(default) if isinstance(default, list) else default
     shown = "" if default in (None, False) or parameter.show_default is False else str(default)
     return f"| {' | '.join(_in_cell(cell) for cell in (name, parameter.help or '', shown))} |"
 

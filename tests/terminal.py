@@ -11,7 +11,7 @@ from unittest.mock import patch
 import numpy as np
 from PIL import Image
 
-from equiscope.commands.cli import main
+from equiscope.commands.main import main
 
 NETWORKS = """
 import torch

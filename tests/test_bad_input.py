@@ -88,15 +88,24 @@ CASES = {
     "alignment": ([*SMALL, "--alignment", "centre"], ["--alignment 'centre'", "array, registered"]),
     "few to register on": ([*SMALL, "--alignment", "registered"], ["at least 16 images"]),
     "layout": ([*SMALL, "--layout", "nhwc"], ["--layout 'nhwc'", "--layout 'blocks.*=tokens:14x14+1'"]),
-    "subcell unknown": ([*SMALL, "--subcell", "cubic"], ["--subcell 'cubic' is not known", "linear, exact, round"]),
+    "subpixel unknown": ([*SMALL, "--subpixel", "cubic"], ["--subpixel 'cubic' is not known", "linear, exact, round"]),
+    "measure unknown": (
+        [*SMALL, "--measures", "invariance,variance"],
+        ["--measures 'variance' is not known", "invariance, equivariance, linear, strict_invariance"],
+    ),
+    "measure of no name": ([*SMALL, "--measure", ""], ["--measures '' is not known"]),
+    "measure not of cosine": ([*SMALL, "--measure", "linear", "--similarity", "cosine"], ["linear needs --similarity"]),
+    "scope unknown": ([*SMALL, "--scope", "layer"], ["--scopes 'layer' is not known", "dataset, image"]),
+    "registration images few": ([*SMALL, "--registration-images", "3"], ["--registration-images 3", "at least 8"]),
+    "maps negative": ([*SMALL, "--maps", "-1"], ["--maps -1"]),
     "stride malformed": ([*SMALL, "--stride", "2"], ["--stride '2'", "write --stride"]),
     "stride fractional": ([*SMALL, "--stride", "2=1.5"], ["--stride '2=1.5'", "write --stride"]),
     "stride of no layer": ([*SMALL, "--stride", "feature=2"], ["--stride 'feature'", "nearest"]),
     "stride not known": (
         ["measure", "net.py:of_one_size", *SMALL[2:], "--transformations", "shifts:1", "--layers", "grid"],
-        ["stride of layer grid (5 x 5 cells)", "--stride 'grid=N'"],
+        ["stride of layer grid (5 x 5 positions)", "--stride 'grid="],
     ),
-    "batch size 0": ([*SMALL, "--batch-size", "0"], ["--batch-size 0", "positive whole number"]),
+    "batch size 0": ([*SMALL, "--batch-size", "0"], ["--batch-size 0", "positive number of images"]),
     "limit negative": ([*SMALL, "--limit", "-3"], ["limit is -3", "at least 1"]),
     "limit fractional": ([*SMALL, "--limit", "1.5"], ["--limit", "integer"]),
     "workers negative": ([*SMALL, "--workers", "-1"], ["workers is -1", "at least 0"]),
@@ -144,7 +153,7 @@ CASES = {
     "data set not on the hub": ([*SMALL, "--images", "nobody/no-such-set"], ["'nobody/no-such-set'", "check its name"]),
     "mean NaN": ([*SMALL, "--mean", "nan,0,0"], ["mean is (nan, 0.0, 0.0)", "finite"]),
     "deviation infinite": ([*SMALL, "--std", "inf,1,1"], ["std is (inf, 1.0, 1.0)", "finite"]),
-    "memory NaN": ([*SMALL, "--memory", "nan"], ["--memory nan", "more than 0"]),
+    "memory NaN": ([*SMALL, "--memory", "nan"], ["--memory nan", "greater than 0"]),
     "memory too little": ([*SMALL, "--memory", "1e-9"], ["--memory 1e-09 GiB is too little", "allow more"]),
     "checkpoints never": ([*SMALL, "--checkpoint-every", "nan"], ["--checkpoint-every nan", "seconds"]),
     "precision unknown": ([*SMALL, "--precision", "int8"], ["--precision 'int8'", "float32, bfloat16"]),
@@ -156,6 +165,10 @@ CASES = {
     "output in no file system": ([*SMALL, "--output", "/proc/out"], ["/proc", "cannot be written to"]),
     "logger's folder a file": ([*SMALL, "--log", "tensorboard:net.py/logs"], ["in a file", "give another path"]),
     "result absent": (["compare", "nowhere"], ["nowhere is no result of equiscope", "no such folder"]),
+    "result in a folder named like an option": (
+        ["compare", "runs/limit=200"],
+        ["runs/limit=200 is no result", "no such folder"],
+    ),
     "result of something else": (["compare", "pictures"], ["pictures is no result of equiscope", "manifest.json"]),
     "study unknown": (["study", "sizes"], ["no study 'sizes'", "data, augmentation, capacity, architecture"]),
     "study's value unknown": (["study", "data", "--set", "rate=1"], ["There is no value 'rate'", "learning_rate"]),
@@ -472,7 +485,7 @@ def test_disk_that_refuses(place, monkeypatch, error, step):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, step, refuse)
-        answer = equiscope(*SMALL, "--layers", "0", "--quiet", "--no-intervals", "--no-chance")
+        answer = equiscope(*SMALL, "--layers", "0", "--quiet", "--no-intervals")
     assert answer == (
         2,
         "",

@@ -21,8 +21,9 @@ import torch
 import typer
 
 import equiscope as es
-from equiscope.commands.arguments import families_of, layouts_of, pairs_of, pixels_of, strides_of, values_of
-from equiscope.commands.cli import app
+from equiscope.commands.arguments import families_of, layouts_of, strides_of, values_of
+from equiscope.commands.main import command_line
+from equiscope_studies.commands import pairs_of, pixels_of
 from terminal import equiscope
 
 ROOT = Path(__file__).parents[1]
@@ -143,7 +144,7 @@ def commands(script):
 
 def assert_parses(arguments):
     """The command line's own parser takes these arguments, and their values mean something."""
-    group = typer.main.get_command(app)
+    group = command_line()
     context = group.make_context("equiscope", list(arguments), resilient_parsing=False)
     name, command, rest = group.resolve_command(context, arguments) if arguments[0] != "--help" else ("", None, [])
     if command is not None:
@@ -217,8 +218,8 @@ def test_the_site_is_whole_and_fetches_nothing(tmp_path):
     reference = (tmp_path / "reference" / "python.html").read_text()
     assert all(f".{name}" in reference for name in es.__all__)
     options = (tmp_path / "reference" / "command-line.html").read_text()
-    group = typer.main.get_command(app)
-    for command in group.commands.values():
+    group = command_line()
+    for command in (group.get_command(None, name) for name in group.list_commands(None)):
         assert all(option in options for one in command.params for option in one.opts if option.startswith("--"))
     assert "<math" in (tmp_path / "method.html").read_text()
     assert json.loads((tmp_path / "search" / "search_index.json").read_text())["docs"]

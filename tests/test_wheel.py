@@ -30,7 +30,7 @@ def test_all_files_of_the_package_are_in_it_and_no_others(wheel):
     package = PROJECT / "src" / "equiscope"
     files = {f"equiscope/{path.relative_to(package).as_posix()}" for path in package.rglob("*") if path.is_file()}
     files = {name for name in files if "__pycache__" not in name}
-    assert {"equiscope/py.typed", "equiscope/report/template.html"} <= files
+    assert {"equiscope/py.typed", "equiscope/page/template.html", "equiscope/page/script/state.js"} <= files
     (about,) = {name.partition("/")[0] for name in names if ".dist-info/" in name}
     told = {f"{about}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")}
     assert names == files | told

@@ -1,4 +1,4 @@
-"""Makes the pictures of the gallery again: runs what stands in the blocks of `docs/gallery.md`, from top to bottom."""
+"""Makes the pictures of the gallery again: runs the blocks of `docs/gallery.md`, from top to bottom."""
 
 import re
 import subprocess

@@ -11,14 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from equiscope.figures.plots import (
-        plot_channels,
-        plot_comparison,
-        plot_epochs,
-        plot_layers,
-        plot_parts,
-        plot_transformations,
-    )
+    from equiscope.figures.channels import plot_channels
+    from equiscope.figures.comparison import plot_comparison
+    from equiscope.figures.epochs import plot_epochs
+    from equiscope.figures.explained import plot_explained
+    from equiscope.figures.layers import plot_layers
+    from equiscope.figures.parts import plot_parts
+    from equiscope.figures.transformations import plot_transformations
+    from equiscope.functional.sampling import Sampling
     from equiscope.functional.transformations import (
         Family,
         Transformation,
@@ -29,18 +29,30 @@ if TYPE_CHECKING:
         shift,
         shifts,
     )
+    from equiscope.images.preprocessing import Preprocessing
+    from equiscope.images.sources import open_images
     from equiscope.integrations.during_training import scores_at
     from equiscope.integrations.loggers import log_scores
     from equiscope.measurement.estimation import estimate
     from equiscope.measurement.loop import measure
+    from equiscope.measurement.options import Run, Scoring
     from equiscope.networks.layers import find_layers
+    from equiscope.networks.loading import Network, load_network
+    from equiscope.networks.options import Layers
+    from equiscope.page.write import report
     from equiscope.results.comparison import compare
     from equiscope.results.folder import load
     from equiscope.results.scores import Scores
 
 __all__ = [
     "Family",
+    "Layers",
+    "Network",
+    "Preprocessing",
+    "Run",
+    "Sampling",
     "Scores",
+    "Scoring",
     "Transformation",
     "compare",
     "d4",
@@ -49,14 +61,18 @@ __all__ = [
     "flips",
     "identity",
     "load",
+    "load_network",
     "log_scores",
     "measure",
+    "open_images",
     "plot_channels",
     "plot_comparison",
     "plot_epochs",
+    "plot_explained",
     "plot_layers",
     "plot_parts",
     "plot_transformations",
+    "report",
     "rotations",
     "scores_at",
     "shift",
@@ -65,19 +81,29 @@ __all__ = [
 
 # Imported when asked for: the command line's help needs no torch, and measuring no matplotlib.
 _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
+    "Layers": "networks.options",
+    "Network": "networks.loading",
+    "Preprocessing": "images.preprocessing",
+    "Run": "measurement.options",
+    "Sampling": "functional.sampling",
     "Scores": "results.scores",
+    "Scoring": "measurement.options",
     "compare": "results.comparison",
     "estimate": "measurement.estimation",
     "find_layers": "networks.layers",
     "load": "results.folder",
+    "load_network": "networks.loading",
     "log_scores": "integrations.loggers",
     "measure": "measurement.loop",
-    "plot_channels": "figures.plots",
-    "plot_comparison": "figures.plots",
-    "plot_epochs": "figures.plots",
-    "plot_layers": "figures.plots",
-    "plot_parts": "figures.plots",
-    "plot_transformations": "figures.plots",
+    "open_images": "images.sources",
+    "plot_channels": "figures.channels",
+    "plot_comparison": "figures.comparison",
+    "plot_epochs": "figures.epochs",
+    "plot_explained": "figures.explained",
+    "plot_layers": "figures.layers",
+    "plot_parts": "figures.parts",
+    "plot_transformations": "figures.transformations",
+    "report": "page.write",
     "scores_at": "integrations.during_training",
 }
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from equiscope.commands.cli import main
+from equiscope.commands.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

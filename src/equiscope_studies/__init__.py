@@ -1,1 +1,1 @@
-"""The paper's figures, made again with what every user has."""
+"""The paper's figures and training studies, made with what every user of equiscope has: its public names only."""

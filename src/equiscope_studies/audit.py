@@ -2,10 +2,10 @@
 
 Claim: at least 95 of 100 families are measured without a word from the user, before and after pooling; the others fail
 with a sentence that says what to declare. Each network has random weights and sees 4 photographs under the identity,
-one shift and one quarter turn, in its default layers at its own input size (those above 384 pixels on 224, where
-they take it). Every score is checked: it lies between 0
-and 1, or is NaN for a reason that the layer's own table gives; under the identity every defined channel scores 1. About
-25 minutes on two CPU cores, 3 of them to find the smallest members. The seed draws the weights and the photographs.
+one shift and one rotation by 90 degrees, in its default layers at its own input size (those above 384 pixels on 224,
+where they take it). Every score is checked: it lies between 0 and 1, or is NaN for a reason that the layer's own table
+gives; under the identity every defined channel scores 1; and a measure that contains another scores no less. About 25
+minutes on two CPU cores, 3 of them to find the smallest members. The seed draws the weights and the photographs.
 """
 
 import platform
@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,15 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 import equiscope as es
-from equiscope.images.data import PHOTOGRAPHS, Preprocessing, open_images
-from equiscope.measurement.streaming import LEAST_CELLS, LEAST_SAMPLES
-from equiscope.networks.loading import Network, load_network
+from equiscope.results.columns import LADDER, SCOPES
 from equiscope.results.folder import refuse_taken
 from equiscope_studies.results import markdown
 
 GOAL = 0.95  # of the families
 EXACT = 1e-6  # so near to 1 is 1, under the identity
-VECTOR = "a vector has no score within one image"  # by definition, and so not told of every network
+LEAST_SAMPLES = 4  # positions, over all images, that a correlation needs
+LEAST_POSITIONS = 9  # within an image
+VECTOR = "a vector has no score within one image"  # by definition, and so not listed of every network
 NOT_OF_USE = "test_"  # timm's prefix for networks that nobody trains but its own tests
 
 
@@ -47,7 +47,7 @@ class Settings:
 
     images: int = 4
     shift: int = 4  # pixels, along the diagonal
-    turn: str = "rot90"
+    rotation: str = "rot90"
     batch_size: int = 16
     large: int = 384  # networks of more pixels a side are measured on fewer, where they take them
     moderate: int = 224
@@ -73,7 +73,7 @@ class Audited:
     parameters: int
     pixels: str  # of its input
     measured: int  # layers
-    maps: int  # of them with a grid of cells
+    maps: int  # of them with a grid of positions
     undefined: str  # layers without a score in some row, and why, a line each
     left_out: str  # layers that are not measured, and why, a line each
     seconds: float
@@ -102,7 +102,7 @@ def smallest(family: Family) -> str:
     for name in family.members:
         with suppress(Exception), torch.device("meta"):  # a member that cannot be built so is not the one
             counts[name] = sum(
-                parameter.numel() for parameter in load_network(name, weights="random").model.parameters()
+                parameter.numel() for parameter in es.load_network(name, weights="random").model.parameters()
             )
     return min(counts, key=lambda name: counts[name]) if counts else family.members[0]
 
@@ -114,23 +114,23 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
         "parameters": 0, "pixels": "", "measured": 0, "maps": 0, "undefined": "", "left_out": "", "error": ""
     }  # fmt: skip
     try:
-        network = _of_moderate_size(load_network(name, weights="random", seed=seed))
+        network = _of_moderate_size(es.load_network(name, weights="random", seed=seed))
         facts["parameters"] = sum(parameter.numel() for parameter in network.model.parameters())
         facts["pixels"] = " x ".join(map(str, network.preprocessing.size))
         scores = es.measure(
             network.model,
             photographs(network.preprocessing, seed),
-            transformations=[es.identity(), es.shift(SETTINGS.shift, SETTINGS.shift), _turn()],
-            chance=False,
-            intervals=False,
+            transformations(),
+            scoring=es.Scoring(scopes=SCOPES, intervals=False),
             batch_size=SETTINGS.batch_size,
+            progress=False,
         )
         undefined, broken = checked(scores)
         left_out = {one["layer"]: one["reason"] for one in scores.manifest["layers_left_out"]}
         facts["measured"] = len(scores.layers)
         facts["maps"] = int((scores.layers["height"] * scores.layers["width"] > 1).sum())
-        facts["undefined"] = _told(undefined)
-        facts["left_out"] = _told(left_out)
+        facts["undefined"] = _lines(undefined)
+        facts["left_out"] = _lines(left_out)
         if not facts["maps"]:
             broken = ["no layer before pooling is measured", *broken]
         facts["error"] = "; ".join(broken)
@@ -142,7 +142,7 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
 def audit(
     output: Path, *, limit: int | None = None, seed: int = 0, progress: bool = False, force: bool = False
 ) -> Path:
-    """The folder that tells which families of networks are measured with no hint, and what stops the others.
+    """The folder that says which families of networks are measured with no hint, and what stops the others.
 
     `limit`: only the first so many families. The output holds `audit.parquet`, a row a family, and `page.md`.
     FileExistsError where it is not empty, unless `force`.
@@ -185,13 +185,13 @@ def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str
         f"{len(table) - len(failed)} of {len(table)} families are measured with no hint and no error "
         f"({share:.0%}; the goal, {GOAL:.0%}, is {verdict}). Of each family the member with the fewest parameters, "
         f"with random weights, sees {SETTINGS.images} photographs under the identity, a shift of {SETTINGS.shift} "
-        f"pixels along the diagonal, and {SETTINGS.turn}, in its default layers. Its images have the size that it "
+        f"pixels along the diagonal, and {SETTINGS.rotation}, in its default layers. Its images have the size that it "
         f"declares; where that is above {SETTINGS.large} pixels and the network takes fewer, {SETTINGS.moderate}. "
-        "A family is a file of timm or of torchvision. Random weights tell nothing of equivariance, and no score is "
-        "printed here.",
+        "A family is a file of timm or of torchvision. Random weights say nothing of learned equivariance, and no "
+        "score is printed here.",
         "Every score is checked: between 0 and 1, or undefined for a reason that follows from the layer's size or its "
-        f"constant channels; under the identity 1 within {EXACT:g} on every defined channel. A score that breaks this "
-        "counts as an error.",
+        f"constant channels; under the identity 1 within {EXACT:g} on every defined channel; equivariance no less than "
+        "invariance, and linear than equivariance, over all images. A score that breaks this counts as an error.",
         "## Families",
         markdown(header, rows),
         "## Layers left out",
@@ -214,11 +214,11 @@ def _by_reason(table: pd.DataFrame, column: str) -> Iterator[str]:
             layer, _, reason = line.partition(": ")
             without_itself = reason.replace(layer.partition("[")[0], "it")
             layers.setdefault(without_itself, []).append(layer)
-        told = "; ".join(
+        reasons = "; ".join(
             f"`{names[0]}`{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
             for reason, names in layers.items()
         )
-        yield f"- {one['model']}: {told}"
+        yield f"- {one['model']}: {reasons}"
 
 
 def _versions() -> str:
@@ -226,7 +226,7 @@ def _versions() -> str:
     return ", ".join(f"{name} {version(name)}" for name in names) + f", python {platform.python_version()}"
 
 
-def _of_moderate_size(network: Network) -> Network:
+def _of_moderate_size(network: es.Network) -> es.Network:
     """The network for images that two CPU cores can afford, where it takes these."""
     if max(network.preprocessing.size) <= SETTINGS.large:
         return network
@@ -238,10 +238,10 @@ def _of_moderate_size(network: Network) -> Network:
     return replace(network, preprocessing=replace(network.preprocessing, size=pixels))
 
 
-def photographs(preprocessing: Preprocessing, seed: int) -> Float[Tensor, "image channel height width"]:
+def photographs(preprocessing: es.Preprocessing, seed: int) -> Float[Tensor, "image channel height width"]:
     """Crops of the packaged photographs; smooth noise where these packages are not installed."""
     try:
-        return torch.cat(list(open_images(PHOTOGRAPHS, preprocessing, limit=SETTINGS.images, seed=seed)))
+        return torch.cat(list(es.open_images("photographs", preprocessing, limit=SETTINGS.images, seed=seed)))
     except ValueError:
         generator = torch.Generator().manual_seed(seed)
         coarse = torch.randn(SETTINGS.images, len(preprocessing.mean), 16, 16, generator=generator)
@@ -264,44 +264,60 @@ def checked(scores: es.Scores) -> tuple[dict[str, str], list[str]]:
                 undefined[row["layer"]].append(reason)
         elif not 0 <= row["score"] <= 1 + EXACT:
             broken.append(f"{where} is {row['score']}")
-    channels = scores.channels
-    for measure in ("invariance", "equivariance"):
+    broken += [*_broken_channels(scores.channels), *_broken_ladder(scores.scores)]
+    return {layer: " and ".join(reasons) for layer, reasons in undefined.items()}, broken
+
+
+def _broken_channels(channels: pd.DataFrame) -> Iterator[str]:
+    """Channels beyond 0 and 1, or below 1 under the identity."""
+    for measure in LADDER:
         outside = channels[(channels[measure] < 0) | (channels[measure] > 1 + EXACT)]
         same = channels[(channels["transformation"] == "identity") & ((channels[measure] - 1).abs() > EXACT)]
         for what, rows in ((f"{measure} beyond 0 and 1", outside), (f"{measure} under the identity", same)):
             if len(rows):
                 worst = rows.iloc[int((rows[measure] - 1).abs().argmax())]
-                broken.append(f"{what}: {len(rows)} channels, of {worst['layer']} {worst[measure]:.9f}")
-    return {layer: " and ".join(reasons) for layer, reasons in undefined.items()}, broken
+                yield f"{what}: {len(rows)} channels, of {worst['layer']} {worst[measure]:.9f}"
+
+
+def _broken_ladder(table: pd.DataFrame) -> Iterator[str]:
+    """Scores over all images below those of a measure that is contained."""
+    rows = table[table["scope"] == "dataset"]
+    wide = rows.pivot(index=["layer", "transformation"], columns="measure", values="score")
+    for lower, higher in pairwise(measure for measure in LADDER if measure in wide):
+        for row in wide[wide[higher] < wide[lower] - EXACT].reset_index().to_dict("records"):
+            where = f"of {row['layer']} under {row['transformation']}"
+            yield f"{higher} {where} is {row[higher]}, below its {lower}, {row[lower]}"
 
 
 def _why_undefined(row: dict[Any, Any], layer: dict[Any, Any]) -> str | None:
     """The reason why a row has no score; None where there is none."""
     if layer["dead"] == layer["channels"]:
         return "every channel is constant"
-    cells = _fewest_cells(row, layer)
+    positions = _fewest_positions(row, layer)
     if row["scope"] == "dataset":
-        few = cells * SETTINGS.images < LEAST_SAMPLES
-        return f"fewer than {LEAST_SAMPLES} cells stay in sight of a shift in all images" if few else None
+        few = positions * SETTINGS.images < LEAST_SAMPLES
+        return f"fewer than {LEAST_SAMPLES} positions stay in sight of a shift in all images" if few else None
     if layer["height"] * layer["width"] == 1:
         return VECTOR
-    if cells < LEAST_CELLS:
-        return f"fewer than {LEAST_CELLS} cells within an image"
+    if positions < LEAST_POSITIONS:
+        return f"fewer than {LEAST_POSITIONS} positions within an image"
     all_undefined = row["undefined"] == layer["channels"] * SETTINGS.images
     return "every channel is constant within every image" if all_undefined else None
 
 
-def _fewest_cells(row: dict[Any, Any], layer: dict[Any, Any]) -> int:
-    """How many cells are valid within an image."""
-    lost = 0 if row["transformation"] in ("identity", SETTINGS.turn) else SETTINGS.shift
+def _fewest_positions(row: dict[Any, Any], layer: dict[Any, Any]) -> int:
+    """How many positions are valid within an image."""
+    lost = 0 if row["transformation"] in ("identity", SETTINGS.rotation) else SETTINGS.shift
     steps = (0, 0) if pd.isna(layer["stride_y"]) else (-(-lost // layer["stride_y"]), -(-lost // layer["stride_x"]))
     return int((layer["height"] - steps[0]) * (layer["width"] - steps[1]))
 
 
-def _turn() -> es.Transformation:
-    return next(turn for turn in es.rotations().transformations if turn.name == SETTINGS.turn)
+def transformations() -> list[es.Family | es.Transformation]:
+    """The identity, one shift and one rotation."""
+    rotation = next(one for one in es.rotations().transformations if one.name == SETTINGS.rotation)
+    return [es.identity(), es.shift(SETTINGS.shift, SETTINGS.shift), rotation]
 
 
-def _told(reasons: dict[str, str]) -> str:
+def _lines(reasons: dict[str, str]) -> str:
     """A line a layer."""
     return "\n".join(f"{layer}: {reason}" for layer, reason in reasons.items())

@@ -1,4 +1,4 @@
-"""The paper's figures by their numbers: measured, drawn, told in words, and written to a folder."""
+"""The paper's figures by their numbers: measured, drawn, put into words, and written to a folder."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,13 @@ import pandas as pd
 
 from equiscope.results.folder import refuse_taken
 from equiscope.system.progress import Progress
-from equiscope_studies import accuracy as accuracies
-from equiscope_studies import architectures, claims, known_answers, mean_activation
+from equiscope_studies import known_answers
+from equiscope_studies.mean_activation import numbers as mean_activation
+from equiscope_studies.mean_activation.page import page as page_of_activations
+from equiscope_studies.mean_activation.picture import picture as picture_of_activations
 from equiscope_studies.results import save
+from equiscope_studies.survey import accuracy as accuracies
+from equiscope_studies.survey import architectures, claims, measuring, scores
 
 
 def figure2(
@@ -31,7 +35,7 @@ def figure2(
     """
     refuse_taken(output, force=force)
     numbers = mean_activation.numbers(data, images=images, seed=seed, progress=progress)
-    return save(output, numbers, mean_activation.picture(numbers), mean_activation.page(numbers), force=force)
+    return save(output, numbers, picture_of_activations(numbers), page_of_activations(numbers), force=force)
 
 
 def figure3(
@@ -82,7 +86,7 @@ def figure4(
     same images, or one is not known.
     """
     refuse_taken(output, force=force)
-    table = _architectures(4, data, survey, progress)
+    table = _surveyed(4, data, survey, progress)
     relations = accuracies.numbers(table, survey.seed)
     return save(output, relations, accuracies.picture(relations), accuracies.page(table, relations), force=force)
 
@@ -96,36 +100,33 @@ def figure7(
     EQUISCOPE_DATA. The output as for `figure2`.
     """
     refuse_taken(output, force=force)
-    table = _architectures(7, data, survey, progress)
-    verdicts = claims.told(claims.FIGURE7, table)
+    table = _surveyed(7, data, survey, progress)
+    verdicts = claims.verdicts(claims.FIGURE7, table)
     rules = {claim.says: claim.rule for claim in claims.FIGURE7}
     page = architectures.page(table, verdicts, rules)
     return save(output, table, architectures.picture(table), page, force=force)
 
 
-def _architectures(figure: int, data: Path | None, survey: Survey, progress: bool | Progress) -> pd.DataFrame:
+def _surveyed(figure: int, data: Path | None, survey: Survey, progress: bool | Progress) -> pd.DataFrame:
     """The numbers of all networks; what of them is not there yet is measured."""
-    names = list(survey.models or architectures.SETTINGS.models)
-    wanted = architectures.asked(
-        names, data, survey.source, images=survey.images, seed=survey.seed, shifts=survey.shifts
-    )
+    names = list(survey.models or measuring.SETTINGS.models)
+    wanted = measuring.asked(names, data, survey.source, images=survey.images, seed=survey.seed, shifts=survey.shifts)
     for name in {*survey.weights, *survey.accuracy} - set(names):
         raise ValueError(f"{name} is given weights or an accuracy, but is none of the networks: {', '.join(names)}.")
     for name in names:
-        architectures.measured(
-            name, wanted, survey.results, weights=survey.weights.get(name), data=data,
-            accuracy=survey.accuracy.get(name), device=survey.device, progress=progress,
-        )  # fmt: skip
-    table = architectures.numbers(names, survey.results, survey.accuracy)
+        one = measuring.Surveyed(name, survey.weights.get(name), survey.accuracy.get(name))
+        measuring.measured(one, wanted, survey.results, data=data, device=survey.device, progress=progress)
+    table = scores.numbers(names, survey.results, survey.accuracy)
+    table.attrs["recipe"] = {"command": _command(figure, names, wanted, survey)} | table.attrs["recipe"]
+    return table
+
+
+def _command(figure: int, names: Sequence[str], wanted: measuring.Asked, survey: Survey) -> str:
+    """The command that makes the figure again, its own folders and files named in capitals."""
     command = ["equiscope", "figure", str(figure), *(part for name in names for part in ("--models", name))]
     command += ["--data", "DATA", "--source", wanted.named.removeprefix("DATA/"), "--images", str(survey.images)]
     command += ["--shifts", ",".join(map(str, survey.shifts))] if survey.shifts else []
     command += [part for name, value in survey.accuracy.items() for part in ("--accuracy", f"{name}={value:g}")]
-    command += [
-        part
-        for name, value in survey.weights.items()
-        for part in ("--weights", f"{name}={value if value == 'random' else 'FILE'}")
-    ]
-    command += ["--seed", str(survey.seed), "--results", "RESULTS", "--output", "OUTPUT"]
-    table.attrs["recipe"] = {"command": shlex.join(command)} | table.attrs["recipe"]
-    return table
+    for name, value in survey.weights.items():
+        command += ["--weights", f"{name}={value if value == 'random' else 'FILE'}"]
+    return shlex.join([*command, "--seed", str(survey.seed), "--results", "RESULTS", "--output", "OUTPUT"])

@@ -8,7 +8,7 @@ minute on one CPU core. The seed draws the random images and the crops; the stri
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,10 @@ from torch import Tensor, nn
 
 import equiscope as es
 from equiscope.figures.style import GREEN, GREY, MEASURE_COLOURS, VERMILION, Plot, drawing
-from equiscope.images.data import PHOTOGRAPHS, Preprocessing, open_images
-from equiscope.results.scores import SCOPES
+from equiscope.results.columns import SCOPES
 from equiscope.system.progress import Progress
 from equiscope_studies import networks
-from equiscope_studies.results import (
-    listed,
-    markdown,
-    recipe_in_words,
-    without_frame,
-)
+from equiscope_studies.results import listed, markdown, recipe_in_words, without_frame
 
 
 @dataclass(frozen=True)
@@ -49,25 +43,25 @@ HAND_MADE: dict[str, Callable[[], nn.Sequential]] = {
     "isotropic": networks.gaussian_network,
     "cornered": networks.cornered_network,
 }
+SCORING = es.Scoring(scopes=SCOPES, intervals=False)
 EXACT = 1e-4  # so near to 1 is 1
-HALF_TURN = "rot180"
+ROTATION = "rot180"
 
 
 def numbers(*, images: int = 48, seed: int = 0, progress: bool | Progress = False) -> pd.DataFrame:
     """Every number of the figure, a row each; `attrs["recipe"]` says how they were made.
 
-    The column `network` is "isotropic", "cornered" or "strided"; `kind` is "filter" (a value a cell), "score",
-    "partner" (of each channel), or, for the strided networks together, "mean" (of their scores, with an interval).
+    The column `network` is "isotropic", "cornered" or "strided"; `kind` is "filter" (a value a pixel of it), "score"
+    (with its chance level), "partner" (of each channel), "law" (the share that two maps in succession explain), or, for
+    the strided networks together, "mean" (of their scores, with an interval).
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(images, 3, SETTINGS.pixels, SETTINGS.pixels, generator=generator)
     tables: list[pd.DataFrame] = []
     for name, make in HAND_MADE.items():
         network = make()
-        scores = es.measure(
-            network, noise, transformations=es.rotations(), chance=False, intervals=False, progress=progress
-        )
-        tables += [_filters(name, network), _scores(name, scores), _partners(name, scores)]
+        scores = es.measure(network, noise, es.rotations(), scoring=SCORING, progress=progress)
+        tables += [_filters(name, network), _scores(name, scores), _partners(name, scores), _laws(name, scores)]
     strided = pd.concat(_strided(images, seed, progress), ignore_index=True)
     first = networks.symmetrised(networks.strided_network(seed=0))
     tables += [_filters("strided", first), strided, _means(strided)]
@@ -87,15 +81,15 @@ def numbers(*, images: int = 48, seed: int = 0, progress: bool | Progress = Fals
 def _filters(name: str, network: nn.Module) -> pd.DataFrame:
     """The first layer's filters, of the first colour, of four channels."""
     (weights, *_) = (module.weight.detach() for module in network.modules() if isinstance(module, nn.Conv2d))
-    cells: Float[Tensor, "channel row column"] = weights[:4, 0]
-    channel, row, column = (places.ravel() for places in np.indices(cells.shape))
-    return pd.DataFrame({"channel": channel, "row": row, "column": column, "value": cells.flatten()}).assign(
+    shown: Float[Tensor, "channel row column"] = weights[:4, 0]
+    channel, row, column = (places.ravel() for places in np.indices(shown.shape))
+    return pd.DataFrame({"channel": channel, "row": row, "column": column, "value": shown.flatten()}).assign(
         network=name, kind="filter"
     )
 
 
 def _scores(name: str, scores: es.Scores) -> pd.DataFrame:
-    columns = ["layer", "transformation", "measure", "scope", "score"]
+    columns = ["layer", "transformation", "measure", "scope", "score", "chance"]
     table = scores.scores[columns].rename(columns={"score": "value"})
     return table[~table["transformation"].isin(["rotations"])].assign(network=name, kind="score")
 
@@ -106,17 +100,21 @@ def _partners(name: str, scores: es.Scores) -> pd.DataFrame:
     return table.assign(network=name, kind="partner", value=table["value"].astype(float))
 
 
+def _laws(name: str, scores: es.Scores) -> pd.DataFrame:
+    table = scores.laws[["layer", "first", "second", "composed"]].rename(columns={"composed": "value"})
+    return table.assign(network=name, kind="law")
+
+
 def _strided(images: int, seed: int, progress: bool | Progress) -> Iterator[pd.DataFrame]:
-    """The scores of every strided network on photographs of every size, under half a turn."""
-    half_turn = next(turn for turn in es.rotations().transformations if turn.name == HALF_TURN)
+    """The scores of every strided network on photographs of every size, under a rotation by 180."""
+    rotation = next(one for one in es.rotations().transformations if one.name == ROTATION)
+    scoring = replace(SCORING, measures=("invariance",))
     for pixels in SETTINGS.sizes:
-        preprocessing = Preprocessing(size=(pixels, pixels), mean=SETTINGS.mean, std=SETTINGS.std)
-        photographs = torch.cat(list(open_images(PHOTOGRAPHS, preprocessing, limit=images, seed=seed)))
+        preprocessing = es.Preprocessing(size=(pixels, pixels), mean=SETTINGS.mean, std=SETTINGS.std)
+        photographs = torch.cat(list(es.open_images("photographs", preprocessing, limit=images, seed=seed)))
         for drawn in range(SETTINGS.networks):
-            scores = es.measure(
-                networks.symmetrised(networks.strided_network(seed=drawn)), photographs, transformations=half_turn,
-                chance=False, intervals=False, progress=progress,
-            )  # fmt: skip
+            network = networks.symmetrised(networks.strided_network(seed=drawn))
+            scores = es.measure(network, photographs, rotation, scoring=scoring, progress=progress)
             strides = scores.layers.set_index("layer")["stride_y"].astype(int)
             found = _scores("strided", scores)
             yield found.assign(drawn=drawn, pixels=pixels, stride=found["layer"].map(strides))
@@ -128,7 +126,7 @@ def _means(strided: pd.DataFrame) -> pd.DataFrame:
     found = strided.groupby(by, sort=False)["value"].agg(["mean", "sem", "count"]).reset_index()
     half = found["sem"] * stats.t.ppf(0.975, found["count"] - 1)
     found = found.assign(value=found["mean"], low=found["mean"] - half, high=found["mean"] + half)
-    return found[[*by, "value", "low", "high"]].assign(network="strided", kind="mean", transformation=HALF_TURN)
+    return found[[*by, "value", "low", "high"]].assign(network="strided", kind="mean", transformation=ROTATION)
 
 
 def of_network(table: pd.DataFrame, network: str, kind: str, **columns: object) -> pd.DataFrame:
@@ -152,7 +150,7 @@ def picture(table: pd.DataFrame) -> Plot:
     """The figure, of saved numbers alone."""
     titles = {
         "isotropic": "isotropic filters",
-        "cornered": "four turns of one filter",
+        "cornered": "four rotations of one filter",
         "strided": "symmetric, stride 2",
     }
     with drawing():
@@ -179,9 +177,9 @@ def _panel(figure: Plot, left: float, bottom: float, width: float, height: float
     return figure.add_axes((left / WIDTH, bottom / HEIGHT, width / WIDTH, height / HEIGHT))
 
 
-def _draw_filters(figure: Plot, left: float, cells: pd.DataFrame) -> None:
-    signed = bool(cells["value"].min() < 0)
-    for channel, (_, rows) in enumerate(cells.groupby("channel")):
+def _draw_filters(figure: Plot, left: float, filters: pd.DataFrame) -> None:
+    signed = bool(filters["value"].min() < 0)
+    for channel, (_, rows) in enumerate(filters.groupby("channel")):
         axes = _panel(figure, left + 0.46 * channel, FILTERS, 0.42, 0.42)
         values = rows.pivot(index="row", columns="column", values="value").to_numpy()
         most = np.abs(values).max()
@@ -215,7 +213,7 @@ def _draw_strides(axes: Axes, means: pd.DataFrame) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(rows["stride"], [f"{stride:.0f}" for stride in rows["stride"]])
     axes.set(
-        xlim=(1.5, 40), ylim=(-0.03, 1.1), xlabel="stride of the layer, pixels", ylabel="invariance under half a turn"
+        xlim=(1.5, 40), ylim=(-0.03, 1.1), xlabel="stride of the layer, pixels", ylabel=f"invariance under {ROTATION}"
     )
     axes.legend(loc="lower left")
 
@@ -234,7 +232,7 @@ def _draw_partners(figure: Plot, left: float, partners: pd.DataFrame) -> None:
 
 
 def _draw_points(axes: Axes) -> None:
-    """A short row of pixels, odd and even: which of them stride 2 samples, and where half a turn sends those."""
+    """A short row of pixels, odd and even: which of them stride 2 samples, and where a rotation by 180 sends those."""
     for line, pixels, colour in ((0, 9, GREEN), (1, 8, VERMILION)):
         for pixel in range(pixels):
             square = Rectangle((pixel - 0.5, line - 0.25), 1, 0.5, facecolor="none", edgecolor="#BFBFBF", linewidth=0.6)
@@ -243,7 +241,7 @@ def _draw_points(axes: Axes) -> None:
         axes.plot(sampled, np.full(len(sampled), line), "o", color=colour, markersize=3)
         axes.plot(pixels - 1 - sampled, np.full(len(sampled), line), "o", color=GREY, mfc="none", ms=7, mew=0.8)
     axes.set(xlim=(-0.6, 9), ylim=(1.5, -0.5), yticks=(0, 1), yticklabels=("odd", "even"), xticks=())
-    axes.set_title("pixels sampled, and half-turned (open)", fontsize=7, pad=2)
+    axes.set_title("pixels sampled, and rotated by 180 (open)", fontsize=7, pad=2)
     axes.tick_params(left=False)
     axes.spines[:].set_visible(False)
 
@@ -263,7 +261,7 @@ def page(table: pd.DataFrame) -> str:
             "## (a) Isotropic Gaussian filters",
             _isotropic_in_words(table),
             _layer_table(table, "isotropic"),
-            "## (b) Four turns of one Gaussian with a corner cut out",
+            "## (b) Four rotations of one Gaussian with a corner cut out",
             _cornered_in_words(table),
             _layer_table(table, "cornered"),
             "## (c) Symmetric filters at stride 2",
@@ -278,17 +276,25 @@ def page(table: pd.DataFrame) -> str:
 def _isotropic_in_words(table: pd.DataFrame) -> str:
     scores = of_network(table, "isotropic", "score", measure="invariance")
     least = scores["value"].min()
-    verdict = "as it must be" if least > 1 - EXACT else "and must be 1: the measure does not find it"
     return (
-        f"Every filter is the same however it is turned, so every channel is invariant. Of the {len(scores)} scores of "
-        f"invariance (3 layers, 3 rotations, 2 scopes) the lowest is {least:.3f}, {verdict}."
+        f"Every filter is the same however it is rotated, so every channel is invariant. Of the {len(scores)} scores "
+        f"of invariance (3 layers, 3 rotations, 2 scopes) the lowest is {least:.3f}, {_as_it_must_be(least)}. "
+        f"{_chance_in_words(table, 'isotropic')}"
     )
+
+
+def _as_it_must_be(least: float) -> str:
+    return "as it must be" if least > 1 - EXACT else "and must be 1: the measure does not find it"
+
+
+def _chance_in_words(table: pd.DataFrame, name: str) -> str:
+    chance = of_network(table, name, "score")["chance"].dropna()
+    return f"The chance level, that of mismatched image pairs, is at most {chance.abs().max():.2f} from 0."
 
 
 def _cornered_in_words(table: pd.DataFrame) -> str:
     least = of_network(table, "cornered", "score", measure="equivariance")["value"].min()
     most = of_network(table, "cornered", "score", measure="invariance")["value"].max()
-    verdict = "as it must be" if least > 1 - EXACT else "and must be 1: the measure does not find it"
     partners = of_network(table, "cornered", "partner")
     wrong = int((partners["value"] != _cycled(partners)).sum())
     cycle = (
@@ -296,17 +302,20 @@ def _cornered_in_words(table: pd.DataFrame) -> str:
         if wrong == 0
         else f"{wrong} of {len(partners)} partners are not those of this 4-cycle"
     )
+    laws = of_network(table, "cornered", "law")
     return (
-        "Each filter is the one before it, turned by a quarter, and so is what a layer takes from its channels: no "
-        "channel is invariant, but together they are equivariant. The lowest equivariance is "
-        f"{least:.3f}, {verdict}; the highest invariance is {most:.3f}. A quarter turn gives each channel the turned "
-        "map of the one before it, half a turn of the one two before, three quarters of the one after: "
-        f"{cycle}."
+        "Each filter is the one before it, rotated by 90 degrees, and so is what a layer takes from its channels: no "
+        f"channel is invariant, but together they are equivariant. The lowest equivariance is {least:.3f}, "
+        f"{_as_it_must_be(least)}; the highest invariance is {most:.3f}. A rotation by 90 degrees gives each channel "
+        "the rotated map of the one before it, by 180 of the one two before, by 270 of the one after: "
+        f"{cycle}. The group law holds: the maps of two rotations in succession explain at least "
+        f"{laws['value'].min():.3f} of what their product gives, over {len(laws)} pairs and layers. "
+        f"{_chance_in_words(table, 'cornered')}"
     )
 
 
 def _cycled(partners: pd.DataFrame) -> pd.Series:
-    """The partner that each channel must have: so many before it, modulo 4, as there are quarter turns."""
+    """The partner that each channel must have: so many before it, modulo 4, as there are quarters of a rotation."""
     quarters = partners["transformation"].map({"rot90": 1, "rot180": 2, "rot270": 3})
     return (partners["channel"] - quarters) % 4
 
@@ -333,15 +342,15 @@ def _strided_in_words(table: pd.DataFrame) -> str:
     exactly = "exactly" if least > 1 - EXACT else "not exactly, though it should be"
     less = "less" if (lost["value"].diff().dropna() < 0).all() else "not less"
     return (
-        "Filters of 3 x 3 that are the mean of their eight turns and mirror images, with padding 1, after each of "
-        f"{len(lost)} layers. Of an odd number of pixels stride 2 samples points that half a turn maps onto each "
-        f"other: on {odd} pixels ({odd - 1} is a multiple of 32) the layers are invariant {exactly}, the lowest score "
-        f"of any network and stride being {least:.3f}. Of an even number it samples pixels 0, 2, 4, ..., which half a "
-        "turn sends to odd ones, so that turning the array of cells is wrong by half a cell at stride 2 and by nearly "
-        f"a whole one at stride 32: on {even} pixels the same filters score {scores} at strides {strides}, {less} at "
-        "every stride. How much is lost depends on how fast images change from pixel to pixel, and on the random "
-        f"weights: the intervals are over {SETTINGS.networks} networks. So a score below 1 does not prove that a "
-        "network's filters are not symmetric."
+        "Filters of 3 x 3 that are the mean of their eight rotations and mirror images, with padding 1, after each of "
+        f"{len(lost)} layers. Of an odd number of pixels stride 2 samples points that a rotation by 180 degrees maps "
+        f"onto each other: on {odd} pixels ({odd - 1} is a multiple of 32) the layers are invariant {exactly}, the "
+        f"lowest score of any network and stride being {least:.3f}. Of an even number it samples pixels 0, 2, 4, ..., "
+        "which the rotation sends to odd ones, so that rotating the array of positions is wrong by half a position at "
+        f"stride 2 and by nearly a whole one at stride 32: on {even} pixels the same filters score {scores} at strides "
+        f"{strides}, {less} at every stride. How much is lost depends on how fast images change from pixel to pixel, "
+        f"and on the random weights: the intervals are over {SETTINGS.networks} networks. So a score below 1 does not "
+        "prove that a network's filters are not symmetric."
     )
 
 
@@ -355,6 +364,6 @@ def _stride_table(table: pd.DataFrame) -> str:
             (row,) = found[(found["pixels"] == pixels) & (found["scope"] == scope)].to_dict("records")
             cells.append(f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})")
         rows.append(cells)
-    return "Invariance under half a turn, mean over the networks and its 95 % interval:\n\n" + markdown(
+    return f"Invariance under {ROTATION}, mean over the networks and its 95 % confidence interval:\n\n" + markdown(
         ["stride", *(f"{pixels} pixels, {scope}" for pixels, scope in columns)], rows
     )

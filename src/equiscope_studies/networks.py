@@ -9,26 +9,26 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 LAYERS = 3  # of the hand-made networks
-SIZE = 5  # cells along a side of their filters
-CORNER = 3  # cells along a side of what is cut out of one: the centre lines included
+SIZE = 5  # pixels along a side of their filters
+CORNER = 3  # pixels along a side of what is cut out of one: the centre lines included
 
 
 def gaussian(width: float) -> Float[Tensor, "row column"]:
-    """An isotropic Gaussian filter that sums to 1; `width` is its standard deviation in cells."""
+    """An isotropic Gaussian filter that sums to 1; `width` is its standard deviation in pixels."""
     place = torch.arange(SIZE) - (SIZE - 1) / 2
     line = torch.exp(-(place**2) / (2 * width**2))
     return line[:, None] * line / line.sum() ** 2
 
 
-def cornered(width: float) -> Float[Tensor, "turn row column"]:
-    """The four quarter turns of one Gaussian whose upper left corner is cut out.
+def cornered(width: float) -> Float[Tensor, "rotation row column"]:
+    """One Gaussian whose upper left corner is cut out, rotated by 0, 90, 180 and 270 degrees.
 
     >>> (cornered(1.0)[0] == 0).int().tolist()
     [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
     """
     cut = gaussian(width)
     cut[:CORNER, :CORNER] = 0
-    return torch.stack([torch.rot90(cut / cut.sum(), turns) for turns in range(4)])
+    return torch.stack([torch.rot90(cut / cut.sum(), quarters) for quarters in range(4)])
 
 
 def gaussian_network(widths: Sequence[float] = (0.6, 0.9, 1.2, 1.5)) -> nn.Sequential:
@@ -38,11 +38,11 @@ def gaussian_network(widths: Sequence[float] = (0.6, 0.9, 1.2, 1.5)) -> nn.Seque
 
 
 def cornered_network(width: float = 1.0) -> nn.Sequential:
-    """Three layers of four filters, each a quarter turn of the one before: equivariant to rotations, not invariant.
+    """Three layers of four filters, each the one before rotated by 90 degrees: equivariant to rotations, not invariant.
 
     From the second layer on, a channel takes two thirds of itself and one third of the next. So the filters obey
-    `K[out + 1, in + 1] = rot90(K[out, in])`, channels counted modulo 4, and a quarter turn of the image gives each
-    channel the turned map of the one before it: the partners under rot90 are 3, 0, 1, 2 in every layer.
+    `K[out + 1, in + 1] = rot90(K[out, in])`, channels counted modulo 4, and a rotation of the image by 90 degrees gives
+    each channel the rotated map of the one before it: the partners under rot90 are 3, 0, 1, 2 in every layer.
     """
     itself = torch.eye(4)
     return _three_layers(cornered(width), (2 * itself + itself.roll(1, dims=1)) / 3)
@@ -81,7 +81,7 @@ def strided_network(channels: Sequence[int] = (8, 16, 32, 64, 128), *, seed: int
 
 
 def symmetrised(network: nn.Module) -> nn.Module:
-    """A copy whose every filter is the mean of its eight turns and mirror images: equivariant to them, by its filters.
+    """A copy whose every filter is the mean of its eight rotations and mirror images: equivariant to them, by design.
 
     >>> filters = next(symmetrised(nn.Conv2d(1, 1, 3)).parameters())
     >>> torch.allclose(filters, filters.flip(-1)), torch.allclose(filters, filters.mT)
@@ -95,6 +95,6 @@ def symmetrised(network: nn.Module) -> nn.Module:
 
 
 def mean_of_d4(filters: Float[Tensor, "out in row column"]) -> Float[Tensor, "out in row column"]:
-    """The mean of every filter over the four turns of itself and of its mirror image."""
-    eight = [torch.rot90(some, turns, (-2, -1)) for some in (filters, filters.mT) for turns in range(4)]
+    """The mean of every filter over the four rotations of itself and of its mirror image."""
+    eight = [torch.rot90(some, quarters, (-2, -1)) for some in (filters, filters.mT) for quarters in range(4)]
     return torch.stack(eight).mean(0)

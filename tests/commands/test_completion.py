@@ -1,68 +1,87 @@
-"""Completion in the shell: the words are the library's, and they come without the library."""
+"""Completion in the shell: the words are the library's."""
 
 import inspect
-import os
-import subprocess
-import sys
+from dataclasses import fields
 
 import pytest
 
-from equiscope.commands.completion import WORDS
-from equiscope.functional.matching import NEGATIVES
-from equiscope.functional.similarity import SIMILARITIES
-from equiscope.functional.transformations import FILLS, SUBCELLS
-from equiscope.integrations.loggers import KINDS
-from equiscope.measurement.layer_record import ALIGNMENTS
-from equiscope.measurement.planning import PRECISIONS
+from equiscope.commands import completion, plot
+from equiscope.commands.main import main
+from equiscope.figures.comparison import BY
+from equiscope.figures.kinds import KINDS
+from equiscope.figures.selection import VALUES
+from equiscope.functional.transformations import FILLS, SUBPIXELS
 from equiscope.networks.catalogue import CATALOGUE
-from equiscope_studies import figures
-from equiscope_studies.training_study import STUDIES
+from equiscope.results.columns import MEASURES
 from terminal import equiscope
 
 
 def test_the_words_are_what_the_library_knows():
-    tables = {
-        "alignment": ALIGNMENTS, "fill": FILLS, "negative": NEGATIVES, "precision": PRECISIONS,
-        "similarity": SIMILARITIES, "study": STUDIES, "subcell": SUBCELLS,
-        "model": [*CATALOGUE, "timm:", "torchvision:", "transformers:"], "log": [f"{kind}:" for kind in KINDS],
-        "figure": [name.removeprefix("figure") for name, _ in inspect.getmembers(figures) if name[:-1] == "figure"],
-    }  # fmt: skip
-    for name, table in tables.items():
-        assert WORDS[name] == tuple(table), name
+    assert (*CATALOGUE, "timm:", "torchvision:", "transformers:") == completion.MODELS
+    assert (completion.FILLS, completion.SUBPIXELS) == (FILLS, SUBPIXELS)
+    assert (tuple(KINDS), tuple(VALUES)) == (plot.KINDS, plot.VALUES)
+    (by,) = (one for one in fields(plot.DrawnOptions) if one.name == "by")
+    assert by.metadata["words"] == BY
+
+
+def test_the_loggers_are_those_of_the_library():
+    from equiscope.integrations.loggers import KINDS
+
+    assert tuple(f"{kind}:" for kind in KINDS) == completion.LOGGERS
+
+
+def test_the_words_of_the_studies_are_those_of_the_studies():
+    from equiscope_studies import commands, figures
+    from equiscope_studies.training.study import STUDIES
+
+    drawn = [name.removeprefix("figure") for name, _ in inspect.getmembers(figures) if name[:-1] == "figure"]
+    assert (tuple(drawn), tuple(STUDIES)) == (commands.FIGURES, commands.STUDIES)
+
+
+@pytest.fixture
+def ending(monkeypatch, capsys):
+    """What a command line prints that ends the process at once."""
+
+    def printed(*typed, **environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr("sys.argv", ["equiscope", *typed])
+        with pytest.raises(SystemExit, match="0"):
+            main()
+        return capsys.readouterr().out
+
+    return printed
 
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
         ("equiscope me", {"measure"}),
+        ("equiscope st", {"study"}),
         ("equiscope measure efficientnet-lite", {f"efficientnet-lite{size}" for size in range(3)}),
         ("equiscope layers tor", {"torchvision:"}),
-        ("equiscope measure x --transformations ", set(WORDS["transformations"])),
+        ("equiscope measure x --transformations ", set(completion.TRANSFORMATIONS)),
         ("equiscope measure x --similarity c", {"cosine"}),
+        ("equiscope measure x --measures ", set(MEASURES)),
+        ("equiscope measure x --scope i", {"image"}),
         ("equiscope measure x --fill ", set(FILLS)),
+        ("equiscope measure x --subpixel ", set(SUBPIXELS)),
         ("equiscope measure x --weights my", set()),
-        ("equiscope study a", {"augmentation", "architecture"}),
+        ("equiscope measure x --log w", {"wandb:"}),
         ("equiscope measure x --check", {"--checkpoint-every"}),
+        ("equiscope plot x --kind c", {"channels", "comparison"}),
+        ("equiscope study a", {"augmentation", "architecture"}),
+        ("equiscope study data --preset ", {"small", "paper"}),
+        ("equiscope figure ", {"2", "3", "4", "7"}),
     ],
 )
-def test_what_is_offered(typed, offered):
-    words = typed.split(" ")
-    shell = {"_EQUISCOPE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
-    script = (
-        "import sys\nfrom equiscope.commands.cli import main\nsys.argv = ['equiscope']\n"
-        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
-    )
-    answer = subprocess.run(
-        [sys.executable, "-c", script], env=os.environ | shell, capture_output=True, text=True, check=True
-    )
-    assert set(answer.stdout.split()) == offered
+def test_what_is_offered(typed, offered, ending):
+    place = str(len(typed.split(" ")) - 1)
+    assert set(ending(_EQUISCOPE_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=place).split()) == offered
 
 
-def test_the_script_for_a_shell_is_shown_and_the_help_is_not_cluttered(monkeypatch):
-    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
-    shown = subprocess.run(
-        [sys.executable, "-m", "equiscope", "--show-completion", "bash"], capture_output=True, text=True, check=True
-    )
-    assert "_EQUISCOPE_COMPLETE=complete_bash" in shown.stdout
+def test_the_script_for_a_shell_is_shown_and_the_help_is_not_cluttered(ending):
+    shown = ending("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert "_EQUISCOPE_COMPLETE=complete_bash" in shown
     text = equiscope("--help").out
     assert "--show-completion" not in text and text.count("--install-completion") == 1

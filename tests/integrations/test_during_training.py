@@ -1,17 +1,27 @@
-"""Equivariance during training: for a plain loop, and for Lightning."""
+"""Equivariance during training, for a plain loop and any logger."""
 
+from math import nan
+
+import pandas as pd
 import pytest
 import torch
 from torch import nn
 
 import equiscope as es
+from equiscope.integrations.during_training import by_name, logged
+
+FAMILIES = [es.rotations(), es.flips()]
+COLUMNS = (
+    *("part", "transformation", "measure", "scope", "alignment", "subpixel", "score", "chance", "explained"), "epoch",
+)  # fmt: skip
 
 
-def model():
+@pytest.fixture
+def network():
     torch.manual_seed(0)
     return nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
-    )
+    ).train()
 
 
 @pytest.fixture
@@ -19,59 +29,55 @@ def images():
     return torch.randn(24, 3, 8, 8, generator=torch.Generator().manual_seed(1))
 
 
-def test_a_plain_loop_hears_of_every_part_and_trains_as_without_it(images):
-    network, heard = model().train(), {}
+def test_a_plain_loop_hears_of_every_part_and_trains_as_without_it(network, images):
+    heard = {}
     state, random = {name: value.clone() for name, value in network.state_dict().items()}, torch.get_rng_state()
 
     def log(name, value, epoch):
         heard[name, epoch] = value
 
-    table = es.scores_at(network, images, 3, transformations=[es.rotations(), es.flips()], log=log)
+    table = es.scores_at(network, images, 3, FAMILIES, log=log)
     assert network.training
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
-    whole = es.measure(network, images, transformations=[es.rotations(), es.flips()], intervals=False)
+    whole = es.measure(network, images, FAMILIES)
     parts = whole.table(by="part", transformation="flips").set_index("part")
     assert heard["equivariance/flips/dataset/early", 3] == pytest.approx(parts.loc["early", "equivariance"])
-    assert heard["invariance-corrected/flips/dataset/final", 3] == pytest.approx(
-        parts.loc["final", "invariance_corrected"]
-    )
+    assert heard["explained/linear/flips/dataset/final", 3] == pytest.approx(parts.loc["final", "linear_explained"])
     assert all(value == value for value in heard.values())
-    assert set(table["transformation"]) == {"rotations", "flips"}
-    assert set(table["epoch"]) == {3}
-    assert len(es.plot_epochs(table, corrected=True).axes) == 2
+    assert tuple(table) == COLUMNS
+    assert set(table["transformation"]) == {"rotations", "flips"} and set(table["epoch"]) == {3}
+    expected = whole.parts[whole.parts["transformation"].isin(["rotations", "flips"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(table[list(COLUMNS[:-1])], expected[list(COLUMNS[:-1])])
+    assert len(es.plot_epochs(table, value="explained").axes) == 2
 
 
-@pytest.mark.filterwarnings("ignore")  # Lightning's own, of loaders and of this machine
-def test_a_lightning_module_is_measured_after_every_so_many_epochs_and_logged(images, tmp_path):
-    lightning = pytest.importorskip("lightning")
-    from lightning.pytorch.loggers import CSVLogger
+def test_all_is_measured_as_measure_does(network, images):
+    scoring = es.Scoring(measures=("invariance",), scopes=("image",), similarity="cosine")
+    run = es.Run(precision="bfloat16")
+    table = es.scores_at(network, images, 1, layers="0", scoring=scoring, run=run, batch_size=7, device="cpu")
+    whole = es.measure(network, images, layers="0", scoring=scoring, run=run, batch_size=7)
+    (row,), parts = table.to_dict("records"), whole.parts.set_index("transformation")
+    assert {name: row[name] for name in ("part", "transformation", "measure", "scope", "alignment", "epoch")} == {
+        "part": "early", "transformation": "rotations", "measure": "invariance", "scope": "image", "alignment": "array",
+        "epoch": 1,
+    }  # fmt: skip
+    assert row["score"] == pytest.approx(parts.loc["rotations", "score"])
 
-    from equiscope.integrations.lightning_callback import EquivarianceCallback
 
-    class Module(lightning.LightningModule):
-        def __init__(self):
-            super().__init__()
-            self.network = model()
-
-        def training_step(self, batch, _):
-            return nn.functional.cross_entropy(self.network(batch[0]), batch[1])
-
-        def configure_optimizers(self):
-            return torch.optim.SGD(self.parameters(), lr=0.1)
-
-    logger = CSVLogger(tmp_path)
-    callback = EquivarianceCallback(images, es.rotations(), every=2, network="network")
-    trainer = lightning.Trainer(
-        max_epochs=4, logger=logger, callbacks=[callback], accelerator="cpu", enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir=tmp_path, log_every_n_steps=1,
-    )  # fmt: skip
-    labelled = torch.utils.data.TensorDataset(images, torch.arange(24) % 3)
-    trainer.fit(Module(), torch.utils.data.DataLoader(labelled, batch_size=8))
-    assert set(callback.table["epoch"]) == {2, 4}
-    last = callback.table[callback.table["epoch"] == 4].set_index(["measure", "scope", "part"])["score"]
-    logged = trainer.callback_metrics["equivariance/rotations/dataset/early"]
-    assert logged.item() == pytest.approx(last["equivariance", "dataset", "early"])
-    assert "equivariance/rotations/dataset/early" in (tmp_path / "lightning_logs/version_0/metrics.csv").read_text()
-    with pytest.raises(ValueError, match="every=0"):
-        EquivarianceCallback(images, es.rotations(), every=0)
+def test_names_tell_the_alignment_and_a_family_is_named_once_over_all_of_its_members():
+    row = {"part": "early", "transformation": "shifts", "measure": "linear", "scope": "dataset", "chance": nan}
+    table = pd.DataFrame(
+        [
+            row | {"alignment": "array", "subpixel": True, "score": 0.5, "explained": 0.25},
+            row | {"alignment": "array", "subpixel": False, "score": 0.75, "explained": 0.5},
+            row | {"alignment": "registered", "subpixel": False, "score": 1.0, "explained": nan},
+        ]
+    )
+    found = {
+        "linear/shifts/dataset/early": 0.5, "explained/linear/shifts/dataset/early": 0.25,
+        "linear/shifts/dataset/early/registered": 1.0,
+    }  # fmt: skip
+    assert logged(table) == found
+    undefined = by_name(table).keys() - found.keys()
+    assert undefined == {"explained/linear/shifts/dataset/early/registered"}

@@ -12,6 +12,7 @@ from torch import nn
 
 import equiscope as es
 from equiscope.integrations.loggers import KINDS, log_scores, logger
+from equiscope.results.rows import overall
 from terminal import equiscope, network_file, pictures
 
 
@@ -19,10 +20,8 @@ from terminal import equiscope, network_file, pictures
 def scores():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
-    return es.measure(
-        model, torch.randn(40, 3, 12, 12), transformations=[es.rotations(), es.shifts([1])],
-        alignment="registered", registration_images=16,
-    )  # fmt: skip
+    scoring = es.Scoring(alignment="registered", registration_images=16)
+    return es.measure(model, torch.randn(40, 3, 12, 12), [es.rotations(), es.shifts([1, 2])], scoring=scoring)
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +34,15 @@ def values(scores):
 
 
 def test_every_defined_score_of_a_part_is_logged_under_the_name_that_training_has(scores, values):
-    parts = scores.parts[scores.parts["transformation"].isin(["rotations", "shifts"])]
-    assert len(values) == parts[["score", "corrected"]].notna().to_numpy().sum()
+    parts = overall(scores.parts[scores.parts["transformation"].isin(["rotations", "shifts"])])
+    assert len(values) == parts[["score", "explained"]].notna().to_numpy().sum()
     table = scores.table(by="part", transformation="rotations").set_index("part")
     assert values["equivariance/rotations/dataset/early"] == table.loc["early", "equivariance"]
-    assert values["invariance-corrected/rotations/dataset/early"] == table.loc["early", "invariance_corrected"]
+    assert values["explained/invariance/rotations/dataset/early"] == table.loc["early", "invariance_explained"]
     own = scores.table(by="part", transformation="rotations", alignment="registered").set_index("part")
     assert values["equivariance/rotations/dataset/early/registered"] == own.loc["early", "equivariance"]
+    shifts = scores.table(by="part", transformation="shifts").set_index("part")
+    assert values["invariance/shifts/dataset/early"] == shifts.loc["early", "invariance"]  # interpolated members, too
 
 
 def read_back(folder):
@@ -78,7 +79,7 @@ def test_weights_and_biases_has_scores_figure_table_and_configuration(scores, va
         run.log({}, step=7, commit=True)  # which a user's loop does with its next step
         summary, config, files = dict(run.summary), run.config.as_dict(), Path(run.dir)
     assert {name: summary[name] for name in values} == values and summary["_step"] == 7
-    assert config["equiscope"]["options"]["transformations"]["shifts"] == ["shift(1,1)"]
+    assert config["equiscope"]["options"]["transformations"]["shifts"] == ["shift(1,1)", "shift(2,2)"]
     (table,) = files.rglob("*.table.json")
     told = json.loads(table.read_text())
     assert told["columns"] == list(scores.scores.columns) and len(told["data"]) == len(scores.scores)

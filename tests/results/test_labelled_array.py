@@ -8,38 +8,32 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from torch import nn
 
-import equiscope as es
-from equiscope.results import folder as folders
+from equiscope.results.columns import TABLES
+from equiscope.results.folder import manifest_text
 from equiscope.results.labelled_array import AXES, OF_LAYERS
+from equiscope.results.rows import overall
+from example import example_scores, shuffled
 
 xarray = pytest.importorskip("xarray")
 
 
 @pytest.fixture(scope="module")
 def scores():
-    """Under two families, of which one has no rows about a layer's own centre."""
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
-    images = torch.randn(40, 3, 12, 12)
-    transformations = [es.rotations(), es.shifts([1])]
-    return es.measure(
-        model, images, transformations=transformations, alignment="registered", registration_images=16
-    )  # fmt: skip
+    """Under two families, of which one has no rows about a layer's own centre, nor of the measure linear."""
+    return example_scores(3, 4, alignments=("array", "registered"))
 
 
-def test_pandas_has_the_tables_as_they_are(scores, tmp_path):
+def test_pandas_has_the_tables_as_they_are(scores):
     tables = scores.to_pandas()
-    assert list(tables) == list(folders.TABLES)
+    assert list(tables) == list(TABLES)
     assert all(tables[name] is getattr(scores, name) for name in tables)
 
 
-def test_every_row_is_in_the_array_and_nothing_else(scores):
+def test_every_row_over_all_members_is_in_the_array_and_nothing_else(scores):
     array = scores.to_xarray()
     assert array["score"].dims == AXES
-    rows = scores.scores.set_index(list(AXES))
+    rows = overall(scores.scores).set_index(list(AXES))
     assert set(array.data_vars) == set(rows.columns) - {"part"}
     labels = [array[axis].to_numpy().tolist() for axis in AXES]
     assert len(rows) < math.prod(len(these) for these in labels)  # shifts are not registered
@@ -55,7 +49,13 @@ def test_every_row_is_in_the_array_and_nothing_else(scores):
     assert found == len(rows)
 
 
-def test_layers_are_told_of_in_coordinates_and_the_manifest_in_json(scores, tmp_path):
+def test_the_order_of_rows_changes_no_number(scores):
+    array, mixed = scores.to_xarray(), shuffled(scores).to_xarray()
+    assert mixed["layer"].to_numpy().tolist() == scores.layers["layer"].tolist()
+    assert mixed.sel({axis: array[axis] for axis in AXES}).identical(array)
+
+
+def test_what_is_known_of_layers_is_in_coordinates_and_the_manifest_in_json(scores):
     array = scores.to_xarray()
     told = array["layer"].to_dataframe()[list(OF_LAYERS)].astype({"stride_y": "Int64", "stride_x": "Int64"})
     pd.testing.assert_frame_equal(
@@ -64,7 +64,7 @@ def test_layers_are_told_of_in_coordinates_and_the_manifest_in_json(scores, tmp_
     )  # fmt: skip
     early = array["score"].where(array["part"] == "early", drop=True)
     assert early["layer"].to_numpy().tolist() == scores.layers.loc[scores.layers["part"] == "early", "layer"].tolist()
-    assert json.loads(array.attrs["manifest"]) == json.loads(folders.manifest_text(scores))
+    assert json.loads(array.attrs["manifest"]) == json.loads(manifest_text(scores))
 
 
 def test_without_xarray_one_sentence_says_what_to_install(scores, monkeypatch):

@@ -1,83 +1,45 @@
-"""What the command line's options say, in a language of their own: families, shifts, strides, layouts, pairs.
+"""What the texts of options mean, where they have a language of their own: families, strides, layouts, numbers.
 
-All raise a ValueError, in one sentence with an example, where a text is none of it.
+All raise a ValueError, in one sentence with an example, where a text is not of that language.
 """
 
 import re
 from collections.abc import Iterable
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from equiscope.functional.transformations import Family
 
+FAMILIES = ("rotations", "flips", "d4", "identity")
 
-def pixels_of(text: str | None) -> list[int] | None:
-    """The shifts of `--shifts`.
 
-    >>> pixels_of("1-3,8")
-    [1, 2, 3, 8]
+def families_of(given: Iterable[str], **of_shifts: Any) -> "list[Family]":
+    """The families that `rotations`, `flips`, `d4`, `identity` and `shifts:1,2,4,8` mean.
+
+    `of_shifts` are the options of `equiscope.shifts`.
     """
-    if text is None:
-        return None
-    found: list[int] = []
-    for one in text.split(","):
-        if (match := re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", one)) is None:
-            raise ValueError(f"--shifts {text!r} is no list of pixels; give for example 1,2,4 or 1-32.")
-        found.extend(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return found
-
-
-def by_model_of(option: str, given: Iterable[str] | None) -> dict[str, str]:
-    """What is told of each network, as `MODEL=VALUE`."""
-    found = {}
-    for one in given or ():
-        model, equals, value = one.rpartition("=")
-        if not (model and equals and value):
-            raise ValueError(f"{option} {one!r} is not MODEL=VALUE.")
-        found[model] = value
-    return found
-
-
-def pairs_of(option: str, given: Iterable[str] | None) -> dict[str, str]:
-    """The values of `KEY=VALUE`."""
-    found = {}
-    for one in given or ():
-        key, equals, value = one.partition("=")
-        if not (key and equals and value):
-            raise ValueError(f"{option} {one!r} is not KEY=VALUE.")
-        found[key] = value
-    return found
-
-
-def percents_of(given: Iterable[str] | None) -> dict[str, float]:
-    """What is told of networks' accuracies, as `MODEL=PERCENT`."""
-    found = {}
-    for model, value in by_model_of("--accuracy", given).items():
-        if re.fullmatch(r"\d+(\.\d*)?", value) is None or float(value) > 100:
-            raise ValueError(f"--accuracy '{model}={value}' is no accuracy in per cent; give for example {model}=76.1.")
-        found[model] = float(value)
-    return found
-
-
-def families_of(given: Iterable[str]) -> "list[Family]":
-    """The families that are meant by `rotations`, `flips`, `d4`, `identity` and `shifts:1,2,4,8`."""
     import equiscope as es
 
-    named = {"rotations": es.rotations, "flips": es.flips, "d4": es.d4, "identity": es.identity}
-    families = []
-    for text in given:
-        name, _, offsets = text.partition(":")
-        if name == "shifts":
-            families.append(es.shifts([_offset(offset, text) for offset in offsets.split(",")]))
-        elif text in named:
-            families.append(named[text]())
-        else:
-            raise ValueError(
-                f"--transformations {text!r} is not known; it is one of {', '.join(named)}, or shifts with their "
-                "pixels, as in shifts:1,2,4,8."
-            )
-    return families
+    named = [(text, offsets_of(text)) for text in given]
+    return [es.shifts(offsets, **of_shifts) if offsets is not None else getattr(es, text)() for text, offsets in named]
+
+
+def offsets_of(text: str) -> list[tuple[int, int]] | None:
+    """The pixels, down and right, of a family of shifts; None for another family.
+
+    >>> offsets_of("shifts:1,0:-2"), offsets_of("flips")
+    ([(1, 1), (0, -2)], None)
+    """
+    name, _, offsets = text.partition(":")
+    if name == "shifts":
+        return [_offset(offset, text) for offset in offsets.split(",")]
+    if text not in FAMILIES:
+        raise ValueError(
+            f"--transformations {text!r} is not known; it is one of {', '.join(FAMILIES)}, or shifts with their "
+            "pixels, as in shifts:1,2,4,8."
+        )
+    return None
 
 
 def _offset(text: str, family: str) -> tuple[int, int]:
@@ -93,14 +55,19 @@ def _offset(text: str, family: str) -> tuple[int, int]:
     return down, right
 
 
-def strides_of(given: Iterable[str]) -> dict[str, int]:
-    """Pixels from cell to cell by layers' names or globs, of `GLOB=N`."""
-    strides = {}
+def strides_of(given: Iterable[str]) -> dict[str, int | tuple[int, int]]:
+    """Pixels between neighbouring positions by layers' names or globs, of `GLOB=N` or `GLOB=DOWN:RIGHT`.
+
+    >>> strides_of(["blocks.*=16", "stem=2:4"])
+    {'blocks.*': 16, 'stem': (2, 4)}
+    """
+    strides: dict[str, int | tuple[int, int]] = {}
     for text in given:
         glob, _, pixels = text.rpartition("=")
-        if not glob or not pixels.isdecimal():
+        match = re.fullmatch(r"(\d+)(?::(\d+))?", pixels)
+        if not glob or match is None:
             raise ValueError(f"--stride {text!r} is not a layer and its pixels; write --stride 'blocks.*=16'.")
-        strides[glob] = int(pixels)
+        strides[glob] = int(match[1]) if match[2] is None else (int(match[1]), int(match[2]))
     return strides
 
 

@@ -3,42 +3,33 @@
 A test holds these words to what the library knows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-WORDS = {
-    "alignment": ("array", "registered"),
-    "device": ("cpu", "cuda", "mps"),
-    "figure": ("2", "3", "4", "7"),
-    "fill": ("zero", "reflect", "wrap", "crop"),
-    "images": ("photographs",),
-    "log": ("tensorboard:", "wandb:"),
-    "model": (
-        "cifar-resnet20", "cifar-resnet32", "cifar-resnet44", "cifar-resnet56", "efficientnet-lite0",
-        "efficientnet-lite1", "efficientnet-lite2", "tf_efficientnet_b6.aa_in1k", "tf_efficientnet_b6.ns_jft_in1k",
-        "tf_efficientnet_b7.aa_in1k", "tf_efficientnet_b7.ns_jft_in1k", "resnext101_32x8d.IMAGENET1K_V1",
-        "resnext101_32x8d.IMAGENET1K_V2", "inception_v3.IMAGENET1K_V1", "vit_base_patch16_224.augreg_in21k_ft_in1k",
-        "vit_base_patch16_224.orig_in21k_ft_in1k", "mixer_b16_224.goog_in21k_ft_in1k", "timm:", "torchvision:",
-        "transformers:",
-    ),
-    "negative": ("clip", "keep", "abs"),
-    "precision": ("float32", "bfloat16"),
-    "preset": ("small", "paper"),
-    "similarity": ("pearson", "cosine"),
-    "study": ("data", "augmentation", "capacity", "architecture"),
-    "subcell": ("linear", "exact", "round"),
-    "transformations": ("rotations", "flips", "d4", "identity", "shifts:1,2,4,8"),
-    "weights": ("random",),
-}  # fmt: skip
+MODELS = (
+    "cifar-resnet20", "cifar-resnet32", "cifar-resnet44", "cifar-resnet56", "efficientnet-lite0",
+    "efficientnet-lite1", "efficientnet-lite2", "tf_efficientnet_b6.aa_in1k", "tf_efficientnet_b6.ns_jft_in1k",
+    "tf_efficientnet_b7.aa_in1k", "tf_efficientnet_b7.ns_jft_in1k", "resnext101_32x8d.IMAGENET1K_V1",
+    "resnext101_32x8d.IMAGENET1K_V2", "inception_v3.IMAGENET1K_V1", "vit_base_patch16_224.augreg_in21k_ft_in1k",
+    "vit_base_patch16_224.orig_in21k_ft_in1k", "mixer_b16_224.goog_in21k_ft_in1k", "timm:", "torchvision:",
+    "transformers:",
+)  # fmt: skip
+DEVICES = ("cpu", "cuda", "mps")
+IMAGES = ("photographs",)
+LOGGERS = ("tensorboard:", "wandb:")
+FILLS = ("zero", "reflect", "wrap", "crop")
+SUBPIXELS = ("linear", "exact", "round")
+TRANSFORMATIONS = ("rotations", "flips", "d4", "identity", "shifts:1,2,4,8")
+WEIGHTS = ("random",)
 
 
-def words(of: str) -> Callable[[str], list[str]]:
+def words(known: Iterable[str]) -> Callable[[str], list[str]]:
     """The words that complete what has been typed; where none does, the shell tries names of files.
 
-    >>> words("model")("efficientnet-lite")
+    >>> words(MODELS)("efficientnet-lite")
     ['efficientnet-lite0', 'efficientnet-lite1', 'efficientnet-lite2']
     """
 
     def completed(incomplete: str) -> list[str]:
-        return [word for word in WORDS[of] if word.startswith(incomplete)]
+        return [word for word in known if word.startswith(incomplete)]
 
     return completed

@@ -1,29 +1,14 @@
-"""Means that leave the undefined out, scores corrected for chance, and intervals."""
+"""Means that leave the undefined out, and 95 % confidence intervals."""
 
 import numpy as np
-from jaxtyping import Float
 from numpy.typing import NDArray
 from scipy import stats
-from torch import Tensor
 
-GROUPS = 10  # of the jackknife
 RESAMPLES = 1000  # of the bootstrap
 LEVEL = 0.95
-LEAST_IMAGES = 20  # for a jackknife of ten groups
-CERTAIN_CHANCE = 0.99  # above it nothing is left to correct by
+LEAST_IMAGES = 20  # for an interval
 
 Array = NDArray[np.float64]
-
-
-def defined_mean(values: Float[Tensor, "*any"], dim: int = -1) -> tuple[Tensor, Tensor]:
-    """The mean of what is not NaN (NaN where nothing is left), and how many that is.
-
-    >>> defined_mean(Tensor([1.0, float("nan"), 3.0]))
-    (tensor(2.), tensor(2))
-    """
-    defined = ~values.isnan()
-    count = defined.sum(dim)
-    return values.nan_to_num(nan=0.0).sum(dim) / count, count
 
 
 def mean_of_defined(values: Array, axis: int = 0) -> Array:
@@ -36,17 +21,6 @@ def mean_of_defined(values: Array, axis: int = 0) -> Array:
     count = defined.sum(axis)
     total = np.where(defined, values, 0.0).sum(axis)
     return np.asarray(np.divide(total, count, out=np.full(np.shape(total), np.nan), where=count > 0))
-
-
-def corrected(score: Array | float, chance: Array | float) -> Array:
-    """`(score - chance) / (1 - chance)`; NaN where chance is NaN or above .99.
-
-    >>> corrected(0.75, 0.5).item()
-    0.5
-    """
-    chance = np.asarray(chance, dtype=np.float64)
-    usable = np.where(chance <= CERTAIN_CHANCE, chance, np.nan)
-    return np.asarray((score - usable) / (1 - usable))
 
 
 def resample_counts(images: int, seed: int) -> Array:
@@ -77,10 +51,16 @@ def percentile_interval(resampled: Array) -> tuple[Array, Array]:
 
 
 def jackknife_half_width(left_out: Array) -> Array:
-    """Half the width of the delete-a-group jackknife's 95 % interval, from `[row, group left out]`.
+    """Half the width of the delete-a-group jackknife's 95 % interval, from `[..., group left out]`.
 
-    `t(.975, 9) sqrt(9/10 sum_g (theta_g - mean)^2)`; NaN where a group's score is.
+    `t(.975, G - 1) sqrt((G - 1)/G sum_k (theta_k - mean)^2)` for G groups; NaN where a group's estimate is, and for
+    fewer than two groups.
+
+    >>> round(float(jackknife_half_width(np.array([0.4, 0.6]))), 3)
+    1.271
     """
     groups = left_out.shape[-1]
+    if groups < 2:
+        return np.full(left_out.shape[:-1], np.nan)
     spread = ((left_out - left_out.mean(-1, keepdims=True)) ** 2).sum(-1)
     return np.asarray(stats.t.ppf((1 + LEVEL) / 2, groups - 1) * np.sqrt((groups - 1) / groups * spread))

@@ -1,78 +1,63 @@
-"""`T_g` on pixels and `T'_g` on cells: rotations, flips and shifts that lose nothing but a border."""
+"""`T_g`: rotations, flips and shifts of images, each with the sampling `T'_g` of feature maps that belongs to it."""
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, floor
+from math import floor
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
+from equiscope.functional.sampling import Along, Axes, Sampling, rearranged
+from equiscope.system.errors import OptionError, known
+
 Images = Float[Tensor, "image channel height width"]
-Maps = Float[Tensor, "image channel row column"]
-Valid = Bool[Tensor, "row column"]
-Stride = tuple[int, int]
+Stride = tuple[Any, Any]  # pixels between neighbouring positions, down and right: whole numbers or fractions
+OnPositions = Callable[[int, int, Stride | None], Sampling | None]
 
 FILLS = ("zero", "reflect", "wrap", "crop")
-SUBCELLS = ("linear", "exact", "round")
-
-
-@dataclass(frozen=True)
-class Window:
-    """The valid cells of moved maps, a rectangle, and where their values come from."""
-
-    maps: Maps  # that are moved
-    rows: slice  # of the valid cells, after the move
-    columns: slice
-    sources: tuple[slice, slice]  # rows and columns in `maps`, as many
-    weights: tuple[float, float]  # of the next cell down, and to the right; 0 where values come whole
-
-    @property
-    def cells(self) -> int:
-        """How many they are."""
-        return len(range(self.rows.start, self.rows.stop)) * len(range(self.columns.start, self.columns.stop))
-
-    def values(self) -> Maps:
-        """The moved values of the valid cells."""
-        values = self.maps
-        for axis, source, weight in zip((-2, -1), self.sources, self.weights, strict=True):
-            count = source.stop - source.start
-            here = values.narrow(axis, source.start, count)
-            values = torch.lerp(here, values.narrow(axis, source.start + 1, count), weight) if weight else here
-        return values
-
-
-def whole(maps: Float[Tensor, "image channel *grid"]) -> Window:
-    """All cells, as they are."""
-    grid = maps if maps.ndim == 4 else maps.flatten(2)[:, :, None]
-    rows, columns = slice(0, grid.shape[-2]), slice(0, grid.shape[-1])
-    return Window(grid, rows, columns, (rows, columns), (0.0, 0.0))
+SUBPIXELS = ("linear", "exact", "round")
 
 
 @dataclass(frozen=True)
 class Transformation:
-    """One transformation `g`: its name, what it does to pixels, and what it should then do to cells.
+    """One transformation `g`: its name, what it does to pixels, and where positions then get their values from.
 
-    `on_pixels` takes images and gives images of the same shape. `on_cells` takes maps and the layer's stride
-    (pixels from cell to cell: down, right; None where it is not known) and gives the moved maps with the valid
-    cells, a boolean `[height, width]` on the CPU, or None where every cell is valid. It gives None altogether where
-    the transformation is left out on a layer of this stride.
+    `on_pixels` takes images and gives images of the same shape. `on_positions(height, width, stride)` takes the size of
+    a layer's map and its stride (pixels between neighbouring positions, down and right; None where it is not known),
+    and gives the `Sampling` of the map, or None where the layer is left out.
 
-    Write your own as `Transformation("negative", on_pixels=torch.neg, on_cells=lambda maps, stride: (maps, None))`.
+    Write your own as `Transformation("negative", torch.neg, lambda height, width, stride: identity(height, width))`,
+    with `identity` of `equiscope.functional.sampling`.
     """
 
     name: str
     on_pixels: Callable[[Tensor], Tensor]
-    on_cells: Callable[[Tensor, Stride | None], "tuple[Tensor, Tensor | None] | None"]
+    on_positions: OnPositions
     offset: tuple[int, int] | None = None  # pixels down and right, where the transformation is a shift
+    fill: str = "zero"  # what enters at the border of a shift
+    size: tuple[int, int] | None = None  # the window that a shift with fill="crop" moves
+    subpixel: str = "linear"  # what a shift by part of a position does
     swaps_axes: bool = False  # so that it needs square images
-    turns: bool = False  # it turns the image about its centre, so that a layer may turn about a centre of its own
-    only_moves: bool = False  # on cells it moves values and averages neighbours; what it is given it leaves unchanged
-    permutes: bool = False  # on cells it moves every value, whole, to another place: means and norms stay
-    on_window: "Callable[[Tensor, Stride | None], Window | None] | None" = None  # `on_cells`, of the valid cells alone
+    turns: bool = False  # it acts about the image's centre, so that a layer may have a centre of its own
+    keeps_images: bool = False  # what it is given it leaves unchanged
+
+    def sampling(self, height: int, width: int, stride: Stride | None) -> Sampling | None:
+        """The sampling of maps of this size; ValueError where the transformation gives none that fits."""
+        try:
+            found = self.on_positions(height, width, stride)
+        except (MemoryError, torch.OutOfMemoryError, OptionError):
+            raise
+        except Exception as error:  # a user's own may raise anything
+            raise ValueError(f"{self.name} on its positions fails ({type(error).__name__}: {error})") from error
+        if found is not None and not isinstance(found, Sampling):
+            raise ValueError(
+                f"{self.name} must give an equiscope.Sampling of its positions, or None; got {type(found).__name__}"
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,40 +68,60 @@ class Family:
     transformations: tuple[Transformation, ...]
 
 
-def _on_grid(
-    name: str, move: Callable[[Tensor], Tensor], *, swaps_axes: bool = False, turns: bool = True
+def _symmetry(
+    name: str, quarters: int = 0, *, transposed: bool = False, up: bool = False, left: bool = False, turns: bool = True
 ) -> Transformation:
-    on_cells = partial(_all_moved, move=move)
-    return Transformation(name, move, on_cells, swaps_axes=swaps_axes, turns=turns, only_moves=True, permutes=True)
+    return Transformation(
+        name,
+        partial(_turned, quarters=quarters, transposed=transposed, up=up, left=left),
+        partial(_symmetric, quarters=quarters, transposed=transposed, up=up, left=left),
+        swaps_axes=transposed or quarters % 2 == 1,
+        turns=turns,
+        keeps_images=True,
+    )
 
 
-def _all_moved(maps: Tensor, stride: Stride | None, *, move: Callable[[Tensor], Tensor]) -> tuple[Tensor, None]:
-    return move(maps), None
+def _turned(x: Tensor, *, quarters: int, transposed: bool, up: bool, left: bool) -> Tensor:
+    """A function with a name, which can be pickled."""
+    x = x.mT if transposed else x
+    axes = [axis for axis, flipped in ((-2, up), (-1, left)) if flipped]
+    x = x.flip(axes) if axes else x
+    return torch.rot90(x, quarters, (-2, -1)) if quarters else x
 
 
-def _turned(x: Tensor, *, quarters: int, transposed: bool = False) -> Tensor:
-    """Counter-clockwise turns, perhaps of the transpose; a function with a name, which can be pickled."""
-    return torch.rot90(x.mT if transposed else x, quarters, (-2, -1)) if quarters else x.mT if transposed else x
+def _symmetric(
+    height: int, width: int, stride: Stride | None, *, quarters: int, transposed: bool, up: bool, left: bool
+) -> Sampling:
+    if quarters == 1:  # counter-clockwise: what was at the right is at the top
+        return rearranged(height, width, transposed=True, up=True)
+    if quarters == 3:
+        return rearranged(height, width, transposed=True, left=True)
+    return rearranged(height, width, transposed=transposed, up=up or quarters == 2, left=left or quarters == 2)
 
 
-def _mirrored(x: Tensor, *, axis: int) -> Tensor:
-    return x.flip(axis)
+_IDENTITY = _symmetry("identity", turns=False)
+_ROTATIONS = (_symmetry("rot90", 1), _symmetry("rot180", 2), _symmetry("rot270", 3))
+_FLIPS = (_symmetry("hflip", left=True), _symmetry("vflip", up=True))
+_TRANSPOSES = (_symmetry("transpose", transposed=True), _symmetry("antitranspose", transposed=True, up=True, left=True))
+
+# The products h after g of the symmetries of the square, by what they do to the corners of one.
+_CORNERS = {one.name: one.on_pixels(torch.arange(4).view(2, 2)).flatten() for one in
+            (_IDENTITY, *_ROTATIONS, *_FLIPS, *_TRANSPOSES)}  # fmt: skip
 
 
-_IDENTITY = _on_grid("identity", partial(_turned, quarters=0), turns=False)
-_ROTATIONS = (
-    _on_grid("rot90", partial(_turned, quarters=1), swaps_axes=True),
-    _on_grid("rot180", partial(_turned, quarters=2)),
-    _on_grid("rot270", partial(_turned, quarters=3), swaps_axes=True),
-)
-_FLIPS = (
-    _on_grid("hflip", partial(_mirrored, axis=-1)),
-    _on_grid("vflip", partial(_mirrored, axis=-2)),
-)
-_TRANSPOSES = (
-    _on_grid("transpose", partial(_turned, quarters=0, transposed=True), swaps_axes=True),
-    _on_grid("antitranspose", partial(_turned, quarters=2, transposed=True), swaps_axes=True),
-)
+def product(first: Transformation, second: Transformation) -> str | None:
+    """The name of the transformation that `second` after `first` is; None where it is not known.
+
+    >>> product(*rotations().transformations[:2]), product(*shifts([1, -3]).transformations)
+    ('rot270', 'shift(-2,-2)')
+    """
+    if first.offset is not None and second.offset is not None:
+        down, right = (a + b for a, b in zip(first.offset, second.offset, strict=True))
+        return f"shift({down},{right})" if down or right else _IDENTITY.name
+    if first.name not in _CORNERS or second.name not in _CORNERS or not (first.keeps_images and second.keeps_images):
+        return None
+    both = _CORNERS[first.name][_CORNERS[second.name]]
+    return next(name for name, corners in _CORNERS.items() if torch.equal(corners, both))
 
 
 def identity() -> Family:
@@ -125,7 +130,7 @@ def identity() -> Family:
 
 
 def rotations() -> Family:
-    """Counter-clockwise turns by 90, 180 and 270 degrees."""
+    """Counter-clockwise rotations by 90, 180 and 270 degrees."""
     return Family("rotations", _ROTATIONS)
 
 
@@ -139,18 +144,33 @@ def d4() -> Family:
     return Family("d4", _ROTATIONS + _FLIPS + _TRANSPOSES)
 
 
-def shifts(offsets: Iterable[Any]) -> Family:
+def shifts(
+    offsets: Iterable[Any],
+    *,
+    fill: str = "zero",
+    size: int | tuple[int, int] | None = None,
+    subpixel: str = "linear",
+) -> Family:
     """Shifts of the content by whole pixels: `d` for the diagonal `(d, d)`, or `(down, right)`; negative allowed.
+
+    Args:
+        offsets: The shifts in pixels.
+        fill: What enters at the border: "zero" after normalisation, the image mirrored ("reflect") or from its other
+            side ("wrap"); or "crop": the images given exceed the network's input by at least the span of the shifts,
+            and a shift moves the window that the network sees.
+        size: The window under "crop": `(height, width)`, or one number for both.
+        subpixel: What a layer whose stride does not divide a shift does: interpolate ("linear"), leave the shift out
+            ("exact"), or take the nearest position ("round").
 
     >>> [t.name for t in shifts([4, (3, 0), -2]).transformations]
     ['shift(4,4)', 'shift(3,0)', 'shift(-2,-2)']
     """
     if not isinstance(offsets, Iterable):
-        raise ValueError(f"shifts() takes a list of shifts, such as shifts([1, 2, 4, 8]); {offsets!r} is none.")
+        raise ValueError(f"shifts() takes a list of shifts, such as shifts([1, 2, 4, 8]); got {offsets!r}.")
     given = list(offsets)
     if not given:
         raise ValueError("shifts() needs at least one shift, such as shifts([1, 2, 4, 8]).")
-    members = tuple(shift(*_offset(value)) for value in given)
+    members = tuple(shift(*_offset(value), fill=fill, size=size, subpixel=subpixel) for value in given)
     names = [member.name for member in members]
     for name in names:
         if names.count(name) > 1:
@@ -169,47 +189,68 @@ def _offset(value: Any) -> tuple[int, int]:
         raise ValueError(message) from None
 
 
-def shift(down: int, right: int, *, fill: str = "zero", subcell: str = "linear") -> Transformation:
-    """A shift by whole pixels; `(T X)[y, x] = X[y - down, x - right]`.
-
-    `fill` is what enters at the border: nothing ("zero"), the image mirrored ("reflect") or from its other side
-    ("wrap"), or what a larger image has there ("crop", which a `Frame` does). `subcell` is what a layer does with a
-    shift by part of a cell. `measure` puts its own options in their place.
-    """
+def shift(
+    down: int,
+    right: int,
+    *,
+    fill: str = "zero",
+    size: int | tuple[int, int] | None = None,
+    subpixel: str = "linear",
+) -> Transformation:
+    """A shift by whole pixels, `(T X)[y, x] = X[y - down, x - right]`; its options are those of `shifts`."""
     down, right = _offset((down, right))
+    known("fill", fill, FILLS)
+    known("subpixel", subpixel, SUBPIXELS)
+    window = _window_size(size, fill)
     return Transformation(
         name=f"shift({down},{right})",
-        on_pixels=partial(shifted, down=down, right=right, fill=known("fill", fill, FILLS)),
-        on_cells=partial(_shift_on_cells, down=down, right=right, subcell=known("subcell", subcell, SUBCELLS)),
+        on_pixels=partial(shifted, down=down, right=right, fill=fill),
+        on_positions=partial(_shifted_positions, down=down, right=right, subpixel=subpixel),
         offset=(down, right),
-        only_moves=True,
-        on_window=partial(_shift_window, down=down, right=right, subcell=subcell),
+        fill=fill,
+        size=window,
+        subpixel=subpixel,
+        keeps_images=True,
     )
+
+
+def _window_size(size: int | tuple[int, int] | None, fill: str) -> tuple[int, int] | None:
+    if size is None:
+        if fill == "crop":
+            raise OptionError("{fill}crop needs {size}(height, width), the window of the images that the network sees.")
+        return None
+    if fill != "crop":
+        raise OptionError("{size}{given} is the window of {fill}crop, and {fill}{fill_given} was given.", given=size,
+                          fill_given=fill)  # fmt: skip
+    sides = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise OptionError(
+            "{size}{given!r} must be a whole number of pixels, or a pair (height, width) of them.", given=size
+        )
+    return (sides[0], sides[1])
+
+
+def _shifted_positions(
+    height: int, width: int, stride: Stride | None, *, down: int, right: int, subpixel: str
+) -> Sampling | None:
+    if stride is None:
+        raise ValueError("a shift needs the layer's stride")
+    steps = [float(pixels / per_position) for pixels, per_position in zip((down, right), stride, strict=True)]
+    if subpixel == "exact" and not all(round(step, 9).is_integer() for step in steps):
+        return None
+    if subpixel == "round":
+        steps = [floor(abs(step) + 0.5) * (1.0 if step >= 0 else -1.0) for step in steps]  # halves away from zero
+    return Axes(Along(height, 1, -steps[0]), Along(width, 1, -steps[1]))
 
 
 def about(transformation: Transformation, offset: tuple[float | int, float | int]) -> Transformation:
-    """The transformation with its map moved afterwards by `offset` cells (down, right): about another centre."""
+    """The transformation with its map moved afterwards by `offset` positions (down, right): about another centre."""
 
-    def on_cells(maps: Tensor, stride: Stride | None) -> tuple[Tensor, Tensor | None] | None:
-        action = transformation.on_cells(maps, stride)
-        if action is None:
-            return None
-        values, inside = moved(action[0], *offset)
-        if action[1] is None or inside is None:
-            return values, inside if action[1] is None else action[1]
-        cells, valid = moved((~action[1]).float()[None, None], *offset)
-        return values, inside & (cells[0, 0] == 0) if valid is not None else inside
+    def on_positions(height: int, width: int, stride: Stride | None) -> Sampling | None:
+        sampling = transformation.on_positions(height, width, stride)
+        return sampling.moved(*offset) if isinstance(sampling, Axes) else sampling
 
-    def on_window(maps: Tensor, stride: Stride | None) -> Window | None:
-        action = transformation.on_cells(maps, stride)
-        return None if action is None else moved_window(action[0], *offset)
-
-    return replace(
-        transformation,
-        on_cells=on_cells,
-        on_window=on_window if transformation.permutes else None,
-        permutes=transformation.permutes and offset == (0, 0),
-    )
+    return replace(transformation, on_positions=on_positions)
 
 
 @dataclass(frozen=True)
@@ -220,63 +261,66 @@ class Frame:
     left: int
     height: int
     width: int
-    crops: bool
 
-    def still(self, images: Images) -> Tensor:
+    def original(self, images: Images) -> Tensor:
         """The images as they are."""
         return self._window(images, 0, 0)
 
-    def under(self, transformation: Transformation, images: Images) -> Tensor:
-        """The images under a transformation; a shift that crops moves the window the other way."""
-        if self.crops and transformation.offset is not None:
+    def transformed(self, transformation: Transformation, images: Images) -> Tensor:
+        """The images transformed; a shift that crops moves the window the other way."""
+        if transformation.fill == "crop" and transformation.offset is not None:
             down, right = transformation.offset
             return self._window(images, -down, -right)
-        still = self.still(images)
-        if transformation.only_moves:
-            return transformation.on_pixels(still)
+        original = self.original(images)
+        if transformation.keeps_images:
+            return transformation.on_pixels(original)
         try:
-            moved = transformation.on_pixels(still.clone())
+            changed = transformation.on_pixels(original.clone())
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # the user's own may raise anything
             raise ValueError(
                 f"{transformation.name} cannot be applied to images ({type(error).__name__}: {error})."
             ) from error
-        if not isinstance(moved, Tensor) or moved.shape != still.shape:
-            given = f"shape {list(moved.shape)}" if isinstance(moved, Tensor) else f"type {type(moved).__name__}"
+        if not isinstance(changed, Tensor) or changed.shape != original.shape:
+            kind = type(changed).__name__
+            given = f"shape {list(changed.shape)}" if isinstance(changed, Tensor) else f"type {kind}"
             raise ValueError(
-                f"{transformation.name} makes images of {given} of images of shape {list(still.shape)}; it must keep "
-                "their shape."
+                f"{transformation.name} makes images of {given} of images of shape {list(original.shape)}; it must "
+                "keep their shape."
             )
-        return moved
+        return changed
 
-    def _window(self, images: Tensor, down: int, right: int) -> Tensor:
+    def _window(self, images: Images, down: int, right: int) -> Tensor:
         top, left = self.top + down, self.left + right
         return images[..., top : top + self.height, left : left + self.width]
 
 
-def frame(
-    image: tuple[int, int], size: tuple[int, int] | None, transformations: Iterable[Transformation], *, crops: bool
-) -> Frame:
-    """The frame of images of this size: the whole image, or a window in it of `size` that every shift can move.
+def frame(image: tuple[int, int], transformations: Sequence[Transformation]) -> Frame:
+    """The frame of images of this size: the whole image, or a window in it that every shift that crops can move.
 
-    The windows lie centrally in the image. ValueError where they do not fit.
+    The windows lie centrally in the image. ValueError where they do not fit, or differ in size.
     """
-    if not crops:
-        return Frame(0, 0, image[0], image[1], crops=False)
-    if size is None:
-        raise ValueError('fill="crop" needs size=(height, width), the window of the images that the network sees.')
-    corner: list[int] = []
-    for axis, (least, most) in enumerate(_extremes(transformations)):
+    cropping = [one for one in transformations if one.fill == "crop" and one.offset is not None]
+    sizes = sorted({one.size for one in cropping if one.size is not None})
+    if not sizes:
+        return Frame(0, 0, image[0], image[1])
+    if len(sizes) > 1:
+        raise OptionError(
+            "Shifts that crop must share one {size}(height, width); got {given}.", given=" and ".join(map(str, sizes))
+        )
+    size, corner = sizes[0], list[int]()
+    for axis, (least, most) in enumerate(_extremes(cropping)):
         spare = image[axis] - size[axis] - (most - least)
         if spare < 0:
-            raise ValueError(
-                f'fill="crop" with a window of {size[0]} x {size[1]} and shifts over {most - least} pixels needs '
-                f"images at least {size[axis] + most - least} {('high', 'wide')[axis]}; these are "
-                f"{image[0]} x {image[1]}."
-            )
+            raise OptionError(
+                "{fill}crop with a window of {window} and shifts over {span} pixels needs images at least {needed} "
+                "{side}; these are {given}.",
+                window=f"{size[0]} x {size[1]}", span=most - least, needed=size[axis] + most - least,
+                side=("high", "wide")[axis], given=f"{image[0]} x {image[1]}",
+            )  # fmt: skip
         corner.append(spare // 2 + most)
-    return Frame(corner[0], corner[1], size[0], size[1], crops=True)
+    return Frame(corner[0], corner[1], *size)
 
 
 def spans(families: Iterable[Family]) -> tuple[int, int]:
@@ -294,13 +338,6 @@ def _extremes(transformations: Iterable[Transformation]) -> list[tuple[int, int]
     """The least and the most that any shift moves, and no shift, on each axis."""
     offsets = [(0, 0), *(one.offset for one in transformations if one.offset is not None)]
     return [(min(along), max(along)) for along in zip(*offsets, strict=True)]
-
-
-def known(option: str, value: str, values: Iterable[str]) -> str:
-    """`value`, if it is one of `values`; else a ValueError that lists them."""
-    if value not in values:
-        raise ValueError(f"{option}={value!r} is not known; it is one of {', '.join(values)}.")
-    return value
 
 
 def shifted(images: Images, down: int, right: int, fill: str = "zero") -> Images:
@@ -329,65 +366,3 @@ def _shifted_along(images: Tensor, axis: int, distance: int, fill: str) -> Tenso
     target = moved.narrow(axis, max(distance, 0), kept)
     target.copy_(images.narrow(axis, max(-distance, 0), kept))
     return moved
-
-
-def _shift_on_cells(
-    maps: Tensor, stride: Stride | None, *, down: int, right: int, subcell: str
-) -> tuple[Tensor, Tensor | None] | None:
-    steps = _steps(stride, down, right, subcell)
-    return None if steps is None else moved(maps, *steps)
-
-
-def _shift_window(maps: Tensor, stride: Stride | None, *, down: int, right: int, subcell: str) -> Window | None:
-    steps = _steps(stride, down, right, subcell)
-    return None if steps is None else moved_window(maps, *steps)
-
-
-def _steps(stride: Stride | None, down: int, right: int, subcell: str) -> tuple[float, float] | None:
-    """A shift in cells; None where it is left out."""
-    if stride is None:
-        raise ValueError("A shift needs the layer's stride.")
-    steps = (down / stride[0], right / stride[1])
-    if subcell == "round":
-        return _rounded(steps[0]), _rounded(steps[1])
-    return None if subcell == "exact" and not all(step.is_integer() for step in steps) else steps
-
-
-def _rounded(step: float | int) -> float:
-    """The nearest whole number; halves away from zero."""
-    return float(floor(abs(step) + 0.5)) * (1 if step >= 0 else -1)
-
-
-def moved(maps: Maps, down: float | int, right: float | int) -> tuple[Maps, Valid | None]:
-    """Maps moved by any number of cells, bilinearly, and the cells whose source lies inside the map.
-
-    >>> values, valid = moved(torch.tensor([[[[0.0, 2.0, 4.0]]]]), 0, 0.5)
-    >>> values.tolist(), valid.tolist()
-    ([[[[0.0, 1.0, 3.0]]]], [[False, True, True]])
-    """
-    if round(down, 9) == 0 and round(right, 9) == 0:
-        return maps, None
-    window = moved_window(maps, down, right)
-    valid = torch.zeros(*maps.shape[-2:], dtype=torch.bool)
-    valid[window.rows, window.columns] = True
-    values = torch.zeros_like(maps)
-    values[..., window.rows, window.columns] = window.values()
-    return values, valid
-
-
-def moved_window(maps: Maps, down: float | int, right: float | int) -> Window:
-    """The valid cells of the same alone."""
-    (rows, from_rows, lower), (columns, from_columns, righter) = (
-        _along(size, step) for size, step in zip(maps.shape[-2:], (down, right), strict=True)
-    )
-    return Window(maps, rows, columns, (from_rows, from_columns), (lower, righter))
-
-
-def _along(size: int, step: float | int) -> tuple[slice, slice, float]:
-    """Along one axis: the valid cells, their sources, and the weight of the next ones."""
-    step = round(step, 9)  # what is less is float noise, and would cost a border cell
-    start, stop = max(0, ceil(step)), min(size - 1, floor(size - 1 + step)) + 1
-    if stop <= start:
-        return slice(start, start), slice(0, 0), 0.0
-    whole = ceil(step)
-    return slice(start, stop), slice(start - whole, stop - whole), float(whole - step)

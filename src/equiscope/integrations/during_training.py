@@ -1,29 +1,39 @@
 """Equivariance while a network trains: a few hundred images every few epochs, for any loop and any logger."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
+import torch
 from torch import nn
 
-from equiscope.functional.transformations import Family, Transformation
 from equiscope.images.batches import Images
 from equiscope.measurement.loop import measure
+from equiscope.measurement.options import Run, Scoring
+from equiscope.measurement.plan import Transformations
+from equiscope.networks.options import Layers
+from equiscope.results.columns import KEYS
+from equiscope.results.rows import overall
+from equiscope.results.scores import Scores
 
 Log = Callable[[str, float, int], Any]  # name, value, epoch; as `SummaryWriter.add_scalar` takes them
 
-COLUMNS = ("part", "transformation", "measure", "scope", "score", "chance", "corrected")
-BATCH = 256  # images in a forward pass, transformed ones included
+COLUMNS = ("part", *KEYS, "score", "chance", "explained")
 
 
 def scores_at(
     model: nn.Module,
     images: Images,
     epoch: int,
+    transformations: Transformations | None = None,
     *,
-    transformations: Family | Transformation | Sequence[Any],
     log: Log | None = None,
-    **options: Any,
+    layers: str | Sequence[str] | Layers | None = None,
+    scoring: Scoring | None = None,
+    run: Run | None = None,
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
 ) -> pd.DataFrame:
     """The scores of each part of the network now: a row a part, family, measure and scope, with the epoch.
 
@@ -34,44 +44,53 @@ def scores_at(
         model: The network that trains.
         images: A few hundred, as `measure` takes them.
         epoch: How many are finished.
-        transformations: As for `measure`.
-        log: Called as `log(name, value, epoch)` with every defined score, corrected ones too, under names such as
-            `equivariance/rotations/dataset/early`: the `add_scalar` of a TensorBoard writer, for example.
-        options: All else that `measure` takes.
+        transformations: As `measure` takes them; None: rotations.
+        log: Called as `log(name, value, epoch)` with every defined score, under names such as
+            `equivariance/rotations/dataset/early`, and with the share of variance that it explains, as
+            `explained/equivariance/rotations/dataset/early`: the `add_scalar` of a TensorBoard writer, for example.
+        layers: This and all that follows as for `measure`.
+        scoring: Its intervals are left out, for a curve over epochs has none.
+        run: How it is run.
+        batch_size: The most images, transformed ones included, in one forward pass.
+        device: Where to run; None: where the model is.
 
     >>> import torch, equiscope as es
     >>> model, images = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), torch.randn(24, 3, 8, 8)
-    >>> scores_at(model, images, 1, transformations=es.rotations())["epoch"].unique().tolist()
+    >>> scores_at(model, images, 1, es.rotations())["epoch"].unique().tolist()
     [1]
     """
     scores = measure(
-        model, images, transformations=transformations, **({"intervals": False, "batch_size": BATCH} | options)
-    )
-    parts = scores.parts
-    chosen = parts["transformation"].isin(scores.families) & (parts["alignment"] == "array")
-    table = parts.loc[chosen, list(COLUMNS)].assign(epoch=epoch).reset_index(drop=True)
+        model, images, transformations, layers=layers, scoring=replace(scoring or Scoring(), intervals=False), run=run,
+        batch_size=batch_size, device=device, progress=False,
+    )  # fmt: skip
+    table = of_families(scores)[list(COLUMNS)].assign(epoch=epoch).reset_index(drop=True)
     if log is not None:
         for name, value in logged(table).items():
             log(name, value, epoch)
     return table
 
 
+def of_families(scores: Scores) -> pd.DataFrame:
+    """The rows of the table of parts that are of families, and of single transformations outside any."""
+    return scores.parts[scores.parts["transformation"].isin(scores.families)]
+
+
 def logged(table: pd.DataFrame) -> dict[str, float]:
-    """The defined scores of a table of parts by name, as loggers take them."""
+    """The defined scores and explained shares of a table of parts by name, as loggers take them."""
     return {name: value for name, value in by_name(table).items() if value == value}
 
 
-def by_name(table: pd.DataFrame, *, corrected: bool = True) -> dict[str, float]:
-    """All scores of a table of parts, raw and, where asked for, corrected too, by names.
+def by_name(table: pd.DataFrame) -> dict[str, float]:
+    """All scores and explained shares of a table of parts, by names.
 
-    Such as `equivariance/rotations/dataset/early`.
+    Such as `equivariance/rotations/dataset/early`, `.../early/registered` about the layers' own centres, and
+    `explained/equivariance/rotations/dataset/early`. A family's score is that over all of its members.
     """
-    columns = {"score": "", "corrected": "-corrected"} if corrected else {"score": ""}
     found = {}
-    for row in table.to_dict("records"):
-        place = f"{row['transformation']}/{row['scope']}/{row['part']}"
-        if row.get("alignment", "array") != "array":
-            place += f"/{row['alignment']}"
-        for column, mark in columns.items():
-            found[f"{row['measure']}{mark}/{place}"] = float(row[column])
+    for row in overall(table).to_dict("records"):
+        name = "/".join(str(row[key]) for key in ("measure", "transformation", "scope", "part"))
+        if row["alignment"] != "array":
+            name += f"/{row['alignment']}"
+        found[name] = float(row["score"])
+        found[f"explained/{name}"] = float(row["explained"])
     return found

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from equiscope.figures.plots import plot_layers
-from equiscope.integrations.during_training import logged
+from equiscope.figures.layers import plot_layers
+from equiscope.integrations.during_training import logged, of_families
 from equiscope.results.folder import manifest_text
 from equiscope.results.scores import Scores
+from equiscope.system.errors import OptionError
 from equiscope.system.files import nearest
 
 LEAST_FREE = 2**22  # bytes on the disk that TensorBoard writes to
@@ -25,10 +26,11 @@ KINDS = {"tensorboard": "DIR", "wandb": "PROJECT"}  # what the command line take
 
 
 def log_scores(scores: Scores, log: Any, step: int | None = None) -> None:
-    """Log the scores of every part, raw and corrected for chance, and what else the logger can show.
+    """Log the scores of every part and the shares of variance that they explain, and what else the logger can show.
 
-    The names are those of `scores_at` and of Lightning's callback, such as `equivariance/rotations/dataset/early`, and
-    `.../early/registered` about the layers' own centres. Undefined scores are left out.
+    The names are those of `scores_at` and of Lightning's callback, such as `equivariance/rotations/dataset/early`, with
+    `explained/` before it for the share, and with `/registered` behind it about the layers' own centres. Undefined
+    values are left out.
 
     Args:
         scores: What `measure` found.
@@ -39,12 +41,12 @@ def log_scores(scores: Scores, log: Any, step: int | None = None) -> None:
 
     >>> import torch, equiscope as es
     >>> model, images = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU()), torch.randn(24, 3, 8, 8)
-    >>> scores, heard = es.measure(model, images, transformations=es.rotations()), {}
+    >>> scores, heard = es.measure(model, images, es.rotations()), {}
     >>> log_scores(scores, lambda name, value, step: heard.update({name: value}))
-    >>> "invariance-corrected/rotations/dataset/early" in heard
-    True
+    >>> [name for name in heard if name.endswith("/invariance/rotations/dataset/early")]
+    ['explained/invariance/rotations/dataset/early']
     """
-    values = logged(scores.parts[scores.parts["transformation"].isin(scores.families)])
+    values = logged(of_families(scores))
     if hasattr(log, "add_scalar"):
         for name, value in values.items():
             log.add_scalar(name, value, step)
@@ -74,21 +76,25 @@ def _picture(scores: Scores) -> Image.Image:
 
 
 def logger_named(text: str) -> tuple[str, str]:
-    """The kind and the place in `tensorboard:DIR` or `wandb:PROJECT`. ValueError where it is neither, or not there.
+    """The kind and the place in `tensorboard:DIR` or `wandb:PROJECT`. `OptionError` where it is neither, or not there.
 
     >>> logger_named("tensorboard:runs/mine")
     ('tensorboard', 'runs/mine')
     """
     kind, _, place = text.partition(":")
     if kind not in KINDS or not place:
-        raise ValueError(f"log={text!r} is no logger; write tensorboard:DIR or wandb:PROJECT.")
+        raise OptionError("{log}{given!r} is no logger; write tensorboard:DIR or wandb:PROJECT.", given=text)
     found = find_spec(kind)
     if found is None or found.origin is None:  # a folder of that name, such as wandb makes for its runs, has no origin
-        raise ValueError(f"log={text!r} needs the package {kind}: pip install 'equiscope[{kind}]'.")
+        raise OptionError(
+            "{log}{given!r} needs the package {kind}: pip install 'equiscope[{kind}]'.", given=text, kind=kind
+        )
     if kind == "tensorboard":
         folder = Path(place).expanduser().absolute()
         if not nearest(folder).is_dir():
-            raise ValueError(f"log={text!r} is or lies in a file, and TensorBoard needs a folder; give another path.")
+            raise OptionError(
+                "{log}{given!r} is or lies in a file, and TensorBoard needs a folder; give another path.", given=text
+            )
     return kind, place
 
 
@@ -110,8 +116,9 @@ def logger(text: str, name: str) -> Iterator[Any]:
     try:
         run = wandb.init(project=place, name=name, settings=wandb.Settings(silent=True))
     except (wandb.Error, OSError) as error:
-        raise ValueError(
-            f"log={text!r} does not start ({' '.join(str(error).split())}); log in to it, or set WANDB_MODE=offline."
-        ) from error
+        raise OptionError(
+            "{log}{given!r} does not start ({error}); log in to it, or set WANDB_MODE=offline.",
+            given=text, error=" ".join(str(error).split()),
+        ) from error  # fmt: skip
     with run:
         yield run

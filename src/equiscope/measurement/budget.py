@@ -1,20 +1,23 @@
-"""How much memory the sums of a measurement take, and how to keep it within bounds."""
+"""How much memory the accumulators of a measurement take, and how to keep it within bounds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from equiscope.functional.statistics import GROUPS
-from equiscope.functional.transformations import Transformation
-from equiscope.networks.layers import Layer
+import torch
 
-FEW_GROUPS = 5  # of the jackknife, where ten take too much memory
+from equiscope.functional.moments import GROUPS, products_in
+from equiscope.functional.transformations import Transformation
+from equiscope.measurement.options import Scoring
+from equiscope.measurement.plan import Action, Plan
+from equiscope.system.errors import OptionError
+
 GIB = 2**30
 
 
-def _size(count: int) -> str:
+def size_in_words(count: int) -> str:
     """Bytes in words.
 
-    >>> _size(3 * 2**30), _size(5 * 2**19), _size(512)
+    >>> size_in_words(3 * 2**30), size_in_words(5 * 2**19), size_in_words(512)
     ('3.00 GiB', '2.5 MiB', '0.5 KiB')
     """
     if count >= GIB / 10:
@@ -23,64 +26,89 @@ def _size(count: int) -> str:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Which transformations are measured in each pass over the images, in how many groups, and what that takes."""
+class Pass:
+    """What is measured in one reading of the images: on each layer, under which transformations."""
 
-    passes: tuple[tuple[Transformation, ...], ...]
-    groups: int  # of the jackknife; 1 without intervals
-    chance: bool
-    bytes: int  # of the sums, in the pass that takes most
+    actions: tuple[Action, ...]
+
+    @property
+    def transformations(self) -> tuple[Transformation, ...]:
+        """All that the images go through, each once."""
+        return tuple({one.transformation.name: one.transformation for one in self.actions}.values())
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What is measured in each pass over the images, and what that takes."""
+
+    passes: tuple[Pass, ...]
+    products: torch.dtype  # of the sums of products
+    bytes: int  # of the accumulators, in the pass that takes most
     layers: int
+    transformations: int
 
     def told(self) -> str:
         """The same in a sentence."""
-        sets = f"{self.groups} group{'s' * (self.groups > 1)}{' and chance' * self.chance}, partners counted"
-        count = sum(len(chosen) for chosen in self.passes)
         passes = "" if len(self.passes) == 1 else f", in {len(self.passes)} passes over the images"
         return (
-            f"The sums take {_size(self.bytes)}: {self.layers} layer{'s' * (self.layers > 1)}, {count} "
-            f"transformation{'s' * (count > 1)}, {sets}{passes}."
+            f"The accumulators need {size_in_words(self.bytes)}: {self.layers} layer{'s' * (self.layers > 1)}, "
+            f"{self.transformations} transformation{'s' * (self.transformations > 1)}{passes}."
         )
 
 
-def budgeted(
-    layers: Sequence[Layer],
-    transformations: Sequence[Transformation],
-    *,
-    registered: bool,
-    chance: bool,
-    intervals: bool,
-    memory: float | int | None,
-) -> Budget:
-    """The budget of a measurement whose sums may take `memory` GiB; None: as much as they take.
+def budgeted(plan: Plan, scoring: Scoring, images: int | None, memory: float | int | None) -> Budget:
+    """The budget of a measurement whose accumulators may take `memory` GiB; None: as much as they take.
 
-    A layer of C channels has sums of 4 C^2 bytes for each transformation (twice where it is registered), for each
-    group of the jackknife and for chance, and 2 C^2 more to count partners. Where that is too much, there are five
-    groups instead of ten; where that is still too much, the images are gone over several times, each time for some of
-    the transformations. ValueError where one transformation alone takes more.
+    A layer of C channels takes 40 C^2 bytes for each transformation, and as many for its Gram matrices (twice that for
+    more than some 2,500 images). Where that is too much, the images are read several times, each time for some of the
+    layers and transformations; those that only permute positions stay together. `OptionError` where one layer's alone
+    take more.
     """
-    set_bytes = sum(4 * layer.channels**2 for layer in layers)
+    products = products_in(images)
+    units = list(_units(plan))
+    sizes = [_bytes(unit, scoring, products) for unit in units]
+    passes: list[list[Action]] = [[]]
+    taken = largest = 0
+    for unit, size in zip(units, sizes, strict=True):
+        if memory is not None and size > memory * GIB:
+            raise OptionError(
+                "{memory}{given:g} GiB is too little: the accumulators of layer {layer} alone need {needed}; allow "
+                "more, or measure fewer transformations.",
+                given=memory, layer=unit[0].layer.name, needed=size_in_words(size),
+            )  # fmt: skip
+        if memory is not None and passes[-1] and taken + size > memory * GIB:
+            passes.append([])
+            taken = 0
+        passes[-1].extend(unit)
+        taken += size
+        largest = max(largest, taken)
+    measured = len(plan.found.measured), len(plan.transformations)
+    return Budget(tuple(Pass(tuple(of_pass)) for of_pass in passes), products, largest, *measured)
 
-    def size(chosen: Sequence[Transformation], groups: int) -> int:
-        variants = sum(2 if registered and one.turns else 1 for one in chosen)
-        return set_bytes * variants * (groups + chance) + set_bytes // 2 * variants
 
-    groups = GROUPS if intervals else 1
-    if memory is None:
-        passes: list[list[Transformation]] = [list(transformations)]
-    else:
-        if intervals and size(transformations, groups) > memory * GIB:
-            groups = FEW_GROUPS
-        passes = [[]]
-        for one in transformations:
-            if passes[-1] and size([*passes[-1], one], groups) > memory * GIB:
-                passes.append([])
-            passes[-1].append(one)
-    largest = max(size(chosen, groups) for chosen in passes)
-    if memory is not None and largest > memory * GIB:
-        leaner = " without intervals (intervals=False), or" * intervals
-        raise ValueError(
-            f"memory={memory:g} GiB is too little: the sums of one transformation alone take {_size(largest)}; "
-            f"allow more, or measure{leaner} fewer layers."
-        )
-    return Budget(tuple(tuple(chosen) for chosen in passes), groups, chance, largest, len(layers))
+def _units(plan: Plan) -> Iterator[list[Action]]:
+    """What must be measured together: a layer's permuting transformations; then each other one by itself."""
+    for layer in plan.found.measured:
+        if permuting := [one for one in plan.of_layer(layer) if one.permutes and one.transformation.offset is None]:
+            yield permuting
+    for transformation in plan.transformations:
+        for layer in plan.found.measured:
+            one = plan.actions[layer.name, transformation.name]
+            if not one.permutes or transformation.offset is not None:
+                yield [one]
+
+
+def _bytes(unit: Sequence[Action], scoring: Scoring, products: torch.dtype) -> int:
+    layer = unit[0].layer
+    pairs, maps = layer.channels**2 * GROUPS * products.itemsize, layer.channels * layer.height * layer.width * 8
+    total = maps  # of the layer's original features
+    if any("linear" in one.measures and one.permutes for one in unit):
+        total += pairs
+    for one in unit:
+        copies = 2 if scoring.alignment == "registered" and one.transformation.turns and not layer.vector else 1
+        own_sides = 1 if one.permutes else 2
+        total += copies * (pairs * one.crossed + maps * own_sides)
+        total += pairs * ("linear" in one.measures) * (copies if not one.permutes else copies - 1)
+        if "image" in scoring.scopes and not layer.vector:
+            total += copies * 2 * layer.channels**2 * GROUPS * 8
+    return total

@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from equiscope.measurement.streaming import State
 from equiscope.system.files import nearest, refuse_unwritable, remove, replacing
 from equiscope.system.processes import Processes
 
-FORMAT = 1
+FORMAT = 2
+
+State = dict[str, Any]  # of tensors, numbers, and more of these: what `torch.load` reads without running anything
 
 
 def fingerprint(

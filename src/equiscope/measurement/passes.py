@@ -1,92 +1,226 @@
-"""Forward passes of a network over images and their transformed copies."""
+"""Forward passes of a network over images and their transformed copies, and what becomes of the features."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from equiscope.functional.moments import GROUPS
 from equiscope.functional.transformations import Frame, Transformation
 from equiscope.images.batches import of_size
-from equiscope.measurement.recording import LayerScale, Recorder
 from equiscope.networks.features import called, reading
-from equiscope.networks.layers import Layers
+from equiscope.networks.layers import Layer
 from equiscope.networks.placement import floating_type
 from equiscope.networks.trace import failure, out_of_memory
 from equiscope.system.progress import Progress
 
-SCALED_ON = 4  # images
+TOGETHER = 12  # images of a group, at least, that are gone through one after another
+
+
+class Batch(NamedTuple):
+    """Images of one group, by their places in the data set."""
+
+    places: list[int]
+    images: Tensor
+    window: int = 0  # the place of the first image of those that are read and gone through together
+    number: int = 0  # of this batch among those of the window
+    first: Tensor | None = None  # that first image
+
+
+@runtime_checkable
+class Receiver(Protocol):
+    """What takes in a layer's features."""
+
+    layer: Layer
+
+    def add(
+        self, maps: Tensor, places: Sequence[int], chosen: Sequence[Transformation], first: bool
+    ) -> Float[Tensor, ""] | None:
+        """Take in a forward pass over the images at some places, then the same under each chosen transformation.
+
+        `first` tells whether the images as they are were not taken in before. A sum is returned that is finite where
+        all squares are, or None.
+        """
+
+
+def in_groups(batches: Iterable[Tensor], start: int, size: int) -> Iterator[Batch]:
+    """The images in batches of at most `size`, each of one group: place modulo 10.
+
+    They are read in order, so many at a time that each group has some, and no image is read twice. `start` is the place
+    of the first.
+
+    >>> [batch.places for batch in in_groups([torch.zeros(12, 1, 1, 1)], 0, 4)][:3]
+    [[0, 10], [1, 11], [2]]
+    """
+    for window, images in _windows(batches, start, GROUPS * max(size, TOGETHER)):
+        number = 0
+        for group in range(GROUPS):
+            of_group = range((group - window) % GROUPS, len(images), GROUPS)
+            parts = -(-len(of_group) // size)
+            for part in range(parts):
+                some = list(of_group[len(of_group) * part // parts : len(of_group) * (part + 1) // parts])
+                yield Batch([place + window for place in some], images[some], window, number, images[:1])
+                number += 1
+
+
+def in_order(batches: Iterable[Tensor], size: int) -> Iterator[Batch]:
+    """The images in order, in batches of at most `size`."""
+    place = 0
+    for batch in of_size(batches, size):
+        yield Batch(list(range(place, place + len(batch))), batch)
+        place += len(batch)
+
+
+def _windows(batches: Iterable[Tensor], start: int, size: int) -> Iterator[tuple[int, Tensor]]:
+    """The images, so many at a time, with the place of the first of them."""
+    waiting: list[Tensor] = []
+    for batch in batches:
+        waiting.append(batch)
+        while sum(map(len, waiting)) >= size:
+            joined = torch.cat(waiting)
+            yield start, joined[:size]
+            start, waiting = start + size, [joined[size:]]
+    if sum(map(len, waiting)):
+        yield start, torch.cat(waiting)
 
 
 @dataclass(frozen=True)
 class ForwardPasses:
-    """Forward passes of a network over images and their transformed copies, watched by a recorder."""
+    """Forward passes of a network over images and their transformed copies."""
 
     network: nn.Module
-    view: Frame
+    frame: Frame
     place: torch.device
     batch_size: int
     precision: str
+    registered: int = 0  # images that come before those at place 0
+
+    def images_at_once(self, transformations: Sequence[Transformation]) -> int:
+        """How many images share a forward pass with their transformed copies."""
+        return max(1, self.batch_size // (1 + len(sharing(transformations, self.batch_size)[0])))
 
     def __call__(
         self,
-        batches: Iterable[Tensor],
+        batches: Iterable[Batch],
         transformations: Sequence[Transformation],
-        found: Layers,
-        recorder: Recorder,
+        receivers: Mapping[str, Receiver],
         bar: Progress,
-        *,
-        before: Tensor | None = None,
-        after: Callable[[Tensor], None] = lambda _: None,
+        after: Callable[[Batch], None] = lambda _: None,
     ) -> None:
-        """Go over the images; `before` is the one before the first, `after` is told each batch's last."""
-        plan = _sharing(transformations, self.batch_size)
-        sources = {layer.name: layer.source for layer in found.measured}
-        with reading(self.network, sources, recorder.receive):
-            if before is not None:
-                self._look_at(before.repeat(2, 1, 1, 1), recorder)
-                recorder.leave_images()
-            for batch in of_size(batches, max(1, self.batch_size // (1 + len(plan[0])))):
-                images = batch.to(self.place, floating_type(self.network))
+        """Go over the images; `after` is told each batch that is done."""
+        plan = sharing(transformations, self.batch_size)
+        watcher = _Watcher(receivers, self.registered)
+        sources = {name: receiver.layer.source for name, receiver in receivers.items()}
+        with reading(self.network, sources, watcher.receive):
+            for batch in batches:
+                images = batch.images.to(self.place, floating_type(self.network))
                 for chosen in plan:
-                    turned = [self.view.under(transformation, images) for transformation in chosen]
-                    recorder.expect(len(images), chosen, first=chosen is plan[0])
-                    self._forward(torch.cat([self.view.still(images), *turned]), recorder)
-                recorder.next_images()
-                bar.advance(len(images))
-                after(batch[-1:])
+                    copies = [self.frame.transformed(one, images) for one in chosen]
+                    watcher.places, watcher.chosen, watcher.first = batch.places, chosen, chosen is plan[0]
+                    self._forward(torch.cat([self.frame.original(images), *copies]), watcher)
+                bar.advance(len(batch.places))
+                after(batch)
 
-    def scales(self, images: Tensor, found: Layers) -> dict[str, float]:
-        """What the features of layers are to be multiplied by, found from the first of the images, where not 1."""
-        records = {layer.name: LayerScale(layer) for layer in found.measured}
-        some = images[: max(1, min(SCALED_ON, self.batch_size))]
-        recorder = Recorder(records)
-        with reading(self.network, {layer.name: layer.source for layer in found.measured}, recorder.receive):
-            self._look_at(some if len(some) > 1 else some.repeat(2, 1, 1, 1), recorder)
-        return {name: record.scale for name, record in records.items() if record.scale != 1}
-
-    def _look_at(self, images: Tensor, recorder: Recorder) -> None:
-        """Let the recorder have images as they are; not one alone, for a network may not take that."""
-        recorder.expect(len(images), (), first=False)
-        images = images.to(self.place, floating_type(self.network))
-        self._forward(self.view.still(images).clone(), recorder)  # which the network may change
-
-    def _forward(self, images: Tensor, recorder: Recorder) -> None:
+    def _forward(self, images: Tensor, watcher: "_Watcher") -> None:
         """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
         lower = self.precision == "bfloat16"
         try:
             with torch.autocast(self.place.type, torch.bfloat16, enabled=lower):
                 called(self.network, images)
-            recorder.check()
+            watcher.check()
         except Exception as error:  # the user's network may raise anything
-            if recorder.error is None and out_of_memory(error):
+            if watcher.error is None and out_of_memory(error):
                 raise
-            raise recorder.error or failure(images.shape[1:], error) from error
+            raise watcher.error or failure(images.shape[1:], error) from error
 
 
-def _sharing(transformations: Sequence[Transformation], batch_size: int) -> list[Sequence[Transformation]]:
+def sharing(transformations: Sequence[Transformation], batch_size: int) -> list[Sequence[Transformation]]:
     """Which transformations share a forward pass, so that an image and its copies are at most `batch_size`."""
     at_once = max(1, batch_size - 1)
     passes = -(-len(transformations) // at_once)
     size = -(-len(transformations) // passes)
     return [transformations[start : start + size] for start in range(0, len(transformations), size)]
+
+
+class _Watcher:
+    """Hands every layer's features to whoever takes them in, and sees that they are finite."""
+
+    def __init__(self, receivers: Mapping[str, Receiver], registered: int) -> None:
+        self.receivers, self._registered = receivers, registered
+        self.error: ValueError | None = None  # of ours, raised while the network was running
+        self.places: list[int] = []
+        self.chosen: Sequence[Transformation] = ()
+        self.first = True
+        self._sums: dict[str, Tensor] = {}
+        self._finite: dict[str, Tensor] = {}
+
+    def receive(self, name: str, features: Tensor) -> None:
+        """Take in a layer's features; autocast ends here."""
+        receiver = self.receivers[name]
+        try:
+            with torch.autocast(features.device.type, enabled=False):
+                maps = maps_of(receiver.layer, features, len(self.places) * (1 + len(self.chosen)))
+                squares = receiver.add(maps, self.places, self.chosen, self.first)
+                if squares is None:
+                    return
+                if squares.device.type == "cpu":
+                    if not torch.isfinite(squares):
+                        self._raise(name, _finite(maps))
+                else:  # to look would wait for the accelerator at every layer
+                    self._sums[name] = squares
+                    self._finite[name] = _finite(maps)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except ValueError as error:
+            self.error = error
+            raise
+
+    def check(self) -> None:
+        """ValueError where a value was not finite in this forward pass."""
+        if self._sums:
+            finite = torch.stack(list(self._sums.values())).isfinite().tolist()
+            for name, fine in zip(self._sums, finite, strict=True):
+                if not fine:
+                    self._raise(name, self._finite[name])
+            self._sums.clear()
+            self._finite.clear()
+
+    def _raise(self, name: str, finite: Tensor) -> None:
+        wrong = (~finite).nonzero().flatten().tolist()
+        place = self.places[wrong[0] % len(self.places)] if wrong else self.places[0]
+        self.error = ValueError(
+            f"Layer {name} gives NaN, infinity or values too large to square for image {self._registered + place} "
+            "(counted from 0); check the network's weights and the images' preprocessing."
+        )
+        raise self.error
+
+
+def _finite(maps: Tensor) -> Tensor:
+    """Which images' features are finite, and their squares."""
+    return maps.flatten(1).square().sum(1).isfinite()
+
+
+def maps_of(layer: Layer, features: Tensor, images: int) -> Float[Tensor, "image channel row column"]:
+    """A layer's features as maps in float32; ValueError where they are not what its shape promised."""
+    if features.is_complex():
+        raise ValueError(
+            f"Layer {layer.name} gives complex features; leave it out (layers=), or have the network give their real "
+            "and imaginary parts as channels (torch.view_as_real)."
+        )
+    maps = layer.maps(features).float()
+    if len(maps) != images:
+        raise ValueError(
+            f"Layer {layer.name} gave features for {len(maps)} images where the network was given {images}; its first "
+            "axis is not the image."
+        )
+    found, known = tuple(maps.shape[1:]), (layer.channels, layer.height, layer.width)
+    if found != known:
+        told = (f"{channels} channels of {height} x {width} positions" for channels, height, width in (found, known))
+        raise ValueError(
+            f"Layer {layer.name} gave {next(told)}, where its shape promised {next(told)}; leave it out (layers=), for "
+            "a layer must be of one size."
+        )
+    return maps

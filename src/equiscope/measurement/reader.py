@@ -23,20 +23,20 @@ class Reader:
         self.registered = 0  # the first ones, that are not scored
         self.first = next(batches)  # batch, which all processes have seen
         self._ahead: Iterator[Tensor] | None = chain([self.first], batches)  # not yet looked at
-        self._left_out = 0
         if processes.count > 1:
             self.must_be_read_again("distributed=True")
-            if self._count is None:
+            if self.count is None:
                 raise ValueError("distributed=True needs images whose number is known: a tensor or a Dataset.")
 
     @property
-    def _count(self) -> int | None:
+    def count(self) -> int | None:
+        """How many images there are, where that can be told without looking at them."""
         return count_of(self.images)
 
     @property
     def looks(self) -> bytes:
         """A fingerprint of the images: all of a tensor, else their number, the first of them, and what they tell."""
-        told = f"{self._count} {getattr(self.images, 'description', None)}"  # an `ImageSource` knows all of its files
+        told = f"{self.count} {getattr(self.images, 'description', None)}"  # an `ImageSource` knows all of its files
         digest = hashlib.sha256(told.encode())
         for some in torch.split(self.images, len(self.first)) if isinstance(self.images, Tensor) else (self.first,):
             digest.update(content(some))
@@ -45,14 +45,14 @@ class Reader:
     @property
     def begin(self) -> int:
         """The place of this process's first image among those scored."""
-        return 0 if self._count is None else self.processes.share(self._count - self.registered)[0]
+        return 0 if self.count is None else self.processes.share(self.count - self.registered)[0]
 
     @property
     def share(self) -> int | None:
         """How many images this process scores; None where that is not known."""
-        if self._count is None:
+        if self.count is None:
             return None
-        first, last = self.processes.share(self._count - self.registered)
+        first, last = self.processes.share(self.count - self.registered)
         return last - first
 
     def total(self, passes: int) -> int | None:
@@ -86,28 +86,19 @@ class Reader:
         self.registered = sum(len(batch) for batch in few)
         return few
 
-    def images_from(self, start: int) -> tuple[Tensor | None, Iterator[Tensor]]:
-        """The image before this process's image `start`, if there is one, and the images from there on."""
+    def images_from(self, start: int) -> Iterator[Tensor]:
+        """This process's images from its image `start` on."""
         if self.share == 0:
-            return None, iter(())
+            return iter(())
         place = self.begin + start
         stop = None if self.share is None or self.processes.count == 1 else self.registered + self.begin + self.share
         if self._ahead is not None and place == 0 and stop is None:
             batches, self._ahead = self._ahead, None
-            return None, self._timed(batches)
+            return self._timed(batches)
         self.must_be_read_again("Several passes over the images (memory=)")
         self._ahead = None
-        first = self.registered + place - (place > 0)
-        batches = self._timed(from_place(self.images, first, stop, all_readable=self.processes.count > 1))
-        if place == 0:
-            return None, batches
-        ahead = next(batches, None)
-        if ahead is None:
-            raise ValueError(
-                f"The checkpoint was made with other data: there is no image {first} now; give the same images again, "
-                "or remove the checkpoint to start anew."
-            )
-        return ahead[:1], chain([ahead[1:]] if len(ahead) > 1 else [], batches)
+        first = self.registered + place
+        return self._timed(from_place(self.images, first, stop, all_readable=self.processes.count > 1))
 
     def _timed(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
         while True:

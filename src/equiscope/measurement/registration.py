@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from equiscope.functional.similarity import own_products, side
-from equiscope.functional.statistics import defined_mean
-from equiscope.functional.transformations import Transformation, about
-from equiscope.measurement.layer_record import valid_cells
-from equiscope.measurement.streaming import PairSums
+from equiscope.functional.channel_maps import pools
+from equiscope.functional.moments import Moments
+from equiscope.functional.sampling import Axes, identity
+from equiscope.functional.transformations import Transformation
 from equiscope.networks.layers import Layer
 
-REACH = 2  # cells, in every direction
+REACH = 2  # positions, in every direction
 FEWEST_IMAGES = 16
-FEWEST_CELLS = 3  # along an axis, to compare moves on
+FEWEST_POSITIONS = 3  # along an axis, to compare moves on
 MOVES = range(-REACH, REACH + 1)
 
-Offset = tuple[float, float]  # cells down and right
+Offset = tuple[float, float]  # positions down and right
 
 
 @dataclass
@@ -32,34 +31,36 @@ class LayerRegistration:
     layer: Layer
     transformations: Sequence[Transformation]
     device: torch.device
-    _sums: dict[tuple[str, int, int], PairSums] = field(default_factory=dict)
+    _sums: dict[tuple[str, int, int], Moments] = field(default_factory=dict)
 
-    def add(self, maps: Tensor, images: int, start: int, chosen: Sequence[Transformation], first: bool) -> None:
-        """Take in one forward pass: `images` as they are, then the same under each chosen transformation."""
+    def add(self, maps: Tensor, places: Sequence[int], chosen: Sequence[Transformation], first: bool) -> Tensor:
+        """Take in a forward pass over images as they are, then under each chosen transformation."""
         if self.layer.vector:
-            return
+            return maps.sum()
+        images = len(places)
         for number, transformation in enumerate(chosen, start=1):
-            turned = maps[images * number : images * (number + 1)]
-            for down in MOVES:
-                for right in MOVES:
-                    self._add_moved(transformation, turned, maps[:images], down, right)
+            transformed = maps[images * number : images * (number + 1)]
+            sampling = transformation.sampling(self.layer.height, self.layer.width, self.layer.stride)
+            if isinstance(sampling, Axes):
+                for down in MOVES:
+                    for right in MOVES:
+                        key = (transformation.name, down, right)
+                        self._add_moved(key, sampling.moved(down, right), transformed, maps[:images])
+        return maps.sum()
 
-    def next_images(self) -> None:
-        """Nothing is kept from image to image."""
-
-    def _add_moved(self, transformation: Transformation, turned: Tensor, still: Tensor, down: int, right: int) -> None:
-        action = about(transformation, (down, right)).on_cells(still, self.layer.stride)
-        if action is None:
+    def _add_moved(self, key: tuple[str, int, int], sampling: Axes, transformed: Tensor, original: Tensor) -> None:
+        expected, found = _compared(sampling, original, transformed)
+        if not found.numel():
             return
-        cells = valid_cells(self.layer, transformation, turned, action[0], _compared(turned.shape[-2:], action[1]))
-        if not cells[0][0, 0].numel():
-            return
-        key = (transformation.name, down, right)
+        positions = found.shape[-2] * found.shape[-1]
         if key not in self._sums:
-            self._sums[key] = PairSums(1, self.layer.channels, own=True, device=self.device)
-        sides = (side(cells[0]), side(cells[1]))
-        self._sums[key].product[0] += own_products(*sides).sum(0)
-        self._sums[key].add(sides[0].centring, sides[1].centring, range(len(turned)))
+            self._sums[key] = Moments.empty(self.layer.channels, positions, cross=None, device=self.device)
+        moments = self._sums[key]
+        whole = identity(*found.shape[-2:])
+        taken = moments.expected.add(0, expected, whole, expected.new_empty(expected.numel()))
+        taken = moments.found.add(0, found, whole, found.new_empty(found.numel()), taken.block)
+        assert taken.own is not None
+        moments.own[0] += taken.own.to(moments.own.device)
 
     def offsets(self) -> dict[str, Offset | None]:
         """For each transformation the move that makes the layer most invariant; None where nothing is defined."""
@@ -69,10 +70,10 @@ class LayerRegistration:
 
     def _offset(self, name: str) -> Offset | None:
         scores = torch.full((len(MOVES), len(MOVES)), torch.nan, dtype=torch.float64)
-        for (transformation, down, right), sums in self._sums.items():
+        for (transformation, down, right), moments in self._sums.items():
             if transformation == name:
-                similarity = sums.own_similarities("clip")[0]
-                scores[down + REACH, right + REACH] = defined_mean(similarity)[0]
+                similarity = pools(moments, [(0,)])[0].own.clamp(min=0)
+                scores[down + REACH, right + REACH] = similarity.nanmean()
         if scores.isnan().all():
             return None
         best = int(scores.nan_to_num(nan=-1.0).argmax())
@@ -83,27 +84,31 @@ class LayerRegistration:
         )
         if row in (0, len(MOVES) - 1) or column in (0, len(MOVES) - 1):
             warnings.warn(
-                f"Layer {self.layer.name} under {name} fits best when moved by ({MOVES[row]}, {MOVES[column]}) cells, "
-                "the edge of the search; its own centre may lie further off.",
+                f"Layer {self.layer.name} under {name} fits best when moved by ({MOVES[row]}, {MOVES[column]}) "
+                "positions, the edge of the search; its own centre may lie further off.",
                 stacklevel=2,
             )
         return found
 
 
-def _compared(grid: Sequence[int], valid: Tensor | None) -> Tensor | None:
-    """The cells to compare: those valid under every move, lest moves that leave out the border look better for it.
+def _compared(sampling: Axes, original: Tensor, transformed: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sides at the positions to compare.
 
-    On a grid too small for that, those valid under this move.
+    They are the positions that are valid under every move, lest moves that leave out the border look better for it; on
+    a map too small for that, those valid under this move.
     """
-    if min(grid) < FEWEST_CELLS + 2 * REACH:
-        return valid
-    inner = torch.zeros(*grid, dtype=torch.bool)
-    inner[REACH:-REACH, REACH:-REACH] = True
-    return inner if valid is None else inner & valid
+    height, width = sampling.size
+    expected = sampling.expected(original)
+    if min(height, width) < FEWEST_POSITIONS + 2 * REACH:
+        return expected, sampling.found(transformed)
+    inner = slice(REACH, height - REACH), slice(REACH, width - REACH)
+    starts = sampling.rows.valid.start, sampling.columns.valid.start
+    rows, columns = (slice(at.start - start, at.stop - start) for at, start in zip(inner, starts, strict=True))
+    return expected[..., rows, columns], transformed[..., inner[0], inner[1]]
 
 
 def _vertex(scores: Tensor, best: int) -> float:
-    """Where the parabola through the best score and its two neighbours is highest, from the best, within half a cell.
+    """Where the parabola through the best score and its two neighbours is highest, within half a position of the best.
 
     >>> round(_vertex(torch.tensor([0.0, 0.8, 1.0, 0.4, 0.0]), 2), 3)
     -0.25

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from equiscope.images.data import Preprocessing
+from equiscope.images.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Entry:
     top1_source: str | None = None
 
 
-# What torchvision's builders set themselves when they fetch the weights, and must be told when a file brings them: the
+# What torchvision's builders set themselves when they fetch the weights, and need when a file brings them: the
 # networks from TensorFlow renormalise their input. Without `init_weights` both warn.
 TORCHVISION_ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
     "googlenet": {"transform_input": True, "init_weights": False},

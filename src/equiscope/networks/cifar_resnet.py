@@ -29,7 +29,7 @@ class _Block(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """Three stages of 16, 32 and 64 channels; the mean over cells is a function, so no module yields it."""
+    """Three stages of 16, 32 and 64 channels; the mean over positions is a function, so no module yields it."""
 
     def __init__(self, blocks_per_stage: int, classes: int) -> None:
         super().__init__()

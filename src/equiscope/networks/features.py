@@ -100,7 +100,7 @@ def left_as_found(model: nn.Module) -> Iterator[None]:
                 module._non_persistent_buffers_set = not_persistent
             with torch.no_grad():
                 for buffer, before in buffers:
-                    if not torch.equal(buffer, before):
+                    if not (buffer.is_meta or torch.equal(buffer, before)):
                         buffer.copy_(before)
             random.setstate(python_state)
             np.random.set_state(numpy_state)

@@ -1,12 +1,15 @@
-"""How a tensor of features lies: a grid of cells in some order of axes, tokens, or a vector."""
+"""How a tensor of features lies: a grid of positions in some order of axes, tokens, or a vector."""
 
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isqrt
 from typing import Any, Literal
 
 from torch import Tensor, nn
+
+from equiscope.networks.options import TOKENS
 
 Shape = tuple[int, ...]
 Grid = tuple[int, int]
@@ -14,10 +17,10 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where in a tensor the image, the channels and the cells are.
+    """Where in a tensor the image, the channels and the positions are.
 
     `map` is `[image, channel, row, column]`, `nhwc` is `[image, row, column, channel]`, `tokens` is
-    `[image, token, channel]` with the cells row by row between `before` and `after` other tokens, and `vector` is
+    `[image, token, channel]` with the positions row by row between `before` and `after` other tokens, and `vector` is
     whatever has no grid.
     """
 
@@ -27,7 +30,7 @@ class Layout:
     after: int = 0
 
     def maps(self, features: Tensor) -> Tensor:
-        """The features as `[image, channel, row, column]`; a vector has one cell."""
+        """The features as `[image, channel, row, column]`; a vector has one position."""
         if self.kind == "vector":
             return features.reshape(len(features), -1, 1, 1)
         if self.kind == "nhwc":
@@ -49,38 +52,35 @@ class Layout:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a network says of itself: pixels from cell to cell, and how many tokens come before the cells."""
+    """What a network declares of itself: pixels from position to position, and the tokens before its patches."""
 
     reductions: tuple[Grid, ...]
-    prefix: int
+    before: int  # how many
 
 
-_TOKENS = re.compile(r"tokens:(\d+)x(\d+)(?:\+(\d+))?(?:\+(\d+))?")
+_ASK = "give its layout (layouts=, --layout),"
 _EXTRA_TOKEN = re.compile(r"((?:cls|class|dist|distillation|reg|register)_(?:token|embedding))s?_?\d*")
 
 
-def told(text: str, shape: Shape) -> Layout:
+def layout_from_text(text: str, shape: Shape) -> Layout:
     """The layout that the user writes: `nchw`, `nhwc`, `vector`, or `tokens:ROWSxCOLUMNS[+BEFORE[+AFTER]]`.
 
-    ValueError where it is none of these, or does not fit a tensor of this shape.
+    ValueError where it does not fit a tensor of this shape.
 
-    >>> told("tokens:14x14+1", (2, 197, 768))
+    >>> layout_from_text("tokens:14x14+1", (2, 197, 768))
     Layout(kind='tokens', grid=(14, 14), before=1, after=0)
     """
     if text == "vector":
         return Layout("vector")
-    if text in ("nchw", "nhwc"):
+    found = TOKENS.fullmatch(text)
+    if found is None:
         if len(shape) != 4:
             raise ValueError(f"Layout {text!r} has four axes; the features have shape {written(shape)}.")
         return Layout("map", shape[2:]) if text == "nchw" else Layout("nhwc", shape[1:3])
-    found = _TOKENS.fullmatch(text)
-    if found is None:
-        raise ValueError(f"Layout {text!r} is not known; write nchw, nhwc, vector, or tokens:14x14+1 (rows, columns, "
-                         "tokens before).")  # fmt: skip
     rows, columns, before, after = (int(number or 0) for number in found.groups())
-    if len(shape) != 3 or shape[1] != rows * columns + before + after:
-        raise ValueError(f"Layout {text!r} has {rows * columns + before + after} tokens; the features have shape "
-                         f"{written(shape)}.")  # fmt: skip
+    tokens = rows * columns + before + after
+    if len(shape) != 3 or shape[1] != tokens:
+        raise ValueError(f"Layout {text!r} has {tokens} tokens; the features have shape {written(shape)}.")
     return Layout("tokens", (rows, columns), before, after)
 
 
@@ -93,8 +93,8 @@ def written(shape: Shape) -> str:
     return " x ".join(str(size) for size in shape)
 
 
-def declared(model: nn.Module) -> Declared:
-    """What a network's attributes and configuration say of its patches, its stages and its other tokens."""
+def declarations(model: nn.Module) -> Declared:
+    """What a network's attributes and configuration declare of its patches, its stages and its other tokens."""
     reductions: dict[Grid, None] = {}
     for holder in (*model.modules(), *_configurations(model)):
         for patch in _pairs(getattr(holder, "patch_size", None)):
@@ -102,7 +102,7 @@ def declared(model: nn.Module) -> Declared:
     for stage in getattr(model, "feature_info", None) or ():
         if isinstance(stage, dict):
             reductions.update(dict.fromkeys(_pairs(stage.get("reduction"))))
-    return Declared(tuple(reductions), _prefix(model))
+    return Declared(tuple(reductions), _tokens_before(model))
 
 
 def _configurations(model: nn.Module) -> Iterator[Any]:
@@ -121,8 +121,8 @@ def _pairs(size: Any) -> Iterable[Grid]:
     return []
 
 
-def _prefix(model: nn.Module) -> int:
-    """Tokens before the cells: what the network counts itself, else its class, distillation and register tokens."""
+def _tokens_before(model: nn.Module) -> int:
+    """Tokens before the patches: what the network counts itself, else its class, distillation and register tokens."""
     count = getattr(model, "num_prefix_tokens", None)
     if isinstance(count, int):
         return count
@@ -135,9 +135,9 @@ def _prefix(model: nn.Module) -> int:
 
 
 def layout(
-    shape: Shape, grown: Shape | None, growth: int, image: Grid, says: Declared
+    shape: Shape, grown: Shape | None, growth: int, image: Grid, declared: Declared
 ) -> tuple[Layout, Grid | None] | str:
-    """How a tensor of this shape lies and its stride, or the reason why that cannot be told.
+    """How a tensor of this shape lies and its stride, or the reason why that is not known.
 
     `shape` is for 2 images of size `image`, `grown` for images `growth` pixels larger on both axes; None where the
     network takes one size only, and then what the network declares decides.
@@ -145,7 +145,7 @@ def layout(
     if shape[:1] != (2,):
         return f"its first axis is not the image: shape {written(shape)} for 2 images, as in windows or heads"
     if grown is None:
-        return _of_one_size(shape, image, says)
+        return _of_one_size(shape, image, declared)
     if len(grown) != len(shape):
         return f"its shape changes with the size of the image: {written(shape)} and {written(grown)}"
     grows = tuple(after != before for before, after in zip(shape, grown, strict=True))
@@ -156,22 +156,23 @@ def layout(
     if grows == (False, True, True, False):
         return Layout("nhwc", (shape[1], shape[2])), _stride(shape[1:3], grown[1:3], growth)
     if grows == (False, True, False):
-        return _grown_tokens(shape[1], grown[1], growth, image, says) or _no_grid(shape)
-    return f"no grid of cells grows with the image: shapes {written(shape)} and {written(grown)}"
+        return _grown_tokens(shape[1], grown[1], growth, image, declared) or _no_grid(shape)
+    return f"no grid of positions grows with the image: shapes {written(shape)} and {written(grown)}"
 
 
-def _stride(cells: Shape, grown: Shape, growth: int) -> Grid | None:
-    steps = [after - before for before, after in zip(cells, grown, strict=True)]
+def _stride(grid: Shape, grown: Shape, growth: int) -> Grid | None:
+    steps = [after - before for before, after in zip(grid, grown, strict=True)]
     if min(steps) <= 0:
         return None
     return round(growth / steps[0]), round(growth / steps[1])
 
 
-def _grown_tokens(count: int, grown: int, growth: int, image: Grid, says: Declared) -> tuple[Layout, Grid] | None:
-    """The square stride at which the cells, and the declared other tokens, add up at both sizes; the nearest one."""
+@lru_cache(maxsize=64)  # many tensors of a network have the same shape
+def _grown_tokens(count: int, grown: int, growth: int, image: Grid, declared: Declared) -> tuple[Layout, Grid] | None:
+    """The square stride at which positions and the declared other tokens add up at both sizes; the nearest one."""
     height, width = image
     found: list[tuple[float, Layout, Grid]] = []
-    for before in {0, says.prefix}:
+    for before in {0, declared.before}:
         for stride in range(1, min(image) + 1):
             for grid in {(height // stride, width // stride), (-(-height // stride), -(-width // stride))}:
                 more = round(growth / stride)
@@ -185,52 +186,52 @@ def _grown_tokens(count: int, grown: int, growth: int, image: Grid, says: Declar
     return its, stride_found
 
 
-def _of_one_size(shape: Shape, image: Grid, says: Declared) -> tuple[Layout, Grid | None] | str:
+def _of_one_size(shape: Shape, image: Grid, declared: Declared) -> tuple[Layout, Grid | None] | str:
     """Without growth: vectors by their shape, maps by axes that divide the image evenly, tokens by what is declared."""
     if len(shape) == 2 or all(size == 1 for size in shape[2:]) or all(size == 1 for size in shape[1:-1]):
         return Layout("vector"), None
     if len(shape) == 4:
-        return _map_of_one_size(shape, image, says)
+        return _map_of_one_size(shape, image, declared)
     if len(shape) == 3:
         found = [
             (Layout("tokens", grid, before), (down, right))
-            for down, right in says.reductions
-            for before in {0, says.prefix}
+            for down, right in declared.reductions
+            for before in {0, declared.before}
             for grid in {(image[0] // down, image[1] // right), (-(-image[0] // down), -(-image[1] // right))}
             if grid[0] * grid[1] + before == shape[1] and grid[0] * grid[1] > 1
         ]
         if len(found) == 1:
             return found[0]
-        square = isqrt(shape[1] - says.prefix) if shape[1] > says.prefix else 0
-        hint = f"{square}x{square}+{says.prefix}" if square**2 + says.prefix == shape[1] else "ROWSxCOLUMNS+BEFORE"
+        square = isqrt(shape[1] - declared.before) if shape[1] > declared.before else 0
+        hint = (
+            f"{square}x{square}+{declared.before}" if square**2 + declared.before == shape[1] else "ROWSxCOLUMNS+BEFORE"
+        )
         return _no_grid(shape, hint)
-    return f"no grid of cells can be told in a network of one input size: shape {written(shape)}"
+    return f"no grid of positions is known in a network of one input size: shape {written(shape)}"
 
 
-def _map_of_one_size(shape: Shape, image: Grid, says: Declared) -> tuple[Layout, Grid | None] | str:
+def _map_of_one_size(shape: Shape, image: Grid, declared: Declared) -> tuple[Layout, Grid | None] | str:
     channels_first, channels_last = shape[2:], shape[1:3]
-    grids = {
-        kind: cells for kind, cells in (("map", channels_first), ("nhwc", channels_last)) if _is_grid(cells, image)
-    }
+    grids = {kind: grid for kind, grid in (("map", channels_first), ("nhwc", channels_last)) if _is_grid(grid, image)}
     if len(grids) == 2:
-        return f"its channels may come first or last: shape {written(shape)}; give layouts= with nchw or nhwc"
+        return f"its channels may come first or last: shape {written(shape)}; {_ASK} nchw or nhwc"
     if not grids:
-        return f"no grid of cells that divides {written(image)} pixels: shape {written(shape)}"
-    kind, cells = next(iter(grids.items()))
-    ratio = (image[0] / cells[0], image[1] / cells[1])
+        return f"no grid of positions that divides {written(image)} pixels: shape {written(shape)}"
+    kind, grid = next(iter(grids.items()))
+    ratio = (image[0] / grid[0], image[1] / grid[1])
     whole = (int(ratio[0]), int(ratio[1])) if all(one.is_integer() for one in ratio) else None
-    its = Layout(kind, (cells[0], cells[1]))  # type: ignore[arg-type]  # a key of grids
-    for lost in (0, 1):  # a cell, to a kernel that is wider than its stride and not padded
-        for down, right in says.reductions:
-            if (image[0] // down - lost, image[1] // right - lost) == cells:
+    its = Layout(kind, (grid[0], grid[1]))  # type: ignore[arg-type]  # a key of grids
+    for lost in (0, 1):  # a position, to a kernel that is wider than its stride and not padded
+        for down, right in declared.reductions:
+            if (image[0] // down - lost, image[1] // right - lost) == grid:
                 return its, (down, right)
     return its, whole
 
 
-def _is_grid(cells: Shape, image: Grid) -> bool:
-    """Whether cells may be a grid on the image: of its proportions, and no finer than its pixels."""
-    return cells[0] * image[1] == cells[1] * image[0] and 1 < cells[0] <= image[0]
+def _is_grid(sizes: Shape, image: Grid) -> bool:
+    """Whether these may be a grid on the image: of its proportions, and no finer than its pixels."""
+    return sizes[0] * image[1] == sizes[1] * image[0] and 1 < sizes[0] <= image[0]
 
 
 def _no_grid(shape: Shape, hint: str = "ROWSxCOLUMNS+BEFORE") -> str:
-    return f"tokens on no declared grid: shape {written(shape)}; give layouts= with tokens:{hint}"
+    return f"tokens on no declared grid: shape {written(shape)}; {_ASK} tokens:{hint}"

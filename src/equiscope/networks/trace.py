@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from equiscope.networks.features import Source, called, inputs, left_as_found, tensors_in
 
 # Pixels by which the input grows, to see which tensors grow with it. A stride of 10 is not seen from 128 pixels
-# (12 cells more, so 10.7 pixels each), but from 1920, which cost nothing where only shapes are computed.
+# (12 positions more, so 10.7 pixels each), but from 1920, which cost nothing where only shapes are computed.
 GROWTHS_ON_META: tuple[int, ...] = (1920, 128)
 GROWTHS_ON_IMAGES: tuple[int, ...] = (128,)
 
@@ -93,38 +94,36 @@ def _on_meta(model: nn.Module) -> nn.Module:
 
 def _pass(model: nn.Module, images: Tensor) -> list[Seen]:
     """What passes by while the network runs, in order of completion."""
-    seen: list[Seen] = []
-    kept: list[Tensor] = []  # so that no two tensors share an identity
-    calls: dict[str, int] = {}
-
-    def record(name: str, module: nn.Module, call: int, side: str, value: Any) -> None:
-        for path, tensor in tensors_in(value):
-            kept.append(tensor)
-            seen.append(
-                Seen(
-                    Source(name, call, side, path),
-                    type(module).__name__,
-                    not any(True for _ in module.children()),
-                    any(True for _ in module.parameters()),
-                    tuple(tensor.shape),
-                    id(tensor),
-                )
-            )
-
-    def hook(name: str) -> Any:
-        def after(module: nn.Module, arguments: Any, named: Any, output: Any) -> None:
-            call = calls.get(name, 0)
-            calls[name] = call + 1
-            record(name, module, call, "input", inputs(arguments, named))
-            record(name, module, call, "output", output)
-
-        return after
-
-    handles = [module.register_forward_hook(hook(name), with_kwargs=True) for name, module in model.named_modules()]
+    record = _Record()
+    handles = [
+        module.register_forward_hook(partial(record.add, name), with_kwargs=True)
+        for name, module in model.named_modules()
+    ]
     try:
         with left_as_found(model):
             called(model, images)
     finally:
         for handle in handles:
             handle.remove()
-    return seen
+    return record.seen
+
+
+class _Record:
+    """The tensors that pass by in a forward pass."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self._kept: list[Tensor] = []  # so that no two tensors share an identity
+        self._calls: dict[str, int] = {}
+
+    def add(self, name: str, module: nn.Module, arguments: Any, named: Any, output: Any) -> None:
+        """Take in what one call of a module was given and gave."""
+        call = self._calls.get(name, 0)
+        self._calls[name] = call + 1
+        leaf, parameters = (not any(True for _ in module.children()), any(True for _ in module.parameters()))
+        for side, value in (("input", inputs(arguments, named)), ("output", output)):
+            for path, tensor in tensors_in(value):
+                self._kept.append(tensor)
+                source = Source(name, call, side, path)
+                shape = tuple(tensor.shape)
+                self.seen.append(Seen(source, type(module).__name__, leaf, parameters, shape, id(tensor)))

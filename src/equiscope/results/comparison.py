@@ -1,8 +1,9 @@
-"""Several results as one table: scores by part, with intervals, and differences with intervals of their own.
+"""Several results as one table: the scores of parts, and their differences, with 95 % confidence intervals.
 
-Two results that were made on the same images can be told apart better than their own intervals say, as an image that is
-hard for one is hard for the other: their difference has an interval of its own. Within images, the same resamples of
-images are drawn for both; over all images together, the same groups are left out of both (`replicates.parquet`).
+Two results on the same images differ by less chance than their own intervals suggest, since an image that is hard for
+one network is hard for the other. The interval of their difference is that of paired differences: the same groups of
+images are left out of both (jackknife) or, for invariance within images, the same resamples of images drawn for both
+(bootstrap), from `replicates.parquet`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,47 +16,77 @@ import pandas as pd
 
 from equiscope.functional.statistics import (
     Array,
-    corrected,
     jackknife_half_width,
     mean_of_defined,
     percentile_interval,
     resample_counts,
     resampled_means,
 )
+from equiscope.results.columns import KEYS, SCOPES, VALUES
 from equiscope.results.folder import load
-from equiscope.results.scores import VALUES, Scores, families_in_common
+from equiscope.results.rows import overall
+from equiscope.results.scores import Scores
+from equiscope.system.errors import known
 
-KEYS = ["transformation", "alignment", "scope", "measure"]
+LABELS = [key for key in KEYS if key != "subpixel"]  # which depends on the network's strides
+POINTS = ("score", "in_sample", "chance", "explained", "held_out")  # whose differences are taken
+INTERVALS = {"score": ("low", "high"), "explained": ("explained_low", "explained_high")}
 SAME_IMAGES = ("fingerprint", "split", "column", "seed")  # of a manifest's data: the limit is in the number measured
 
 
-def compare(results: Sequence[str | Path] | Mapping[str, Scores]) -> pd.DataFrame:
+def compare(results: Sequence[str | Path] | Mapping[str, Scores], *, scope: str | None = None) -> pd.DataFrame:
     """The parts' scores of several results, and the differences of those on the same images, a row each.
 
-    `results` are folders, or scores by name. The column `what` is "score" or "difference"; a difference is `result`
-    less `less`, and its `low` and `high` are those of the paired differences over images. It has them where both
-    manifests tell the same images. Chance counts as fixed. ValueError where there are fewer than two results, or they
-    have no family of the same transformations in common.
+    `results` are folders, or scores by name; `scope` selects one. The column `what` is "score" or "difference"; a
+    difference is `result` less `less`, and its `low`, `high`, `explained_low` and `explained_high` are those of paired
+    differences. There is one where both manifests show that the same images were measured. ValueError where there are
+    fewer than two results, or they have no family of the same transformations in common.
     """
+    scopes = SCOPES if scope is None else (known("scope", scope, SCOPES),)
     named = dict(results) if isinstance(results, Mapping) else loaded(results)
-    shared = set(families_in_common(named))
+    shared = families_in_common(named)
+    parts = {name: _parts(scores, shared, scopes) for name, scores in named.items()}
     tables = [
-        scores.parts.loc[scores.parts["transformation"].isin(shared), ["part", "layers", *KEYS, *VALUES]].assign(
-            what="score", result=name, less=None, images=scores.manifest["images"]
+        table[["part", "layers", *LABELS, *VALUES]].assign(
+            what="score", result=name, less=None, images=named[name].manifest["images"]
         )
-        for name, scores in named.items()
+        for name, table in parts.items()
     ]
-    for (one, first), (other, second) in combinations(named.items(), 2):
+    for one, other in combinations(named, 2):
+        first, second = named[one], named[other]
         if on_same_images(first.manifest, second.manifest):
-            differences = pd.DataFrame(_differences(second, first, shared))
+            both = parts[other].merge(parts[one], on=["part", *LABELS], suffixes=("", "_less"))
+            differences = pd.DataFrame(_differences(both, second, first))
             tables.append(
                 differences.assign(what="difference", result=other, less=one, images=first.manifest["images"])
             )
     return pd.concat(tables, ignore_index=True)
 
 
+def families_in_common(results: Mapping[str, Scores]) -> list[str]:
+    """The families, or transformations outside any, that all results have, each of the same transformations.
+
+    ValueError where there are fewer than two results, or none is common to all.
+    """
+    if len(results) < 2:
+        raise ValueError(f"{len(results)} result cannot be compared; give two at least.")
+    members = {name: scores.manifest["options"]["transformations"] for name, scores in results.items()}
+    first, *others = members.values()
+    found = [family for family in first if all(list(other.get(family, ())) == list(first[family]) for other in others)]
+    if not found:
+        measured = "; ".join(
+            f"{name} has " + ", ".join(f"{family} ({', '.join(of)})" for family, of in its.items())
+            for name, its in members.items()
+        )
+        raise ValueError(
+            "The results have no transformation or family in common (a family is the same where its transformations "
+            f"are): {measured}."
+        )
+    return found
+
+
 def loaded(folders: Sequence[str | Path]) -> dict[str, Scores]:
-    """The results by the names of their networks; by their folders where two would be named alike."""
+    """The results by the names of their networks; by their folders where two would have the same name."""
     scores = [load(folder) for folder in folders]
     names = [str(one.manifest["model"]) for one in scores]
     if len(set(names)) < len(names):
@@ -66,7 +97,7 @@ def loaded(folders: Sequence[str | Path]) -> dict[str, Scores]:
 
 
 def on_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether two manifests tell that the same images were measured, in the same order."""
+    """Whether two manifests show that the same images were measured, in the same order."""
     data, others = first.get("data"), second.get("data")
     if not data or not others or data.get("fingerprint") is None:
         return False  # images of the caller's own, of which nothing is known
@@ -79,46 +110,53 @@ def on_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     )
 
 
-def _differences(one: Scores, other: Scores, shared: set[str]) -> Iterator[dict[str, Any]]:
-    """The parts' scores of one result less those of the other, where both have them."""
-    index = ["part", *KEYS]
-    both = one.parts.merge(other.parts, on=index, suffixes=("", "_other"))
+def _parts(scores: Scores, families: Sequence[str], scopes: Sequence[str]) -> pd.DataFrame:
+    chosen = scores.parts["transformation"].isin(families) & scores.parts["scope"].isin(scopes)
+    return overall(scores.parts[chosen])
+
+
+def _differences(both: pd.DataFrame, one: Scores, other: Scores) -> Iterator[dict[str, Any]]:
+    """The parts' scores of one result less those of the other, a row per part that both have."""
+    index = ["part", *LABELS]
     counts = resample_counts(one.manifest["images"], one.manifest["options"]["seed"])
     replicates = [_by_part(scores) for scores in (one, other)]
-    for row in both[both["transformation"].isin(shared)].to_dict("records"):
+    for row in both.to_dict("records"):
         key = tuple(row[name] for name in index)
-        chances = row["chance"], row["chance_other"]
-        difference = {name: row[name] - row[f"{name}_other"] for name in ("score", "chance", "corrected")}
-        of_both = [by_part[key] for by_part in replicates if key in by_part]
-        ends = fixed = (np.nan, np.nan)
-        if len(of_both) == 2:
-            ends = _ends(of_both, row["scope"], difference["score"], counts)
-            above_chance = [corrected(units, chance) for units, chance in zip(of_both, chances, strict=True)]
-            fixed = _ends(above_chance, row["scope"], difference["corrected"], counts)
-        yield dict(zip(index, key, strict=True)) | {"layers": min(row["layers"], row["layers_other"])} | difference | {
-            "low": ends[0], "high": ends[1], "corrected_low": fixed[0], "corrected_high": fixed[1],
-        }  # fmt: skip
+        difference = {name: row[name] - row[f"{name}_less"] for name in POINTS}
+        found = dict(zip(index, key, strict=True)) | {"layers": min(row["layers"], row["layers_less"])} | difference
+        for value, (low, high) in INTERVALS.items():
+            pair = [by_part[key][value] for by_part in replicates if key in by_part]
+            resampled = row["scope"] == "image" and row["measure"] not in ("equivariance", "linear")
+            ends = _interval(pair, difference[value], counts if resampled else None) if len(pair) == 2 else None
+            found[low], found[high] = ends or (np.nan, np.nan)
+        yield found
 
 
-def _by_part(scores: Scores) -> dict[tuple[str, ...], Array]:
-    """What a part's intervals are made of: `[layer, image]` within images, `[layer, group left out]` over all."""
-    parts = scores.layers.set_index("layer")["part"].to_dict()
-    table = scores.replicates.assign(part=scores.replicates["layer"].map(parts))
-    found = {}
-    for key, rows in table.groupby(["part", *KEYS], sort=False):
-        units = rows["unit"].max() + 1
-        found[tuple(map(str, key))] = rows["score"].to_numpy(dtype=np.float64).reshape(-1, units)
-    return found
+def _by_part(scores: Scores) -> dict[tuple[str, ...], pd.DataFrame]:
+    """What the intervals of a part are made of, by part and labels: a row per replicate and layer."""
+    parts = scores.layers.set_index("layer")["part"]
+    table = overall(scores.replicates)
+    table = table.assign(part=table["layer"].map(parts)).set_index(["replicate", "layer"])
+    return {tuple(map(str, key)): rows for key, rows in table.groupby(["part", *LABELS], sort=False)}
 
 
-def _ends(of_both: Sequence[Array], scope: str, difference: float, counts: Array) -> tuple[float, float]:
-    """The 95 % interval of a difference of two parts' scores, from the units that both share."""
-    if scope == "image":
-        first, second = (mean_of_defined(resampled_means(rows, counts)) for rows in of_both)
-        low, high = percentile_interval((first - second)[None])
-        return float(low[0]), float(high[0])
-    first, second = map(mean_of_defined, of_both)
-    if len(first) != len(second):  # of so many groups and of other ones
-        return np.nan, np.nan
-    half_width = float(jackknife_half_width(first - second))
-    return difference - half_width, difference + half_width
+def _interval(
+    pair: Sequence["pd.Series[float]"], difference: float, counts: Array | None
+) -> tuple[float, float] | None:
+    """The 95 % interval of the difference of two parts' scores; None where the replicates are not of the same images.
+
+    It is the bootstrap's where the `counts` of its resamples are given, else the jackknife's.
+    """
+    one, other = (values.unstack("layer").sort_index() for values in pair)  # [replicate, layer]
+    if not one.index.equals(other.index):
+        return None
+    units = [table.to_numpy(dtype=np.float64) for table in (one, other)]
+    if counts is None:
+        first, second = (mean_of_defined(values, 1) for values in units)
+        half_width = float(jackknife_half_width(first - second))
+        return difference - half_width, difference + half_width
+    if len(one) != counts.shape[1]:
+        return None
+    first, second = (mean_of_defined(resampled_means(values.T, counts)) for values in units)
+    low, high = percentile_interval((first - second)[None])
+    return float(low[0]), float(high[0])

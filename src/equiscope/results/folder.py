@@ -11,32 +11,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equiscope.figures.plots import plot_layers
-from equiscope.measurement.maps import Maps
-from equiscope.report.page import page
-from equiscope.results.orbits import turns_measured
-from equiscope.results.scores import TABLES, Scores
-from equiscope.system.files import named, nearest, refuse_unwritable, replacing
+from equiscope.results.columns import TABLES, UNIQUE
+from equiscope.results.maps import Maps
+from equiscope.results.orbits import rotations_measured
+from equiscope.results.scores import Scores
+from equiscope.system.files import named, nearest, refuse_unwritable
 
-FORMAT = 1
+FORMAT = 2
 MAPS, ORBITS = "maps.npz", "orbits.parquet"  # where there are any
-MANIFEST = "manifest.json"  # the seal: a folder without it is no result
+DRAWN = ("figure.png", "figure.pdf", "report.html")  # which the command line adds
+MANIFEST = "manifest.json"  # written last: a folder without it is no result
+NEEDED = ("model", "images", "options")  # of a manifest
 
 
 def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
-    """Write tables, manifest, figure and page into a folder, which is made where it is not there.
+    """Write tables and manifest, and maps and orbits where there are any, into a folder, which is made if needed.
 
-    Everything is drawn before the disk is touched, written aside, and moved into place at the end: a new folder at
-    once, an old one file by file, the manifest first away and last back. Files of other names are left alone.
+    Everything is written aside and moved into place at the end: a new folder at once, an old one file by file, the
+    manifest removed first and moved last. What was drawn of an old result goes with it; other files are left alone.
     """
     folder = folder.resolve()
     refuse_taken(folder, force=force)
-    files = {
-        "figure.png": plot_layers(scores).png(),
-        "report.html": _encoded(page(scores)),
-        # A file's name need not be text: JSON has \udcff for what is none.
-        MANIFEST: manifest_text(scores).encode(errors="backslashreplace"),
-    }
+    # A file's name need not be text: JSON has \udcff for what is none.
+    manifest = manifest_text(scores).encode(errors="backslashreplace")
     there = folder.is_dir()
     home = folder if there else folder.parent  # aside, but on the same disk: a folder there may be a mounted one
     home.mkdir(parents=True, exist_ok=True)
@@ -45,15 +42,14 @@ def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
         with named(folder):
             aside.mkdir()
             tables = {f"{name}.parquet": table for name, table in scores.to_pandas().items()}
-            if turns_measured(scores.channels):
+            if rotations_measured(scores.channels):
                 tables[ORBITS] = scores.orbits
             for name, table in tables.items():
                 with (aside / name).open("wb") as stream:  # Arrow opens no path that is not text
                     table.to_parquet(stream)
             if scores.maps is not None:
                 scores.maps.save(aside / MAPS)
-            for name, content in files.items():
-                (aside / name).write_bytes(content)
+            (aside / MANIFEST).write_bytes(manifest)
             for path in aside.iterdir():
                 _to_disk(path)
             if there:
@@ -71,21 +67,6 @@ def manifest_text(scores: Scores) -> str:
     return json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def write_page(results: Mapping[str, Scores], file: Path) -> None:
-    """Write the page of one result, or of several by their names, whole or not at all."""
-    if file.is_dir():
-        raise IsADirectoryError(f"{file} is a folder, and the report is one file; give a name such as report.html.")
-    refuse_unwritable(file.resolve().parent)
-    html = page(next(iter(results.values())) if len(results) == 1 else results)
-    file.resolve().parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file.resolve()) as aside:
-        aside.write_bytes(_encoded(html))
-
-
-def _encoded(html: str) -> bytes:
-    return html.encode(errors="xmlcharrefreplace")
-
-
 def refuse_taken(folder: Path, *, force: bool = False) -> None:
     """An OSError where a result cannot be written to the folder: a file, not empty and no `force`, or read-only.
 
@@ -100,27 +81,18 @@ def refuse_taken(folder: Path, *, force: bool = False) -> None:
 
 
 def is_result(folder: Path) -> bool:
-    """Whether a result lies in the folder."""
+    """Whether the folder holds a result."""
     return (folder / MANIFEST).is_file()
 
 
 def load(folder: str | Path) -> Scores:
     """The `Scores` that were saved to a folder, every table equal to what was saved.
 
-    ValueError where the folder holds no result, or not all of one.
+    ValueError where the folder holds no result, or not all of one, or one that an older equiscope measured.
     """
     folder = Path(folder)
     manifest = _manifest(folder)
-    tables = {}
-    for table in TABLES:
-        path = folder / f"{table}.parquet"
-        if not path.is_file():
-            raise ValueError(f"{folder} is not all of a result: {path.name} is missing.")
-        try:
-            with path.open("rb") as stream:
-                tables[table] = pd.read_parquet(stream)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
+    tables = {table: _table(folder, table) for table in TABLES}
     maps = folder / MAPS
     return Scores(**tables, manifest=manifest, maps=Maps.load(maps) if maps.is_file() else None)
 
@@ -138,7 +110,38 @@ def _manifest(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder} is no result of equiscope: its {MANIFEST} names no format.")
     if manifest["format"] > FORMAT:
         raise ValueError(f"{folder} was written by a newer equiscope (format {manifest['format']}); update this one.")
+    if manifest["format"] < FORMAT:
+        raise ValueError(
+            f"{folder} was written by an older equiscope (format {manifest['format']}), which defined its scores "
+            "otherwise; measure again."
+        )
+    lacking = [name for name in NEEDED if name not in manifest]
+    if not lacking and not (isinstance(manifest["options"], dict) and "transformations" in manifest["options"]):
+        lacking = ["options.transformations"]
+    if lacking:
+        raise ValueError(f"{folder} is not all of a result: its {MANIFEST} has no {', '.join(lacking)}.")
     return manifest
+
+
+def _table(folder: Path, name: str) -> pd.DataFrame:
+    """A table of a result with all columns of the contract, in which no two rows are of the same thing."""
+    path = folder / f"{name}.parquet"
+    if not path.is_file():
+        raise ValueError(f"{folder} is not all of a result: {path.name} is missing.")
+    try:
+        with path.open("rb") as stream:
+            table = pd.read_parquet(stream)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
+    missing = [column for column in TABLES[name] if column not in table]
+    if missing:
+        raise ValueError(f"{folder} is not all of a result: {path.name} has no column {', '.join(missing)}.")
+    keys = list(UNIQUE[name])
+    again = table.loc[table.duplicated(keys), keys]
+    if len(again):
+        row = ", ".join(f"{key} {value}" for key, value in again.iloc[0].items())
+        raise ValueError(f"{path} has two rows of {row}; each must be there once.")
+    return table
 
 
 def _move_in(aside: Path, folder: Path) -> None:
@@ -146,7 +149,7 @@ def _move_in(aside: Path, folder: Path) -> None:
     (folder / MANIFEST).unlink(missing_ok=True)
     taken = {path.name for path in folder.iterdir()}
     names = sorted((path.name for path in aside.iterdir()), key=lambda name: name == MANIFEST)
-    for name in {MAPS, ORBITS} - set(names):
+    for name in {MAPS, ORBITS, *DRAWN} - set(names):
         (folder / name).unlink(missing_ok=True)  # of the old result
     try:
         for name in names:

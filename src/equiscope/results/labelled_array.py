@@ -5,23 +5,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from equiscope.results.columns import KEYS, LAYER_COLUMNS
 from equiscope.results.folder import manifest_text
-from equiscope.results.scores import KEYS, Scores
+from equiscope.results.rows import in_order, overall
+from equiscope.results.scores import Scores
 
 if TYPE_CHECKING:
     import xarray
 
-AXES = ("layer", *KEYS)
-OF_LAYERS = ("index", "part", "type", "channels", "height", "width", "stride_y", "stride_x", "dead")
+AXES = ("layer", *(key for key in KEYS if key != "subpixel"))
+OF_LAYERS = LAYER_COLUMNS[1:]
 
 
 def labelled_array(scores: Scores) -> "xarray.Dataset":
-    """Every column of the table of scores over its five labels; NaN, counts as well, where it has no such row."""
+    """Every column of the table of scores over its five labels; NaN, counts as well, where it has no such row.
+
+    Of a family's two rows, over all transformations and over those that are not interpolated, the first is in it.
+    """
     try:
         import xarray
     except ImportError as error:
         raise ImportError('to_xarray() needs the package xarray: pip install "equiscope[xarray]".') from error
-    table, layers = scores.scores, scores.layers
+    table, layers = overall(scores.scores), in_order(scores.layers)
     labels = {axis: list(dict.fromkeys(table[axis])) for axis in AXES}
     labels["layer"] = list(layers["layer"])
     places = tuple(table[axis].map({label: place for place, label in enumerate(labels[axis])}) for axis in AXES)

@@ -1,4 +1,4 @@
-"""Orbits: channels that change places with one another, in turn, as the image turns by quarters."""
+"""Orbits: channels that map onto one another as the image is rotated by quarter turns."""
 
 from collections.abc import Iterator
 
@@ -6,40 +6,41 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-TURNS = ("rot90", "rot180", "rot270")
+ROTATIONS = ("rot90", "rot180", "rot270")
 COLUMNS = ("layer", "alignment", "orbit", "turn", "channel", "equivariance")
 
 
 def orbits_of(channels: pd.DataFrame) -> pd.DataFrame:
-    """The families of channels that map onto each other under 90, 180 and 270 degrees, a row a channel.
+    """The groups of channels that map onto each other under 90, 180 and 270 degrees, a row a channel.
 
     With `p_g` the partners under a rotation, in the `dataset` scope, an orbit is a cycle `c, p_90(c), ...` of 1, 2 or
-    4 channels on which `p_180 = p_90 p_90` and `p_270 = p_90 p_90 p_90`, as it is where turning the image
+    4 channels on which `p_180 = p_90 p_90` and `p_270 = p_90 p_90 p_90`, as it is where rotating the image
     permutes channels. Columns: `layer`, `alignment`, `orbit` (its number in the layer), `turn` (place in the cycle,
     from its lowest channel), `channel`, and its `equivariance` under 90 degrees. No row where not all three were
     measured.
 
     >>> table = pd.DataFrame({"channel": [0, 1] * 3, "partner": [1, 0, 0, 1, 1, 0], "equivariance": 0.9})
-    >>> table = table.assign(layer="a", scope="dataset", alignment="array", transformation=np.repeat(TURNS, 2))
+    >>> table = table.assign(layer="a", scope="dataset", alignment="array", transformation=np.repeat(ROTATIONS, 2))
     >>> orbits_of(table)[["orbit", "turn", "channel"]].to_numpy().tolist()
     [[0, 0, 0], [0, 1, 1]]
     """
-    turning = channels[(channels["scope"] == "dataset") & channels["transformation"].isin(TURNS)].sort_values("channel")
+    rotated = channels[(channels["scope"] == "dataset") & channels["transformation"].isin(ROTATIONS)]
+    of_layers = rotated.sort_values("channel", kind="stable").groupby(["layer", "alignment"], sort=False)
     rows = [
         (layer, alignment, orbit, turn, channel, equivariance[channel])
-        for (layer, alignment), table in turning.groupby(["layer", "alignment"], sort=False)
-        if set(table["transformation"]) == set(TURNS)
-        for equivariance in [table.loc[table["transformation"] == TURNS[0], "equivariance"].to_numpy()]
-        for orbit, cycle in enumerate(_cycles([_partners(table, name) for name in TURNS]))
+        for (layer, alignment), table in of_layers
+        if set(table["transformation"]) == set(ROTATIONS)
+        for equivariance in [table.loc[table["transformation"] == ROTATIONS[0], "equivariance"].to_numpy()]
+        for orbit, cycle in enumerate(_cycles([_partners(table, name) for name in ROTATIONS]))
         for turn, channel in enumerate(cycle)
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({"orbit": "int64", "turn": "int64", "channel": "int64", "equivariance": "float64"})
 
 
-def turns_measured(channels: pd.DataFrame) -> bool:
+def rotations_measured(channels: pd.DataFrame) -> bool:
     """Whether all three rotations that orbits are made of were measured."""
-    return set(TURNS) <= set(channels["transformation"].unique())
+    return set(ROTATIONS) <= set(channels["transformation"].unique())
 
 
 def _partners(table: pd.DataFrame, transformation: str) -> NDArray[np.int64]:

@@ -1,1 +1,1 @@
-"""Files, processes, progress, provenance: what any program needs; nothing of networks is known here."""
+"""Files, processes, progress, errors, options: what any program needs; nothing of networks is known here."""

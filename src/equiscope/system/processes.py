@@ -11,6 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from equiscope.system.errors import OptionError
+
 if dist.is_available():
     # It keeps the group that is the default when it is imported, and measuring imports it (through torch._dynamo). A
     # group kept beyond destroy_process_group() has threads, and one that wakes at the end aborts the process.
@@ -77,7 +79,7 @@ def _place() -> torch.device:
 def launched(device: str | None) -> Iterator[str | None]:
     """Under torchrun, the process group, and the device of this process; else nothing, and the device given.
 
-    ValueError where one accelerator is named for all.
+    `OptionError` where one accelerator is named for all.
     """
     if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
@@ -86,9 +88,10 @@ def launched(device: str | None) -> Iterator[str | None]:
         device = "cuda"
     if device is not None and ":" in device and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
         kind = device.partition(":")[0]
-        raise ValueError(
-            f"device={device!r} is one for all processes of this machine; give {kind}, and each has its own."
-        )
+        raise OptionError(
+            "{device}{given!r} is one for all processes of this machine; give {kind}, and each has its own.",
+            given=device, kind=kind,
+        )  # fmt: skip
     if device == "cuda":
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)

@@ -1,5 +1,6 @@
-"""How far a measurement has come, shown on the terminal's error output or told to an object of the caller's."""
+"""How far a measurement has come: a bar on the terminal's error output, or an object of the caller's."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, SupportsFloat, runtime_checkable
@@ -17,20 +18,22 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from equiscope.system.errors import OptionError
+
 
 @runtime_checkable
 class Progress(Protocol):
-    """Whatever wants to know how many images are done."""
+    """Whatever counts the images that are done."""
 
     def advance(self, images: int) -> None:
-        """Hear that so many more images are done."""
+        """Count so many more images."""
 
 
 class Silent:
-    """A progress that nobody sees."""
+    """A progress that shows nothing."""
 
     def advance(self, images: int) -> None:
-        """Say nothing."""
+        """Nothing is shown."""
 
 
 def say(text: str) -> None:
@@ -65,19 +68,23 @@ class _Shown:
 
 
 @contextmanager
-def shown(progress: "bool | Progress", total: int | None) -> Iterator[Progress]:
-    """A progress bar (True), nothing (False), or the caller's own object; `total` images, None where unknown."""
-    if not isinstance(progress, bool | Progress):
-        raise ValueError(f"progress={progress!r} is neither True or False nor an object with advance(images).")
-    if not isinstance(progress, bool):
+def shown(progress: bool | Progress | None, total: int | None) -> Iterator[Progress]:
+    """The progress to tell of each image that is done; `total` images, None where that is not known.
+
+    `None`: a bar where the error output is a terminal, and nothing elsewhere. True: a bar, in a notebook too. False:
+    nothing. An object with `advance(images)`: that object. `OptionError` for anything else.
+    """
+    if not isinstance(progress, bool | Progress | None):
+        raise OptionError(
+            "{progress}{given!r} is neither None, True or False nor an object with advance(images).", given=progress
+        )
+    if isinstance(progress, Progress):
         yield progress
-    elif not progress:
+    elif _hidden(progress):
         yield Silent()
     else:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-        console = Console(stderr=True)
-        hidden = not (console.is_terminal or console.is_jupyter)  # where rich would still leave an empty line
-        with Bar(*columns, console=console, transient=True, disable=hidden) as bar:
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
             yield _Shown(bar, total)
 
 
@@ -95,15 +102,21 @@ class ShownTraining:
 
 
 @contextmanager
-def shown_training(progress: "bool | Progress", total: int, *, done: int = 0) -> Iterator[ShownTraining]:
+def shown_training(progress: bool | Progress | None, total: int, *, done: int = 0) -> Iterator[ShownTraining]:
     """A progress bar with loss, accuracy, images a second and the time left; else as `shown`."""
-    if not isinstance(progress, bool):
+    if isinstance(progress, Progress):
         yield ShownTraining(progress)
-    elif not progress:
+    elif _hidden(progress):
         yield ShownTraining(Silent())
     else:
         columns = (BarColumn(10), MofNCompleteColumn(), _Rate(), _Training(), TimeRemainingColumn())  # in 80 characters
-        console = Console(stderr=True)
-        hidden = not (console.is_terminal or console.is_jupyter)
-        with Bar(*columns, console=console, transient=True, disable=hidden) as bar:
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
             yield ShownTraining(Silent(), bar, bar.add_task("training", total=total, completed=done))
+
+
+def _hidden(wanted: bool | None) -> bool:
+    """Whether no bar is to be drawn, which elsewhere than on a terminal or in a notebook leaves an empty line."""
+    if wanted is None:
+        return sys.stderr is None or not sys.stderr.isatty()
+    console = Console(stderr=True)
+    return not wanted or not (console.is_terminal or console.is_jupyter)

@@ -1,21 +1,10 @@
-"""What tells how a result came about: fingerprints of weights and images, and versions."""
+"""What tells how a result came about: the bytes of tensors, for fingerprints, and versions."""
 
-import hashlib
 import platform
 from importlib.metadata import version
 
 import torch
-from torch import Tensor, nn
-
-
-def weights_digest(network: nn.Module) -> str:
-    """The SHA-256 of the network's weights: every name and value of its state, in order."""
-    digest = hashlib.sha256()
-    for name, value in network.state_dict().items():
-        digest.update(name.encode())
-        if isinstance(value, Tensor):
-            digest.update(content(value))
-    return digest.hexdigest()
+from torch import Tensor
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,82 @@
+"""`equiscope layers`: which layers of a network would be measured, and which not."""
+
+import sys
+from contextlib import redirect_stdout
+from dataclasses import replace
+from typing import Any
+
+import typer
+
+from equiscope.commands.arguments import values_of
+from equiscope.commands.options import AsJson, InputOptions, LayerOptions, ModelName
+from equiscope.commands.terminal import UNDEFINED, as_json, note, table, tables
+
+
+def layers(model: ModelName, chosen: LayerOptions, network: InputOptions, json: AsJson = False) -> None:
+    """List what would be measured of a network, without running it on an image.
+
+    For each layer: its name, its part of the network, the module's class, how
+    many channels it has, its grid of positions, and its stride: the pixels
+    between neighbouring positions. Then the layers left out, and why.
+
+    [bold]Examples[/bold]
+
+        equiscope layers efficientnet-lite0
+        equiscope layers timm:resnet18 --layers "layer*.*.act2"
+        equiscope layers my_network.py:build --size 64 --json
+    """
+    import equiscope as es
+    from equiscope.networks.loading import load_network
+
+    mean, std = values_of("--mean", network.mean), values_of("--std", network.std)
+    with redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
+        loaded = load_network(model, weights="random", size=network.size, mean=mean, std=std)  # shapes are enough
+        shape = (len(loaded.preprocessing.mean), *loaded.preprocessing.size)
+        found = es.find_layers(loaded.model, shape, layers=replace(chosen, pool=loaded.pool, default=loaded.layers))
+    note(loaded.remarks)
+    if json:
+        typer.echo(as_json(_records(found)))
+    else:
+        show_layers(found)
+
+
+def show_layers(found: Any) -> None:
+    """The layers as a table, and below it those left out, with the reasons."""
+    listed = table("layer", "part", "type", "channels", "grid", "stride", numbers=["channels", "grid", "stride"])
+    for layer in found.measured:
+        grid = "vector" if layer.vector else f"{layer.height} x {layer.width}"
+        listed.add_row(layer.name, layer.part, layer.type, str(layer.channels), grid, _stride(layer))
+    console = tables()
+    console.print(listed)
+    if found.left_out:
+        left_out = table("left out", "why")
+        for one in found.left_out:
+            left_out.add_row(one.name, one.reason)
+        console.print()
+        console.print(left_out)
+
+
+def _stride(layer: Any) -> str:
+    if layer.stride is None:
+        return UNDEFINED if layer.vector else "unknown"
+    return " x ".join(str(step) for step in dict.fromkeys(layer.stride))
+
+
+def _records(found: Any) -> dict[str, Any]:
+    measured = [
+        {
+            "layer": layer.name,
+            "part": layer.part,
+            "type": layer.type,
+            "channels": layer.channels,
+            "height": layer.height,
+            "width": layer.width,
+            "stride_y": layer.stride[0] if layer.stride else None,
+            "stride_x": layer.stride[1] if layer.stride else None,
+        }
+        for layer in found.measured
+    ]
+    return {
+        "layers": measured,
+        "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
+    }

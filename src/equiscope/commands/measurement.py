@@ -1,0 +1,203 @@
+"""A measurement that the command line asks for: network and images loaded, scores measured, drawn and written."""
+
+import glob
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from hashlib import sha256
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from torch.distributed import is_initialized
+
+import equiscope as es
+from equiscope.commands.arguments import families_of, values_of
+from equiscope.commands.output_folder import moved_into
+from equiscope.commands.terminal import note
+from equiscope.functional.transformations import spans
+from equiscope.images.sources import ImageSource, open_images
+from equiscope.networks.loading import load_network
+from equiscope.results.folder import MAPS, is_result
+from equiscope.system.processes import Processes
+
+if TYPE_CHECKING:
+    from equiscope.commands.measure import Request
+    from equiscope.measurement.estimation import Estimate
+    from equiscope.results.scores import Scores
+
+MOST_NAMED = 5  # images left out that are named on the terminal; the manifest names all
+
+
+class Measurement:
+    """What was asked for, ready to be measured: the network and the images are loaded and checked."""
+
+    def __init__(self, request: "Request", device: str | None) -> None:
+        self.request, self.folder, self._device = request, request.folder.resolve(), device
+        moved, seed, network = request.transformations, request.machine.seed, request.network
+        families = families_of(moved.transformations)
+        mean, std = values_of("--mean", network.mean), values_of("--std", network.std)
+        self.network = load_network(
+            request.model, weights=network.weights, size=network.size, mean=mean, std=std, seed=seed
+        )
+        preprocessing, self.window = self.network.preprocessing, None
+        if moved.fill == "crop":
+            self.window, preprocessing = preprocessing.size, preprocessing.larger_by(*spans(families))
+        self.source = open_images(
+            request.images.images, preprocessing, limit=request.images.limit, seed=seed,
+            workers=request.machine.workers,
+        )  # fmt: skip
+        self._families = families_of(moved.transformations, fill=moved.fill, size=self.window, subpixel=moved.subpixel)
+        self._layers = replace(request.layers, pool=self.network.pool, default=self.network.layers)
+        self._scoring = replace(request.scoring, seed=seed)
+
+    @property
+    def _checkpoint(self) -> Path:
+        """Where the running state is saved: beside the result."""
+        return self.folder.parent / f"{self.folder.name}.checkpoint"
+
+    @property
+    def _saved(self) -> list[Path]:
+        """The running states of all processes."""
+        return sorted(self.folder.parent.glob(f"{glob.escape(self._checkpoint.name)}*"))
+
+    def estimate(self) -> "Estimate":
+        """The layers that would be measured, and the memory and time that it would take."""
+        note(self.network.remarks)
+        run = replace(self.request.run, checkpoint=None, resume=False)
+        return es.estimate(self.network.model, self.source, self._families, run=run, **self._options)
+
+    def scores(self) -> "Scores | None":
+        """The scores, written; None where they were there already, or where another process writes them."""
+        processes = Processes.here() if is_initialized() else Processes()
+        first = processes.rank == 0
+        # The first process decides for all: others may not see its disk, or see it late.
+        if processes.told_by(0, self.request.run.resume and is_result(self.folder)):
+            if first:
+                self._check_done()
+            self._remove_saved()  # which a kill after the writing may have left
+            return None
+        with self._resumable():
+            scores = self._measured(quiet=self.request.result.quiet or not first)
+            if first:
+                self._write(scores)
+            processes.told_by(0, None)  # when the scores are written
+        self._remove_saved()
+        return scores if first else None
+
+    def _measured(self, *, quiet: bool) -> "Scores":
+        """The scores, with all in their manifest that it takes to make them again."""
+        note([] if quiet else self.network.remarks)
+        distributed = is_initialized()
+        run = replace(self.request.run, checkpoint=self._checkpoint, keep_checkpoint=True, distributed=distributed)
+        with _noted(quiet) as remarks:
+            scores = es.measure(
+                self.network.model, self.source, self._families, run=run, maps=self.request.result.maps,
+                batch_size=self.request.machine.batch_size,
+                progress=not quiet, **self._options,
+            )  # fmt: skip
+        note([] if quiet else _left_out(self.source))
+        return replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks]))
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """What measuring and estimating are given alike."""
+        return {"layers": self._layers, "scoring": self._scoring, "device": self._device}
+
+    def _manifest(self, measured: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
+        """The manifest of a measurement, with what the command line adds first."""
+        data = dict(self.source.description)
+        preprocessing = data.pop("preprocessing")
+        network, left_out = self.network, self.source.left_out
+        added = {
+            "model": network.name,
+            "network": measured["model"],
+            "weights": network.weights,
+            "command": shlex.join(["equiscope", *sys.argv[1:]]),
+            "data": data | {"tried": len(self.source), "left_out": len(left_out)},
+            "preprocessing": preprocessing,
+            "remarks": remarks,
+            "images_left_out": [{"image": image.name, "reason": image.reason} for image in left_out],
+            "options": measured["options"] | self._asked(),
+        }
+        return added | measured | added | {"recipe": self._recipe()}
+
+    def _asked(self) -> dict[str, Any]:
+        """The options that the library does not know."""
+        request = self.request
+        found = asdict(request.network) | asdict(request.images) | asdict(request.result)
+        found["workers"] = request.machine.workers
+        if self.window is not None:
+            found["size"] = self.window
+        return found
+
+    def _recipe(self) -> str:
+        """A fingerprint of all that the scores depend on."""
+        network, request = self.network, self.request
+        options: list[Any] = [request.transformations, self._layers, self._scoring]
+        parts = [network.name, network.weights, self.source.description, request.run.precision, *map(asdict, options)]
+        return sha256(dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _check_done(self) -> None:
+        """Say that the folder's result is done. ValueError where it is of another recipe."""
+        if es.load(self.folder).manifest.get("recipe") != self._recipe():
+            raise ValueError(
+                f"{self.folder} holds a result of other options, weights or data; give another --output, or --force "
+                "without --resume to replace it."
+            )
+        note([f"{self.folder} is done."])
+        if self.request.result.maps and not (self.folder / MAPS).exists():
+            note(["It was made without maps; for them measure again, with --force in place of --resume."])
+
+    def _write(self, scores: "Scores") -> None:
+        """The folder of the result, its figure and its report."""
+        with moved_into(self.folder) as aside:
+            es.plot_layers(scores).save(aside / "figure")
+            es.report(scores, aside / "report.html")
+            scores.save(self.folder, force=True)  # whether it may was asked before
+
+    @contextmanager
+    def _resumable(self) -> Iterator[None]:
+        """A Ctrl-C names the checkpoint, where there is one."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if not self._saved:
+                raise
+            raise typer.Abort(
+                f"interrupted, and no result was written; the same command with --resume goes on from {self._saved[0]}."
+            ) from None
+
+    def _remove_saved(self) -> None:
+        for file in self._saved:
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _noted(quiet: bool) -> Iterator[list[str]]:
+    """What is warned of, each once; noted on the terminal at once, for a run may take hours."""
+    remarks: list[str] = []
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in remarks:
+            remarks.append(str(message))
+            note([] if quiet else [str(message)])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield remarks
+
+
+def _left_out(source: ImageSource) -> list[str]:
+    """One sentence that counts the images left out and names the first; none where none was."""
+    left_out = source.left_out
+    if not left_out:
+        return []
+    named = "; ".join(f"{image.name} ({image.reason})" for image in left_out[:MOST_NAMED])
+    more = f"; and {len(left_out) - MOST_NAMED} more, which manifest.json names" if len(left_out) > MOST_NAMED else ""
+    return [f"{len(left_out)} of {len(source)} images could not be read and were left out: {named}{more}."]

@@ -1,0 +1,38 @@
+"""What commands write on the terminal: tables on stdout, notes on stderr, JSON."""
+
+from collections.abc import Iterable
+from json import dumps
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+UNDEFINED = "–"
+WIDEST = 10_000  # columns of a pipe, in which nothing is cut off
+
+
+def tables() -> Console:
+    """Where tables go: as wide as the terminal, and in a pipe as wide as they are."""
+    console = Console(markup=False, highlight=False, emoji=False)
+    return console if console.is_terminal else Console(markup=False, highlight=False, emoji=False, width=WIDEST)
+
+
+def table(*columns: str, numbers: Iterable[str] = ()) -> Table:
+    """An empty table without lines; columns of numbers are aligned to the right."""
+    found = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        found.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    return found
+
+
+def note(remarks: Iterable[str], label: str = "Note", style: str = "") -> None:
+    """Each remark as a line on stderr."""
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    for remark in remarks:
+        console.print(Text.assemble((f"{label}:", style), f" {remark}"), soft_wrap=True)
+
+
+def as_json(value: Any) -> str:
+    """The value as strict JSON, indented."""
+    return dumps(value, indent=2, default=dict, allow_nan=False)

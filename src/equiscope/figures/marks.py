@@ -1,0 +1,135 @@
+"""What is drawn in a panel: scores, their intervals and their chance levels, always in the same way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
+
+from equiscope.figures.style import DASHED, GREY, Look
+from equiscope.functional.statistics import Array
+
+
+@dataclass(frozen=True)
+class Value:
+    """The columns of a table that are drawn: a value, the ends of its interval, and its chance level, if any."""
+
+    column: str = "score"
+    ends: tuple[str, str] | None = ("low", "high")
+    chance: str | None = "chance"
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How a series is laid out.
+
+    `joined` draws a line through it; `size` is that of its markers; `aside` moves all of it by so many points, so that
+    several series keep their true places; `half` is how far a dash of chance reaches to either side.
+    """
+
+    joined: bool = True
+    size: float = 5.0
+    aside: float = 0.0
+    half: float = 0.14
+
+
+def draw_scores(
+    axes: Axes,
+    places: NDArray[Any],
+    rows: pd.DataFrame,
+    look: Look,
+    value: Value,
+    placing: Placing,
+    *,
+    label: str = "",
+    chance_label: str = "",
+) -> None:
+    """One series: its scores, their intervals and their chance levels, from rows of a table; undefined is a gap."""
+    if value.ends is not None:
+        low, high = value.ends
+        width = 0.32 * placing.size
+        draw_intervals(axes, places, rows[low], rows[high], look.colour, width=width, aside=placing.aside)
+    axes.plot(
+        places, rows[value.column], transform=moved(axes, placing.aside), label=label or "_score",
+        linestyle=look.line if placing.joined else "none", linewidth=1.2, **look.marked(placing.size),
+    )  # fmt: skip
+    if value.chance is not None:
+        draw_chance(
+            axes, places, rows[value.chance].to_numpy(dtype=float), look.colour, joined=placing.joined,
+            half=placing.half, aside=placing.aside, label=chance_label,
+        )  # fmt: skip
+
+
+def draw_intervals(
+    axes: Axes, places: Any, low: Any, high: Any, colour: str, *, width: float = 1.6, aside: float = 0.0
+) -> None:
+    """A pale bar from the low to the high end of each interval that is defined."""
+    at, low, high = (np.asarray(values, dtype=float) for values in (places, low, high))
+    known = ~np.isnan(low) & ~np.isnan(high)
+    if known.any():  # a collection of no lines has no place, and layouts fail on it
+        axes.vlines(
+            at[known], low[known], high[known], transform=moved(axes, aside), color=colour, alpha=0.45,
+            linewidth=width, zorder=2,
+        )  # fmt: skip
+
+
+def draw_chance(
+    axes: Axes,
+    places: NDArray[Any],
+    chance: Array,
+    colour: str,
+    *,
+    joined: bool,
+    half: float | tuple[float, float] = 0.14,
+    aside: float = 0.0,
+    label: str = "",
+) -> None:
+    """Chance levels: a thin dashed line through them; a dash for each where they are not joined, or isolated.
+
+    `half` is how far a dash reaches to either side, or to the left and to the right.
+    """
+    if np.isnan(chance).all():
+        return
+    transform = moved(axes, aside)
+    line: dict[str, Any] = {"color": colour, "linewidth": 0.8, "zorder": 1, "transform": transform}
+    if joined:
+        axes.plot(places, chance, linestyle=DASHED, label=label or "_chance", **line)
+        isolated, half, label = _isolated(chance), (0.4, 0.4), ""
+    else:
+        isolated = ~np.isnan(chance)
+    left, right = (half, half) if isinstance(half, float) else half
+    if isolated.any():
+        at = places[isolated]
+        axes.hlines(chance[isolated], at - left, at + right, linestyle=(0, (3, 1.5)), label=label, **line)
+
+
+def draw_nothing(axes: Axes) -> None:
+    """The sentence of a panel in which nothing is defined."""
+    axes.text(0.5, 0.5, "undefined everywhere", transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def _isolated(values: Array) -> NDArray[np.bool_]:
+    """Which values no line reaches, as both their neighbours are undefined."""
+    defined = np.pad(~np.isnan(values), 1)
+    isolated: NDArray[np.bool_] = defined[1:-1] & ~defined[:-2] & ~defined[2:]
+    return isolated
+
+
+def moved(axes: Axes, aside: float) -> Any:
+    """The data's transform, moved to the right by so many points."""
+    if not aside:
+        return axes.transData
+    return axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
+
+
+def asides(count: int, apart: float) -> Sequence[float]:
+    """How many points each of so many series is moved aside, the middle one not at all.
+
+    >>> asides(3, 2.0)
+    [-2.0, 0.0, 2.0]
+    """
+    return [apart * (number - (count - 1) / 2) for number in range(count)]

@@ -1,0 +1,143 @@
+"""Empty figures of panels: side by side, or below one another along the layers of a network."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
+
+from equiscope.figures.style import GREY, ONE_COLUMN, PALE, TWO_COLUMNS, Plot
+from equiscope.functional.statistics import Array
+
+MOST_NAMES = 40  # along the axis; of more layers, only some are named
+LONGEST_NAME = 32  # characters
+
+Kind = TypeVar("Kind")
+
+
+def shortened(name: str, longest: int = LONGEST_NAME) -> str:
+    """The end of a name that is too long, which is what distinguishes layers.
+
+    >>> shortened("encoder.stages.3.mlp", longest=12)
+    '…tages.3.mlp'
+    """
+    return name if len(name) <= longest else f"…{name[1 - longest :]}"
+
+
+def arranged(lines: Sequence[Sequence[Kind]]) -> tuple[list[Kind | None], int]:
+    """What is shown in each panel, `None` where it stays empty, and the number of columns; a family a line.
+
+    >>> arranged([["a", "b", "c"], ["d", "e"]])
+    (['a', 'b', 'c', 'd', 'e', None], 3)
+    >>> arranged([["a"], ["b"], ["c"]])
+    (['a', 'b', 'c'], 2)
+    """
+    longest = max(map(len, lines))
+    if longest == 1:
+        return [kind for line in lines for kind in line], min(len(lines), 2)
+    columns = longest if longest <= 3 else 2
+    return [kind for line in lines for kind in [*line, *[None] * (-len(line) % columns)]], columns
+
+
+def grid_of_panels(kinds: Sequence[object], height: float, columns: int) -> tuple[Plot, list[Axes]]:
+    """A figure of a panel per kind that is not `None`, each so high in inches; the panels."""
+    figure, panels = panel_figure(len(kinds), height, columns=columns)
+    for axes, kind in zip(panels, kinds, strict=True):
+        if kind is None:
+            axes.remove()
+    return figure, [axes for axes, kind in zip(panels, kinds, strict=True) if kind is not None]
+
+
+def room_of(columns: int) -> float:
+    """The inches that a panel has along its axis."""
+    return (ONE_COLUMN if columns == 1 else TWO_COLUMNS / columns) - 0.8
+
+
+def panel_figure(
+    count: int, height: float, *, columns: int | None = None, width: float | None = None, below: float = 0.0
+) -> tuple[Plot, list[Axes]]:
+    """An empty figure of so many panels, each so high in inches, with room for what is below them."""
+    columns = columns or min(count, 2)
+    lines = -(-count // columns)
+    width = width or (ONE_COLUMN if columns == 1 else TWO_COLUMNS)
+    figure = Plot(figsize=(width, lines * (height + 0.25) + below))
+    panels = figure.subplots(lines, columns, squeeze=False).flatten().tolist()
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, panels[:count]
+
+
+def width_for(layers: int) -> float:
+    """The width in inches of a figure along so many layers."""
+    return ONE_COLUMN if layers <= 3 else TWO_COLUMNS
+
+
+def layer_panels(layers: pd.DataFrame, count: int, height: float) -> tuple[Plot, list[Axes], Array]:
+    """A figure of panels along the layers, with bands for the parts; the panels; and the place of each layer."""
+    names = list(layers["layer"])
+    width = width_for(len(names))
+    places, bands = _places(list(layers["part"]), width)
+    horizontal = _fit(names, width)
+    below = 0.15 if horizontal else 0.06 * max(len(shortened(name)) for name in names)
+    figure, panels = panel_figure(count, height - 0.25, columns=1, width=width, below=below + 0.2)
+    for axes in panels:
+        for number, (_, left, right) in enumerate(bands):
+            axes.axvspan(left, right, color=PALE if number % 2 == 0 else "white", linewidth=0, zorder=0)
+        axes.set_xlim(bands[0][1], bands[-1][2])
+        axes.tick_params(bottom=False, labelbottom=False)
+    for part, left, right in bands:
+        _above(panels[0], part, (left + right) / 2)
+    _name_layers(panels[-1], places, names, horizontal=horizontal)
+    return figure, panels, places
+
+
+def _places(parts: Sequence[str], width: float) -> tuple[Array, list[tuple[str, float, float]]]:
+    """The place of each layer along the axis; and each part's name, left and right, with room for its name."""
+    runs = [(part, len(list(run))) for part, run in groupby(parts)]
+    name = 0.5  # inches
+    least = name * len(parts) / (width - 1 - name * len(runs))
+    places: list[float] = []
+    bands = []
+    left = 0.0
+    for part, count in runs:
+        right = left + max(count, least)
+        places.extend(left + (right - left) * (place + 0.5) / count for place in range(count))
+        bands.append((part, left, right))
+        left = right
+    return np.array(places), bands
+
+
+def _above(axes: Axes, text: str, place: float) -> None:
+    aside = ScaledTranslation(0, 3 / 72, axes.figure.dpi_scale_trans)
+    axes.text(place, 1, text, transform=axes.get_xaxis_transform() + aside, ha="center", va="bottom", color=GREY)
+
+
+def _fit(names: Sequence[str], width: float) -> bool:
+    """Whether the layers' names fit side by side."""
+    return 0.08 * max(len(shortened(name)) for name in names) * len(names) < width - 2
+
+
+def _name_layers(axes: Axes, places: Array, names: Sequence[str], *, horizontal: bool) -> None:
+    """The layers' names along the axis: horizontal where they fit, else vertical; of very many layers, only some."""
+    apart = places[-1] / MOST_NAMES if len(names) > MOST_NAMES else 0.0
+    named = [0]
+    for number, place in enumerate(places):
+        if number and place - places[named[-1]] >= apart:
+            named.append(number)
+    axes.set_xticks(places[named], [shortened(names[number]) for number in named], rotation=0 if horizontal else 90)
+    axes.tick_params(bottom=True, labelbottom=True)
+    some = "" if len(named) == len(names) else f" ({len(named)} of {len(names)} named)"
+    axes.set_xlabel(f"layer, in order of execution{some}")
+
+
+def edges_of(parts: Sequence[str], width: float) -> Array:
+    """Where along the axis the room of each layer begins, and where that of the last ends."""
+    _, bands = _places(parts, width)
+    counts = [len(list(run)) for _, run in groupby(parts)]
+    starts = [
+        np.linspace(left, right, count, endpoint=False) for (_, left, right), count in zip(bands, counts, strict=True)
+    ]
+    return np.append(np.concatenate(starts), bands[-1][2])

@@ -1,0 +1,49 @@
+"""Scores by part of the network."""
+
+import numpy as np
+
+from equiscope.figures.caption import finish, small_print, title_of
+from equiscope.figures.marks import Placing, draw_scores
+from equiscope.figures.panels import panel_figure, shortened
+from equiscope.figures.selection import Selection
+from equiscope.figures.style import MEASURE_LOOKS, Plot, drawing
+from equiscope.results.columns import PARTS
+from equiscope.results.scores import Scores
+
+
+def plot_parts(
+    scores: Scores,
+    scope: str = "dataset",
+    transformation: str | None = None,
+    *,
+    measure: str | None = None,
+    alignment: str = "array",
+    value: str = "score",
+    caption: bool = True,
+) -> Plot:
+    """The measures of every part of the network, with their intervals and chance levels.
+
+    A panel per family, or for the one `transformation` or family named; `value` as in `plot_layers`.
+    """
+    selection = Selection(scope, transformation, measure, alignment, value)
+    families = selection.families(scores)
+    counts = scores.layers["part"].value_counts()
+    parts = [part for part in PARTS if part in counts]
+    with drawing():
+        figure, panels = panel_figure(len(families), 2.0)
+        for axes, family in zip(panels, families, strict=True):
+            measures = selection.measures(scores, [family])
+            apart = 0.6 / (len(measures) + 1 if len(measures) > 2 else 2)
+            for number, one in enumerate(measures):
+                rows = selection.rows(scores.parts, family, one).set_index("part").reindex(parts)
+                places = np.arange(len(parts)) + apart * (number - (len(measures) - 1) / 2)
+                draw_scores(
+                    axes, places, rows, MEASURE_LOOKS[one], selection.columns, Placing(joined=False, half=apart / 2),
+                    label=one, chance_label=f"chance level of {one}",
+                )  # fmt: skip
+            axes.set_xticks(range(len(parts)), [f"{part}\n({counts[part]})" for part in parts])
+            axes.set_xlim(-0.5, len(parts) - 0.5)
+            axes.set_xlabel("part (layers in it)")
+            axes.set_ylabel(f"{shortened(family)}\n{selection.label}")
+        finish(figure, panels, title_of(scores), small_print(scores, selection, families, panels), caption=caption)
+    return figure

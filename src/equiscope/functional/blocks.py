@@ -1,0 +1,186 @@
+"""One side of some images, taken in: less its origin, channel by channel, with what it adds to the sums.
+
+On a CPU this is one loop, compiled by numba: each value is read once, where torch's operations would go over memory six
+times. Elsewhere, and where numba cannot keep what it compiles, torch's operations do the same.
+"""
+
+import inspect
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from equiscope.functional.sampling import Axes, Sampling
+
+Block = Float[Tensor, "channel image position"]
+# Sums may be taken in any order, which is what the vector units of a processor need; NaN and infinity stay.
+REORDERED = {"reassoc", "contract", "arcp", "nsz"}
+PIECE = 1024  # values whose sum is in float32; sums of these are in float64
+WORTH_THREADS = 2**15  # values
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Some images of one side, and their sums by channel."""
+
+    block: Block
+    total: Float[Tensor, "channel"]
+    square: Float[Tensor, "channel"]
+    own: Float[Tensor, "channel"] | None  # the products with the same channel of the other side
+
+
+def taken_in(
+    maps: Float[Tensor, "image channel row column"],
+    sampling: Sampling,
+    room: Float[Tensor, "value"],
+    sums: Float[Tensor, "channel position"],
+    *,
+    pilot: Float[Tensor, "channel"],
+    scale: float = 1.0,
+    other: Block | None = None,
+) -> Taken:
+    """The values that a sampling gives, less `pilot`, times `scale`, written into `room`, and added to `sums` of maps.
+
+    >>> from equiscope.functional.sampling import identity
+    >>> sums = torch.zeros(1, 2, dtype=torch.float64)
+    >>> maps = torch.tensor([[[[1.0, 3.0]]]])
+    >>> taken = taken_in(maps, identity(1, 2), torch.empty(2), sums, pilot=torch.tensor([1.0]))
+    >>> taken.block.tolist(), taken.total.tolist(), taken.square.tolist(), sums.tolist()
+    ([[[0.0, 2.0]]], [2.0], [4.0], [[0.0, 2.0]])
+    """
+    if maps.device.type == "cpu" and maps.dtype == torch.float32:
+        return _by_loop(maps, sampling, room, sums, pilot, scale, other)
+    return by_operations(maps, sampling, room, sums, pilot=pilot, scale=scale, other=other)
+
+
+def by_operations(
+    maps: Tensor, sampling: Sampling, room: Tensor, sums: Tensor, *, pilot: Tensor, scale: float, other: Block | None
+) -> Taken:
+    """The same by torch's operations."""
+    values = sampling.expected(maps)
+    images, channels, rows, columns = values.shape
+    block = room[: values.numel()].view(channels, images, rows, columns)
+    torch.sub(values.transpose(0, 1), pilot[:, None, None, None], out=block)
+    if scale != 1:
+        block.mul_(scale)
+    flat = block.flatten(2)
+    added = flat.sum(1).to(sums.device)
+    sums += added
+    own = None if other is None else (flat * other).flatten(1).sum(-1).to(sums)
+    return Taken(flat, added.sum(-1, dtype=torch.float64), (flat * flat).flatten(1).sum(-1).to(sums), own)
+
+
+def _by_loop(
+    maps: Tensor, sampling: Sampling, room: Tensor, sums: Tensor, pilot: Tensor, scale: float, other: Block | None
+) -> Taken:
+    if isinstance(sampling, Axes) and not sampling.interpolated:
+        flat, layout, (rows, columns) = sampling.strided(maps)
+    else:
+        values = sampling.expected(maps).contiguous()
+        rows, columns = values.shape[-2:]
+        flat, layout = values.flatten(), [0, *values.stride()]
+    images, channels = maps.shape[:2]
+    block = room[: channels * images * rows * columns].view(channels, images, rows * columns)
+    if layout[3] == columns * layout[4]:  # rows follow one another
+        rows, columns = 1, rows * columns
+    by_channel = torch.zeros(3, channels, dtype=torch.float64)
+    paired = block if other is None else other
+    given = (
+        flat.numpy(), np.array([*layout, rows, columns]), pilot.float().numpy(), np.float32(scale), block.numpy(),
+        sums.numpy(), by_channel.numpy(), paired.numpy(),
+    )  # fmt: skip
+    _on_threads(lambda first, last: _loop()(*given, np.array([first, last])), channels, block.numel())
+    return Taken(block, by_channel[0], by_channel[1], None if other is None else by_channel[2])
+
+
+def _on_threads(run: Callable[[int, int], None], channels: int, values: int) -> None:
+    """Run over all channels, by as many threads as torch has."""
+    threads = min(torch.get_num_threads(), channels)
+    if threads < 2 or values < WORTH_THREADS:
+        run(0, channels)
+        return
+    edges = [channels * part // threads for part in range(threads + 1)]
+    waiting = [_pool(threads).submit(run, *some) for some in zip(edges[1:-1], edges[2:], strict=True)]
+    run(edges[0], edges[1])
+    for one in waiting:
+        one.result()
+
+
+_POOLS: dict[tuple[int, int], ThreadPoolExecutor] = {}
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads of this process; a forked one has none of its parent's."""
+    key = os.getpid(), threads
+    if key not in _POOLS:
+        _POOLS[key] = ThreadPoolExecutor(threads - 1, thread_name_prefix="equiscope")
+    return _POOLS[key]
+
+
+def _sums_of_channels(
+    flat: Any, layout: Any, pilot: Any, scale: Any, block: Any, sums: Any, by_channel: Any, other: Any, some: Any
+) -> None:
+    """Take in some channels; `layout` is where the first value lies, the four strides, rows and columns."""
+    images = block.shape[1]
+    rows, columns = layout[5], layout[6]
+    of_map = np.zeros(rows * columns, np.float32)
+    for channel in range(some[0], some[1]):
+        of_map[:] = 0
+        off = pilot[channel]
+        square: Any = 0.0
+        own: Any = 0.0
+        for image in range(images):
+            start = layout[0] + image * layout[1] + channel * layout[2]
+            for row in range(rows):
+                begin = start + row * layout[3]
+                for left in range(0, columns, PIECE):
+                    right = min(left + PIECE, columns)
+                    at = row * columns + left
+                    here = block[channel, image, at : at + right - left]
+                    there = other[channel, image, at : at + right - left]
+                    beside = of_map[at : at + right - left]
+                    if layout[4] == 1:
+                        source = flat[begin + left : begin + right]
+                        for place in range(len(here)):
+                            here[place] = (source[place] - off) * scale
+                    else:
+                        for place in range(len(here)):
+                            here[place] = (flat[begin + (left + place) * layout[4]] - off) * scale
+                    of_squares: Any = np.float32(0)
+                    of_own: Any = np.float32(0)
+                    for place in range(len(here)):
+                        value = here[place]
+                        of_squares += value * value
+                        of_own += value * there[place]
+                        beside[place] += value
+                    square += of_squares
+                    own += of_own
+        total = 0.0
+        for place in range(len(of_map)):
+            sums[channel, place] += of_map[place]
+            total += of_map[place]
+        by_channel[0, channel] = total
+        by_channel[1, channel] = square
+        by_channel[2, channel] = own
+
+
+_COMPILED: list[Any] = []
+
+
+def _loop() -> Any:
+    """The loop, compiled when it is first called, and kept on disk where there is a folder for that."""
+    if not _COMPILED:
+        written = inspect.unwrap(_sums_of_channels)  # a type checker may have wrapped it
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": REORDERED}
+        try:
+            _COMPILED.append(numba.njit(cache=True, **options)(written))
+        except RuntimeError:  # there is no such folder
+            _COMPILED.append(numba.njit(**options)(written))
+    return _COMPILED[0]

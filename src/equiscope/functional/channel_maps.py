@@ -1,0 +1,259 @@
+"""From moments to maps of channels: for every channel the one that predicts it best.
+
+A map is fitted on some groups of images and scored on others. `Pool` is what the moments of some groups come to,
+centred by their own means; `Fit` is a map of best channels fitted on a pool.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from equiscope.functional.moments import GROUPS, Moments, Side
+
+CONSTANT = 1e-6  # of the uncentred norm: a channel of a smaller centred norm is rounding
+LEAST_SAMPLES = 4
+TIED = 1e-6  # correlations that differ by less, by rounding, are tied
+BLOCK = 64  # channels whose largest correlation is found at once
+HALVES = ((0, 1, 2, 3, 4), (0, 2, 4, 6, 8), (0, 1, 4, 5, 8))  # of the ten groups, and the others
+
+Channels = Float[Tensor, "channel"]
+LeftOut = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the moments of some groups come to; centred by their own means ("pearson"), or about 0 ("cosine").
+
+    Values are as the moments have them, less each side's origin.
+    """
+
+    count: Float[Tensor, ""]  # samples
+    means: tuple[Channels, Channels]  # what is taken off both sides
+    squares: tuple[Channels, Channels]  # the centred sums of squares; 0 where the channel is constant
+    own: Channels  # the correlation of every channel with itself; NaN where it is constant on either side
+
+    @cached_property
+    def norms(self) -> tuple[Channels, Channels]:
+        """The centred norms of both sides; 0 where the channel is constant."""
+        return self.squares[0].sqrt(), self.squares[1].sqrt()
+
+
+def pools(moments: Moments, chosen: Sequence[Sequence[int]], *, centred: bool = True) -> list[Pool]:
+    """A pool for every choice of groups, all at once."""
+    like = moments.own
+    weights = like.new_zeros(len(chosen), len(like))
+    for row, groups in enumerate(chosen):
+        weights[row, list(groups)] = 1
+    count = weights @ moments.found.count
+    sides = moments.expected, moments.found
+    totals = [weights @ side.total for side in sides]
+    if centred:
+        means = [total / count.clamp(min=1)[:, None] for total in totals]
+    else:
+        means = [-side.pilot.expand_as(total) for side, total in zip(sides, totals, strict=True)]
+    squares = [
+        _squares(side, weights @ side.square, total, mean, count, centred)
+        for side, total, mean in zip(sides, totals, means, strict=True)
+    ]
+    product = weights @ moments.own - means[0] * totals[1] - totals[0] * means[1]
+    product += count[:, None] * means[0] * means[1]
+    norm = (squares[0] * squares[1]).sqrt()
+    own = product / torch.where(norm > 0, norm, torch.nan)
+    return [
+        Pool(count[row], (means[0][row], means[1][row]), (squares[0][row], squares[1][row]), own[row])
+        for row in range(len(chosen))
+    ]
+
+
+def _squares(side: Side, square: Tensor, total: Tensor, mean: Tensor, count: Tensor, centred: bool) -> Tensor:
+    """The sums of squares about the means; 0 for rounding."""
+    around = square - 2 * mean * total + count[:, None] * mean**2
+    raw = square + 2 * side.pilot * total + count[:, None] * side.pilot**2
+    least = CONSTANT**2 * raw if centred else torch.zeros_like(raw)
+    return torch.where((around > least) & (raw > 0), around.clamp(min=0), 0)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The best channel for every channel, on some groups of images, and what it is there to all groups."""
+
+    partner: Int[Tensor, "channel"]
+    slope: Channels  # what the partner is multiplied by to predict the channel
+    sign: Channels  # of their correlation
+    product: Float[Tensor, "group channel"]  # with the partner, about the means of all images
+    square: Float[Tensor, "group channel"]  # of the partner, likewise
+
+
+class BestChannels:
+    """The best channels of a transformation on a layer, fitted on all groups, and on all but one or more of them."""
+
+    def __init__(
+        self, moments: Moments, groups: Sequence[int], *, centred: bool, negative: str, intervals: bool, halves: bool
+    ) -> None:
+        self.moments, self.groups, self.centred, self.negative = moments, tuple(groups), centred, negative
+        subsets = list(_left_out(self.groups, intervals=intervals, halves=halves))
+        chosen = [[k for k in self.groups if k not in left_out] for left_out in subsets]
+        found = pools(moments, chosen, centred=centred)
+        self.pools: dict[LeftOut, Pool] = dict(zip(subsets, found, strict=True))
+        self.whole = self.pools[()]
+        norm_one, norm_two = self.whole.norms
+        self.defined = (norm_one > 0) & (norm_two > 0) & (self.whole.count >= LEAST_SAMPLES)
+        mean_one, mean_two = self.whole.means
+        count = moments.found.count[:, None]
+        # Of each group, about the means of all images.
+        self.totals = moments.expected.total - count * mean_one, moments.found.total - count * mean_two
+        partners = self._partners(subsets, chosen)
+        self.fits: dict[LeftOut, Fit] = {
+            left_out: self._fit(left_out, groups, partner)
+            for left_out, groups, partner in zip(subsets, chosen, partners, strict=True)
+        }
+
+    def cross(self, group: int, found: slice = slice(None)) -> Float[Tensor, "channel chosen"]:
+        """One group's products of expected channels with some found ones, about the means of all images."""
+        moments = self.moments
+        assert moments.cross is not None
+        mean_one, mean_two = self.whole.means
+        products = moments.cross[group][:, found].double()
+        products = products - torch.outer(mean_one, moments.found.total[group, found])
+        return products.addr_(self.totals[0][group], mean_two[found], alpha=-1)
+
+    def own(self) -> Float[Tensor, "group channel"]:
+        """The products of every channel with itself, about the means of all images: exact, where `cross` is not."""
+        mean_one, mean_two = self.whole.means
+        return self.moments.own - mean_one * self.moments.found.total - self.totals[0] * mean_two
+
+    def _partners(self, subsets: Sequence[LeftOut], chosen: Sequence[Sequence[int]]) -> list[Int[Tensor, "channel"]]:
+        """The best channel for every channel on each choice of groups; some channels at a time, as fits in a cache."""
+        channels = self.moments.own.shape[1]
+        own = self.own()
+        parts: list[list[Tensor]] = [[] for _ in subsets]
+        for start in range(0, channels, BLOCK):
+            block = slice(start, min(start + BLOCK, channels))
+            rows = {k: self._rows(k, block, own[k]) for k in self.groups}
+            whole = torch.stack(list(rows.values())).sum(0)
+            for place, (left_out, groups) in enumerate(zip(subsets, chosen, strict=True)):
+                some = left_out if len(left_out) <= len(groups) else groups
+                part = torch.stack([rows[k] for k in some]).sum(0) if some else torch.zeros_like(whole)
+                products = whole - part if some is left_out else part
+                parts[place].append(self._strongest(products, left_out, list(groups), block))
+        return [torch.cat(of_subset) for of_subset in parts]
+
+    def _rows(self, group: int, block: slice, own: Channels) -> Float[Tensor, "found expected"]:
+        """The products of some found channels with all expected ones, in float32."""
+        products = self.cross(group, block)
+        places = torch.arange(block.start, block.stop, device=products.device)
+        products[places, places - block.start] = own[block]
+        return products.T.float().contiguous()
+
+    def _strongest(
+        self, products: Float[Tensor, "found expected"], left_out: LeftOut, groups: list[int], block: slice
+    ) -> Int[Tensor, "found"]:
+        """The expected channel of the highest correlation; the lowest of those that are tied."""
+        pool = self.pools[left_out]
+        norm_one, norm_two = pool.norms
+        candidates = self.defined & (norm_one > 0)
+        if left_out and self.centred:
+            one, two = self.totals[0][groups].sum(0), self.totals[1][groups].sum(0)[block]
+            products = products.addr(two.float(), one.float(), alpha=-1 / float(pool.count))
+        products = products * torch.where(candidates, 1 / torch.where(candidates, norm_one, 1), 0).float()
+        if self.negative == "abs":
+            products = products.abs()
+        if not bool(candidates.all()):
+            products = products.masked_fill(~candidates, -torch.inf)
+        partner = first_of_largest(products, TIED * norm_two[block].float())
+        useless = (norm_two[block] == 0) | (not bool(candidates.any()))
+        return torch.where(useless, torch.arange(block.start, block.stop, device=partner.device), partner)
+
+    def _fit(self, left_out: LeftOut, groups: list[int], partner: Int[Tensor, "channel"]) -> Fit:
+        """The slope of every channel on its best one."""
+        moments, pool = self.moments, self.pools[left_out]
+        assert moments.cross is not None
+        channels = torch.arange(len(partner), device=partner.device)
+        mean_one, mean_two = self.whole.means[0][partner], self.whole.means[1]
+        raw = moments.cross[:, partner, channels].double()
+        raw = torch.where(partner == channels, moments.own, raw)
+        count, one = moments.found.count[:, None], moments.expected.total[:, partner]
+        product = raw - mean_one * moments.found.total - mean_two * (one - count * mean_one)
+        square = moments.expected.square[:, partner] - 2 * mean_one * one + count * mean_one**2
+        own_one, own_two = pool.means[0][partner], pool.means[1]
+        total_one, total_two = one[groups].sum(0), moments.found.total[groups].sum(0)
+        pooled = raw[groups].sum(0) - own_one * total_two - own_two * (total_one - pool.count * own_one)
+        norm = pool.norms[0][partner]
+        usable = self.defined[partner] & (norm > 0) & (pool.norms[1] > 0)
+        slope = torch.where(usable, pooled / torch.where(usable, norm**2, 1), 0)
+        negative = self.negative == "abs"
+        sign = torch.where((pooled < 0) & usable, -1.0, 1.0).to(slope) if negative else torch.ones_like(slope)
+        return Fit(partner, slope if negative else slope.clamp(min=0), sign, product, square)
+
+    def in_sample(self) -> Channels:
+        """The correlation of every channel with its best one, on the very images that it was chosen on (Eq. 7)."""
+        fit = self.fits[()]
+        norm = self.whole.norms[0][fit.partner] * self.whole.norms[1]
+        return fit.product.sum(0) / torch.where(norm > 0, norm, torch.nan)
+
+
+def _left_out(groups: Sequence[int], *, intervals: bool, halves: bool) -> Iterable[LeftOut]:
+    """Which groups maps are fitted without: none, one, two for intervals, and half of them."""
+    yield ()
+    if len(groups) > 1:
+        yield from ((k,) for k in groups)
+    if intervals and len(groups) > 2:
+        yield from combinations(groups, 2)
+    if halves and len(groups) == GROUPS:
+        for one in HALVES:
+            yield one
+            yield tuple(k for k in groups if k not in one)
+
+
+def first_of_largest(values: Float[Tensor, "row column"], tied: Float[Tensor, "row"]) -> Int[Tensor, "row"]:
+    """The first column of each row whose value is the largest, or less by at most so much.
+
+    A maximum with its place costs a CPU ten times a maximum alone. So the maxima of blocks come first, then the block,
+    then the place within it.
+
+    >>> first_of_largest(torch.tensor([[0.0, 3.0, 3.1]]), torch.tensor([0.2])).tolist()
+    [1]
+    """
+    rows, columns = values.shape
+    short = -columns % BLOCK
+    if short:
+        values = torch.nn.functional.pad(values, (0, short), value=-torch.inf)
+    blocks = values.view(rows, -1, BLOCK)
+    largest = blocks.amax(-1)
+    least = largest.amax(-1) - tied
+    block = (largest >= least[:, None]).to(torch.uint8).argmax(-1)
+    chosen = blocks[torch.arange(rows, device=values.device), block]
+    return block * BLOCK + (chosen >= least[:, None]).to(torch.uint8).argmax(-1)
+
+
+def cross_fitted(best: BestChannels, left_out: LeftOut = ()) -> tuple[Channels, Channels]:
+    """The cross-fitted correlation of every channel with its best one, and the share of variance it explains.
+
+    `CF(c) = sum_k [cross moment of group k at (p_k(c), c)] / (|E_{p_k(c)}| |T_c|)`, the partner `p_k` and its slope
+    fitted without group `k`; groups in `left_out` take no part. NaN where a channel is constant.
+    """
+    pool = best.pools[left_out]
+    norm_one, norm_two = pool.norms
+    off_one, off_two = (mine - whole for mine, whole in zip(pool.means, best.whole.means, strict=True))
+    score, explained = torch.zeros_like(norm_two), torch.zeros_like(norm_two)
+    for group in best.groups:
+        if group in left_out:
+            continue
+        fit = best.fits[tuple(sorted((group, *left_out)))]
+        product, square = fit.product[group], fit.square[group]
+        if left_out:  # from the means of all images to the pool's
+            count = best.moments.found.count[group]
+            one, two, off = best.totals[0][group][fit.partner], best.totals[1][group], off_one[fit.partner]
+            product = product - off * two - off_two * one + count * off * off_two
+            square = square - 2 * off * one + count * off**2
+        norm = norm_one[fit.partner]
+        score += torch.where(norm > 0, fit.sign * product / torch.where(norm > 0, norm, 1), 0)
+        explained += 2 * fit.slope * product - fit.slope**2 * square
+    defined = best.defined & (norm_one > 0) & (norm_two > 0)
+    norm_two = torch.where(defined, norm_two, torch.nan)
+    return score / norm_two, explained / norm_two**2

@@ -1,0 +1,358 @@
+"""What a layer's moments come to: the rows and columns of one layer, small, and all that is left of the moments."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from equiscope.functional.channel_maps import CONSTANT, LEAST_SAMPLES
+from equiscope.functional.estimates import Estimate, Estimates, Options, best_channels, estimates
+from equiscope.functional.moments import GROUPS, Moments, Side, products_in
+from equiscope.functional.ridge import REDUCED, Grams, Regression, laws
+from equiscope.functional.statistics import LEAST_IMAGES, Array
+from equiscope.functional.transformations import Transformation, about, product
+from equiscope.functional.within_image import WithinImage, within_scores
+from equiscope.measurement.layer_moments import LayerMoments, Pair, Scratch
+from equiscope.measurement.options import Scoring
+from equiscope.measurement.plan import Action
+from equiscope.networks.layers import Layer
+
+LAW_CHANNELS = 128  # of a wide layer, evenly spaced, on which the group law is tested
+Offset = tuple[float, float]  # positions down and right
+
+
+@dataclass(frozen=True)
+class Row:
+    """One score before it is a row of a table, and what its interval is made of."""
+
+    score: float
+    in_sample: float
+    chance: float
+    explained: float
+    held_out: float
+    images: int
+    undefined: int
+    transformations: int
+    subpixel: bool
+    by_image: bool  # whether replicates are scores of images, not of all images but a group
+    replicates: Array  # [replicate, 3]: its number, score, explained share
+
+
+@dataclass
+class Findings:
+    """What a layer has come to under some transformations."""
+
+    layer: Layer
+    dead: int = 0  # channels that are constant over all images
+    dimension: float = np.nan
+    offsets: dict[str, Offset] = field(default_factory=dict)  # registered, by transformation
+    rows: dict[tuple[str, str, str, str], Row] = field(default_factory=dict)  # by transformation, measure, scope, ...
+    channels: dict[tuple[str, str, str], dict[str, NDArray[Any]]] = field(default_factory=dict)  # of all measures
+    laws: list[tuple[str, str, str, float, float]] = field(default_factory=list)
+
+    def joined(self, other: "Findings") -> "Findings":
+        """The same layer's findings under further transformations added."""
+        return Findings(
+            self.layer,
+            self.dead,
+            self.dimension if self.dimension == self.dimension else other.dimension,
+            self.offsets | other.offsets,
+            self.rows | other.rows,
+            self.channels | other.channels,
+            self.laws + other.laws,
+        )
+
+    def within(self, scopes: Sequence[str]) -> "Findings":
+        """The findings in some scopes."""
+        rows = {key: row for key, row in self.rows.items() if key[2] in scopes}
+        channels = {key: columns for key, columns in self.channels.items() if key[1] in scopes}
+        return replace(self, rows=rows, channels=channels)
+
+    def state(self) -> dict[str, Any]:
+        """All of it but the layer, as tensors and numbers."""
+        return {
+            "dead": self.dead,
+            "dimension": self.dimension,
+            "offsets": self.offsets,
+            "rows": {key: _as_tensors(vars(row)) for key, row in self.rows.items()},
+            "channels": {key: _as_tensors(columns) for key, columns in self.channels.items()},
+            "laws": self.laws,
+        }
+
+    @classmethod
+    def from_state(cls, layer: Layer, state: Mapping[str, Any]) -> "Findings":
+        """The findings that a `state` holds."""
+        return cls(
+            layer,
+            state["dead"],
+            state["dimension"],
+            state["offsets"],
+            {key: Row(**_as_arrays(row)) for key, row in state["rows"].items()},
+            {key: _as_arrays(columns) for key, columns in state["channels"].items()},
+            state["laws"],
+        )
+
+
+def _as_tensors(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: torch.from_numpy(value.copy()) if isinstance(value, np.ndarray) else value
+        for name, value in values.items()
+    }
+
+
+def _as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value.numpy() if isinstance(value, Tensor) else value for name, value in values.items()}
+
+
+def moments_of(
+    layer: Layer,
+    actions: Sequence[Action],
+    scoring: Scoring,
+    scratch: Scratch,
+    *,
+    products: torch.dtype | None = None,
+    device: torch.device | None = None,
+    offsets: Mapping[str, Offset | None] | None = None,
+) -> LayerMoments:
+    """The moments of a layer, of no images yet; `offsets` are those of its own centre, where it is registered."""
+    products = products or products_in(None)
+    positions, channels = layer.height * layer.width, layer.channels
+    linear = any(one.permutes and "linear" in one.measures for one in actions)
+    original = Side(channels, positions, gram=products if linear else None, device=device)
+    found = LayerMoments(layer, scratch, original, {})
+    for one in actions:
+        if one.sampling is None:
+            continue
+        name, transformation = one.transformation.name, one.transformation
+        samplings = {"array": one.sampling}
+        if offsets is not None and transformation.turns and (offset := offsets.get(name)) is not None:
+            moved = about(transformation, offset).sampling(layer.height, layer.width, layer.stride)
+            if moved is not None:
+                samplings["registered"] = moved
+        for alignment, sampling in samplings.items():
+            shared = sampling.permutes
+            gram = products if "linear" in one.measures and not shared and _asked(scoring) else None
+            moments = Moments.empty(
+                channels,
+                sampling.positions,
+                cross=products if one.crossed else None,
+                expected=original if shared else None,
+                gram=gram,
+                device=device,
+            )
+            within = None
+            if "image" in scoring.scopes:
+                within = WithinImage(
+                    channels, sampling.positions, similarity=scoring.similarity, negative=scoring.negative,
+                    device=device,
+                )  # fmt: skip
+            found.pairs[name, alignment] = Pair(name, sampling, moments, shared, within)
+        if "strict_invariance" in one.measures:
+            found.strict[name] = Moments.empty(channels, positions, cross=None, expected=original, device=device)
+    return found
+
+
+def _asked(scoring: Scoring) -> bool:
+    """Whether the linear measure was asked for by name, and so of every transformation and alignment."""
+    return scoring.measures is not None and "linear" in scoring.measures
+
+
+def findings_of(moments: LayerMoments, actions: Sequence[Action], scoring: Scoring, images: int) -> Findings:
+    """What the moments of so many images come to."""
+    moments.join()
+    intervals = scoring.intervals and images >= LEAST_IMAGES
+    options = Options(scoring.similarity, scoring.negative, intervals)
+    found = Findings(moments.layer, _dead(moments.original), _dimension(moments.original))
+    grams: Grams | None = None
+    regressions: dict[str, Estimates] = {}
+    for one in actions:
+        name = one.transformation.name
+        for alignment in ("array", "registered"):
+            pair = moments.pairs.get((name, alignment))
+            if pair is None:
+                if alignment == "array":
+                    _add_left_out(found, one, scoring, images)
+                continue
+            gram = pair.moments.expected.gram
+            linear = gram is not None and "linear" in one.measures
+            best = best_channels(pair.moments, options, linear=linear)
+            regression = None
+            if best is not None and linear:
+                shared = grams if pair.permutes else None
+                its = shared or Grams.of(best)
+                grams = its if pair.permutes else grams
+                regression = Regression(best, its)
+            estimated = estimates(pair.moments, options, regression, best)
+            _add(found, one, alignment, estimated, images, pair)
+            if estimated.maps is not None and alignment == "array" and pair.permutes:
+                regressions[name] = estimated
+            if pair.within is not None:
+                _add_within(found, one, alignment, pair.within, scoring)
+        if name in moments.strict:
+            _add_strict(found, name, moments.strict[name], options, images)
+    found.laws = _laws(regressions, [one.transformation for one in actions])
+    return found
+
+
+def _add(found: Findings, one: Action, alignment: str, its: Estimates, images: int, pair: Pair) -> None:
+    """The rows and the channels of one transformation in the `dataset` scope."""
+    name = one.transformation.name
+    defined = its.partner >= 0
+    partner = its.partner if "equivariance" in its.measures else torch.full_like(its.partner, -1)
+    columns: dict[str, Array] = {"partner": partner.cpu().numpy()}
+    for measure, estimate in its.measures.items():
+        columns[measure] = estimate.channels.cpu().numpy()
+        columns[f"explained_{measure}"] = estimate.explained_channels.cpu().numpy()
+        if measure != "linear":
+            columns[f"chance_{measure}"] = estimate.chance_channels.cpu().numpy()
+        if measure in one.measures:
+            found.rows[name, measure, "dataset", alignment] = _row(estimate, images, one.interpolated)
+    columns["defined"] = defined.long().cpu().numpy()
+    found.channels[name, "dataset", alignment] = columns
+
+
+def _row(estimate: Estimate, images: int, subpixel: bool) -> Row:
+    there = estimate.score == estimate.score or estimate.in_sample == estimate.in_sample
+    return Row(
+        estimate.score,
+        estimate.in_sample,
+        estimate.chance,
+        estimate.explained,
+        estimate.held_out,
+        images if there else 0,
+        estimate.undefined,
+        int(there),
+        subpixel,
+        False,
+        np.array(estimate.replicates, dtype=np.float64).reshape(-1, 3),
+    )
+
+
+def _add_strict(found: Findings, name: str, moments: Moments, options: Options, images: int) -> None:
+    estimate = estimates(moments, options).measures["invariance"]
+    found.rows[name, "strict_invariance", "dataset", "array"] = _row(estimate, images, False)
+    found.channels[name, "dataset", "array"]["strict_invariance"] = estimate.channels.cpu().numpy()
+
+
+def _add_within(found: Findings, one: Action, alignment: str, sums: WithinImage, scoring: Scoring) -> None:
+    """The rows and the channels of one transformation in the `image` scope."""
+    name = one.transformation.name
+    channels = found.layer.channels
+    state = sums.of_images.state()
+    order = state["places"].argsort() if sums.measurable else torch.empty(0, dtype=torch.int64)
+    places = state["places"][order].double()
+    by_image = {measure: state[measure][order] for measure in ("invariance", "in_sample")}
+    groups = [k for k in range(GROUPS) if sums.measurable and bool(sums.defined[k].any())]
+    nothing = np.full(channels, np.nan)
+    columns: dict[str, Array] = {
+        column: nothing
+        for column in (
+            "invariance", "equivariance", "linear", "chance_invariance", "chance_equivariance", "explained_invariance",
+            "explained_equivariance", "explained_linear",
+        )
+    }  # fmt: skip
+    columns |= {"partner": np.full(channels, -1), "defined": np.zeros(channels, dtype=np.int64)}
+    replicates: list[tuple[int, float, float]] = []
+    score = chance = (np.nan, np.nan)
+    if groups:
+        whole = within_scores(sums, groups)
+        columns |= {
+            "invariance": whole.invariance.cpu().numpy(),
+            "equivariance": whole.equivariance.cpu().numpy(),
+            "partner": whole.partner.cpu().numpy(),
+            "chance_invariance": whole.chance_invariance.cpu().numpy(),
+            "chance_equivariance": whole.chance_equivariance.cpu().numpy(),
+            "defined": whole.defined.long().cpu().numpy(),
+        }
+        score = float(by_image["invariance"].nanmean()), float(whole.equivariance.nanmean())
+        chance = float(whole.chance_invariance.nanmean()), float(whole.chance_equivariance.nanmean())
+        if scoring.intervals and len(places) >= LEAST_IMAGES and len(groups) > 2:
+            for k in groups:
+                without = within_scores(sums, [j for j in groups if j != k])
+                replicates.append((k, float(without.equivariance.nanmean()), np.nan))
+    found.channels[name, "image", alignment] = columns
+    images = int((~by_image["invariance"].isnan()).sum()) if groups else 0
+    of_images = torch.stack([places, by_image["invariance"], torch.full_like(places, torch.nan)], 1).numpy()
+    of_groups = np.array(replicates, dtype=np.float64).reshape(-1, 3)
+    in_sample = [float(by_image[name].nanmean()) if groups else np.nan for name in ("invariance", "in_sample")]
+    for place, (measure, of) in enumerate((("invariance", of_images), ("equivariance", of_groups))):
+        if measure in one.measures:
+            found.rows[name, measure, "image", alignment] = Row(
+                score[place], in_sample[place], chance[place], np.nan, np.nan, images, sums.of_images.undefined,
+                int(images > 0), one.interpolated, measure == "invariance", of,
+            )  # fmt: skip
+
+
+def _add_left_out(found: Findings, one: Action, scoring: Scoring, images: int) -> None:
+    """NaN under a transformation that is left out on this layer."""
+    channels = found.layer.channels
+    nothing = np.full(channels, np.nan)
+    for scope in scoring.scopes:
+        for measure in one.measures:
+            if scope == "dataset" or measure in ("invariance", "equivariance"):
+                undefined = channels * (images if scope == "image" else 1)
+                found.rows[one.transformation.name, measure, scope, "array"] = Row(
+                    np.nan, np.nan, np.nan, np.nan, np.nan, 0, undefined, 0, False, False, np.empty((0, 3))
+                )
+        found.channels[one.transformation.name, scope, "array"] = {
+            column: nothing
+            for column in (
+                "invariance", "equivariance", "chance_invariance", "chance_equivariance", "explained_invariance",
+                "explained_equivariance",
+            )
+        } | {"partner": np.full(channels, -1), "defined": np.zeros(channels, dtype=np.int64)}  # fmt: skip
+
+
+def _laws(
+    estimated: Mapping[str, Estimates], transformations: Sequence[Transformation]
+) -> list[tuple[str, str, str, float, float]]:
+    """The group law, of every pair whose product is measured or the identity: how well maps in succession predict."""
+    by_name = {one.name: one for one in transformations if one.name in estimated}
+    maps = {
+        name: (its.regression, its.maps)
+        for name, its in estimated.items()
+        if its.regression is not None and its.maps is not None
+    }
+    products = []
+    for first in maps:
+        for second in maps:
+            both = product(by_name[first], by_name[second])
+            if both is not None and (both in maps or both == "identity"):
+                products.append((first, second, both))
+    if not products:
+        return []
+    defined = torch.stack([regression.best.defined for regression, _ in maps.values()]).all(0)
+    channels = defined.nonzero().flatten()
+    if len(channels) > REDUCED:
+        channels = channels[torch.linspace(0, len(channels) - 1, LAW_CHANNELS).round().long()]
+    found = laws(maps, products, channels)
+    direct = {name: estimated[name].measures["linear"].held_out for name in maps} | {"identity": 1.0}
+    return [(*names, share, direct[names[2]]) for names, share in found.items()]
+
+
+def _dead(side: Side) -> int:
+    """How many channels are constant over all images."""
+    count, total = side.count.sum().clamp(min=1), side.total.sum(0)
+    square, pilot = side.square.sum(0), side.pilot
+    around = square - total**2 / count
+    raw = square + 2 * pilot * total + count * pilot**2
+    return int((around <= CONSTANT**2 * raw).sum())
+
+
+def _dimension(side: Side) -> float:
+    """`(sum l)^2 / sum l^2` of the eigenvalues of the channels' correlation matrix; NaN where it was not collected."""
+    if side.gram is None or float(side.count.sum()) < LEAST_SAMPLES:
+        return np.nan
+    count, total = side.count.sum(), side.total.sum(0)
+    mean = total / count
+    covariance = side.gram.sum(0, dtype=torch.float64).addr_(mean, mean, alpha=-float(count))
+    square = side.square.sum(0) - count * mean**2
+    raw = side.square.sum(0) + 2 * side.pilot * total + count * side.pilot**2
+    alive = square > CONSTANT**2 * raw
+    inverse = torch.where(alive, 1 / torch.where(alive, square, 1).sqrt(), 0)
+    correlation = covariance * inverse[:, None] * inverse
+    return float(alive.sum() ** 2 / correlation.square().sum()) if bool(alive.any()) else np.nan

@@ -1,0 +1,226 @@
+"""What was measured and how, in words: measures, formulas, options, what was left out, and the manifest."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import PurePath
+from typing import Any
+
+MOST_LEFT_OUT = 200  # images listed one by one; the manifest has them all
+UNDEFINED = '<abbr title="undefined">–</abbr>'
+
+SCOPES = {
+    "dataset": (
+        "All images together",
+        "Each similarity is one correlation over the positions of all images, and a channel has one partner for all "
+        "of them. Defined on every layer, and the one scope that means the same at every depth.",
+    ),
+    "image": (
+        "Each image by itself",
+        "Each similarity is a correlation over the positions of one image; the score is the mean over images. "
+        "Undefined on layers of fewer than 9 positions, such as pooled features.",
+    ),
+}
+SHARES = (
+    "Of the variance of a layer’s feature maps of transformed images, the share that <strong>stays</strong> is "
+    "explained by the same channel, moved as the image moves (invariance); the share that <strong>swaps</strong> is "
+    "explained only by another channel (equivariance less invariance); the share that <strong>mixes</strong> only by a "
+    "linear combination of channels (linear less equivariance); the rest is <strong>lost</strong>."
+)
+_SIMILARITIES = {
+    "pearson": "Pearson’s correlation: the cosine of two maps, each less its mean.",
+    "cosine": "The cosine of two maps as they are, not less their means.",
+}
+_NEGATIVES = {
+    "clip": "A negative score counts as 0.",
+    "keep": "A negative score keeps its sign.",
+    "abs": "A negative correlation loses its sign, before the maximum.",
+}
+_FILLS = {
+    "zero": "What enters at the border is zero, after normalisation.",
+    "reflect": "What enters at the border is the image reflected.",
+    "wrap": "What leaves at one border enters at the other.",
+    "crop": "Nothing enters at the border: a window moves over a larger image.",
+}
+_SUBPIXELS = {
+    "linear": "Where a shift is not a whole number of positions, the features are interpolated between positions, "
+    "which lowers the scores of early layers.",
+    "exact": "Where a shift is not a whole number of positions, it is left out, as undefined.",
+    "round": "Where a shift is not a whole number of positions, it is rounded to the nearest.",
+}
+_FOUND = "<var>f</var>(<var>T<sub>g</sub> X</var>)<sub><var>c</var></sub>"
+_EXPECTED = "<var>T′<sub>g</sub> f</var>(<var>X</var>)"
+FORMULAS = {
+    "invariance": f"<var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>c</var></sub> )",
+    "equivariance": f"<var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>p</var>(<var>c</var>)</sub> )",
+    "linear": f"<var>S</var>( {_FOUND} , ∑<sub><var>p</var></sub> <var>W<sub>pc</sub></var> "
+    f"{_EXPECTED}<sub><var>p</var></sub> )",
+    "strict_invariance": f"<var>S</var>( {_FOUND} , <var>f</var>(<var>X</var>)<sub><var>c</var></sub> )",
+    "in_sample": f"max<sub><var>p</var></sub> <var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>p</var></sub> )",
+}
+_TITLES = {"linear": "Linear equivariance"}
+_MEASURES = {
+    "invariance": "The channel stays itself, and only moves as the image moves.",
+    "equivariance": "Another channel of the layer, the partner <var>p</var>(<var>c</var>), moved as the image moves, "
+    "gives what channel <var>c</var> gives of the transformed image. The score is cross-fitted: the images are divided "
+    "into ten groups, and on each group the partner is the best channel of the other nine, so that the choice among "
+    "many channels does not raise the score. It is never below invariance.",
+    "linear": "The measure <em>linear</em>. One linear map <var>W</var> of the layer’s channels, the same at every "
+    "position, gives what channel <var>c</var> gives of the transformed image. It is fitted by ridge regression, "
+    "towards the partner, on other images than it is scored on. A map predicts worse the fewer images it is fitted on; "
+    "the score is extrapolated from maps fitted on nine tenths and on one half of the images. <em>Held out</em> is the "
+    "share explained before that, a lower bound; where it is far below, more images are needed. By default not "
+    "measured under shifts.",
+    "strict_invariance": "The feature maps of the transformed image and of the image, compared where they are, at all "
+    "positions.",
+}
+_CHANCE = (
+    "The same correlation between mismatched image pairs, over all pairs of different images. It is what borders, a "
+    "common layout or a common brightness give. It is shown beside the score, and not subtracted or divided out. It is "
+    "not defined for the measure linear. A score above chance need not be learned: images are smooth, so that a "
+    "randomly initialised network scores above chance too, and is the baseline to compare with."
+)
+LAW = (
+    "Maps that make a layer equivariant compose: a rotation by 90 degrees, done twice, is the rotation by 180. "
+    "<em>Composed</em> is the share of the variance that is explained by the linear maps of two transformations, one "
+    "after the other; <em>direct</em> the share that is explained by the map of their product itself, on images that "
+    "no map was fitted on. Where both agree, the group law holds."
+)
+_UNDEFINED = (
+    f"Shown as {UNDEFINED}. A channel that is constant over all images correlates with nothing: it has no score and is "
+    "left out of the means. The column <em>undefined</em> counts such channels (each image by itself: channels of "
+    "images), summed over transformations."
+)
+
+
+def for_script() -> dict[str, Any]:
+    """The sentences and formulas that the page's script shows beside its figures; HTML of ours alone."""
+    scopes = {scope: {"title": title, "meaning": text} for scope, (title, text) in SCOPES.items()}
+    return {"scopes": scopes, "formulas": FORMULAS, "shares": SHARES, "law": LAW}
+
+
+def in_words(measure: str) -> str:
+    """A measure's name as it is read.
+
+    >>> in_words("strict_invariance")
+    'strict invariance'
+    """
+    return measure.replace("_", " ")
+
+
+def counted(count: int, thing: str) -> str:
+    """So many of a thing, in words.
+
+    >>> counted(1, "layer"), counted(1200, "image")
+    ('1 layer', '1,200 images')
+    """
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
+def left_out(manifest: Mapping[str, Any]) -> str:
+    """Layers and images that were not measured, with their reasons."""
+    return "\n".join(
+        _reasons(thing, manifest.get(f"{thing}s_left_out", []), most)
+        for thing, most in (("layer", None), ("image", MOST_LEFT_OUT))
+    )
+
+
+def _reasons(thing: str, left_out: Sequence[Mapping[str, str]], most: int | None) -> str:
+    if not left_out:
+        return f"<p>No {thing} was left out.</p>"
+    rows = "\n".join(
+        f'<tr><th scope="row"><span>{escape(str(one[thing]))}</span></th>'
+        f'<td class="reason">{escape(str(one["reason"]))}</td></tr>'
+        for one in left_out[:most]
+    )
+    more = f"<p>{len(left_out) - most:,} more are in the manifest.</p>" if most and len(left_out) > most else ""
+    return f"""<h3>{counted(len(left_out), thing)}</h3>
+<div class="box" role="region" tabindex="0" aria-label="{thing}s left out">
+<table>
+<thead><tr><th scope="col" class="name">{thing}</th><th scope="col" class="name">reason</th></tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table>
+</div>
+{more}"""
+
+
+def meaning(options: Mapping[str, Any], measures: Sequence[str], *, laws: bool) -> str:
+    """What was measured: the measures and their formulas, the options, and what the words of the tables mean."""
+    terms = {
+        f"{_TITLES.get(measure, in_words(measure).capitalize())} of channel <var>c</var>": _formula(measure)
+        + _MEASURES[measure]
+        for measure in measures
+    }
+    terms |= {
+        "In all": "<var>X</var> is an image, <var>T<sub>g</sub></var> a transformation of its pixels, "
+        "<var>T′<sub>g</sub></var> the same transformation of the positions of a feature map, "
+        "<var>f</var>(<var>X</var>) the layer’s feature maps, <var>S</var> the similarity of two maps over the "
+        "positions valid in both. A layer’s score is the mean over its channels, a part’s the mean over its layers, a "
+        "family’s the mean over its transformations.",
+        "Similarity": f"{_said(_SIMILARITIES, options['similarity'])} {_said(_NEGATIVES, options['negative'])}",
+    }
+    members = [member for of in options["transformations"].values() for member in of]
+    if any(member.startswith("shift(") for member in members):
+        shifts = ((_FILLS, options.get("fill", "zero")), (_SUBPIXELS, options.get("subpixel", "linear")))
+        terms["Shifts"] = " ".join(_said(words, option) for words, option in shifts)
+    if options.get("alignment") == "registered":
+        terms["Centre"] = (
+            "Rotations and flips act about the centre of the layer’s array; <em>layer’s own</em> is about the centre "
+            f"of the layer, estimated from the first {options['registration_images']} images, which are left out of "
+            "all scores."
+        )
+    return _definitions(terms | _estimates(options, measures, laws=laws))
+
+
+def _estimates(options: Mapping[str, Any], measures: Sequence[str], *, laws: bool) -> dict[str, str]:
+    """What stands beside a score in the tables."""
+    terms = {"Explained": f"{SHARES} All shares are of images that the map was not fitted on."}
+    if "equivariance" in measures:
+        terms["In sample"] = (
+            f"{_formula('in_sample')}The literal definition of equivariance: the maximum on the same images that it is "
+            "evaluated on. It is biased upward, the more so the more channels and the fewer images there are."
+        )
+    terms["Chance level (mismatched image pairs)"] = _CHANCE
+    terms["95 % confidence interval"] = (
+        "An image is the unit: jackknife over ten groups of images; within images, for invariance, bootstrap over "
+        "images. Undefined for fewer than 20 images."
+        if options["intervals"]
+        else "Not computed."
+    )
+    if laws:
+        terms["Group law"] = LAW
+    return terms | {
+        "Dimension": "The effective number of independent channels of a layer, (∑ <var>l</var>)² / ∑ <var>l</var>² of "
+        "the eigenvalues <var>l</var> of the channels’ correlation matrix.",
+        "Undefined": _UNDEFINED,
+    }
+
+
+def _definitions(terms: Mapping[str, str]) -> str:
+    return f'<dl class="words">{"".join(f"<dt>{term}</dt><dd>{text}</dd>" for term, text in terms.items())}</dl>'
+
+
+def _formula(name: str) -> str:
+    return f'<p class="formula">{FORMULAS[name]}</p>'
+
+
+def _said(words: Mapping[str, str], option: str) -> str:
+    return words.get(option, escape(option))
+
+
+def listed(value: Any) -> str:
+    """A value of the manifest: a mapping as a definition list, all else as text."""
+    if isinstance(value, Mapping):
+        pairs = (f"<dt>{escape(str(key))}</dt><dd>{listed(inner)}</dd>" for key, inner in value.items())
+        return f"<dl>{''.join(pairs)}</dl>" if value else "none"
+    if isinstance(value, str | PurePath):
+        return escape(str(value))
+    if isinstance(value, Iterable):
+        values = list(value)
+        if all(isinstance(one, str | int | float) for one in values):
+            return escape(", ".join(str(one) for one in values)) if values else "none"
+    if value is None:
+        return "not given"
+    return escape(json.dumps(value, ensure_ascii=False, default=str))

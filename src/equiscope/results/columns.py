@@ -1,0 +1,41 @@
+"""The words and columns of the tables: the contract of an output folder (format 2)."""
+
+MEASURES = ("invariance", "equivariance", "linear", "strict_invariance")
+LADDER = MEASURES[:3]  # each contains the one before
+SCOPES = ("dataset", "image")
+ALIGNMENTS = ("array", "registered")
+PARTS = ("early", "middle", "late", "pool", "final")
+
+VALUES = ("score", "low", "high", "in_sample", "chance", "explained", "explained_low", "explained_high", "held_out")
+COUNTS = ("images", "undefined", "transformations")
+OFFSETS = ("offset_y", "offset_x")  # positions, of registered rows
+KEYS = ("transformation", "measure", "scope", "alignment", "subpixel")
+
+SCORE_COLUMNS = ("layer", "part", *KEYS, *VALUES, *COUNTS, *OFFSETS)
+PART_COLUMNS = ("part", "layers", *KEYS, *VALUES, *COUNTS)
+CHANNEL_COLUMNS = (
+    "layer", "transformation", "scope", "alignment", "channel", "invariance", "equivariance", "linear", "partner",
+    "explained_invariance", "explained_equivariance", "explained_linear", "chance_invariance", "chance_equivariance",
+    "defined",
+)  # fmt: skip
+LAW_COLUMNS = ("layer", "first", "second", "product", "composed", "direct")
+REPLICATE_COLUMNS = ("layer", *KEYS, "replicate", "score", "explained")
+LAYER_COLUMNS = (
+    "layer", "part", "type", "index", "channels", "height", "width", "stride_y", "stride_x", "dead", "dimension",
+)  # fmt: skip
+TABLES = {
+    "scores": SCORE_COLUMNS,
+    "parts": PART_COLUMNS,
+    "channels": CHANNEL_COLUMNS,
+    "laws": LAW_COLUMNS,
+    "layers": LAYER_COLUMNS,
+    "replicates": REPLICATE_COLUMNS,
+}
+UNIQUE = {  # what names a row of each table
+    "scores": ("layer", *KEYS),
+    "parts": ("part", *KEYS),
+    "channels": ("layer", "transformation", "scope", "alignment", "channel"),
+    "laws": ("layer", "first", "second"),
+    "layers": ("layer",),
+    "replicates": ("layer", *KEYS, "replicate"),
+}

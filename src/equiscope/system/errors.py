@@ -1,0 +1,60 @@
+"""Errors that name an option as the caller writes it, in Python or on the command line."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# What has another spelling on the command line than its own name.
+_ON_COMMAND_LINE = {
+    "no_intervals": "--no-intervals",
+    "force": "--force",
+    "resume": "--resume",
+    "transformations": "--transformations ",
+    "strides": "--stride ",
+    "layouts": "--layout ",
+}
+_IN_PYTHON = {"no_intervals": "intervals=False", "force": "force=True", "resume": "resume=True"}
+
+
+class OptionError(ValueError):
+    """What is wrong with an option, in one sentence.
+
+    A name in braces stands for the option and what precedes its value: `{batch_size}0` reads `batch_size=0` in Python
+    and `--batch-size 0` on the command line. All other braces are filled from `values`.
+
+    >>> error = OptionError("{batch_size}{given} is not a positive number of images.", given=0)
+    >>> str(error), error.on_command_line()
+    ('batch_size=0 is not a positive number of images.', '--batch-size 0 is not a positive number of images.')
+    """
+
+    def __init__(self, sentence: str, **values: Any) -> None:
+        self._sentence, self._values = sentence, values
+        super().__init__(self._spelled(lambda name: _IN_PYTHON.get(name, f"{name}=")))
+
+    def on_command_line(self) -> str:
+        """The sentence in the spelling of the command line."""
+        return self._spelled(lambda name: _ON_COMMAND_LINE.get(name, f"--{name.replace('_', '-')} "))
+
+    def _spelled(self, spelling: Callable[[str], str]) -> str:
+        return self._sentence.format_map(_Filled(self._values, spelling))
+
+
+class _Filled(dict[str, Any]):
+    def __init__(self, values: dict[str, Any], spelling: Callable[[str], str]) -> None:
+        super().__init__(values)
+        self._spelling = spelling
+
+    def __missing__(self, name: str) -> str:
+        return self._spelling(name)
+
+
+def known(option: str, value: Any, values: Iterable[Any]) -> Any:
+    """`value`, if it is one of `values`; else an `OptionError` that lists them.
+
+    >>> known("similarity", "cosine", ("pearson", "cosine"))
+    'cosine'
+    """
+    choices = list(values)
+    if value not in choices:
+        sentence = "{" + option + "}{given!r} is not known; it is one of {choices}."
+        raise OptionError(sentence, given=value, choices=", ".join(map(str, choices)))
+    return value

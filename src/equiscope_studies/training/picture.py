@@ -1,0 +1,161 @@
+"""The pictures of a training study, of saved numbers alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+import equiscope as es
+from equiscope.figures.marks import draw_chance, draw_intervals
+from equiscope.figures.style import (
+    DASHED,
+    GREY,
+    LEGEND,
+    MEASURE_LOOKS,
+    Look,
+    Plot,
+    drawing,
+    legend_columns,
+    series_look,
+)
+from equiscope.results.columns import LADDER, PARTS, SCOPES
+from equiscope.results.rows import measures_in
+from equiscope_studies.training.presets import Study
+from equiscope_studies.training.seeds import LEAST_FOR_BARS, mean
+
+FAMILIES = ("rotations", "shifts")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What one panel of the picture shows."""
+
+    value: str  # "score", or "explained": the share of variance
+    scope: str
+    family: str
+    on: str
+
+    def of(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows that it shows."""
+        chosen = {"transformation": self.family, "on": self.on, "scope": self.scope}
+        return table[(table[list(chosen)] == pd.Series(chosen)).all(axis=1)]
+
+    def measures(self, table: pd.DataFrame) -> list[str]:
+        """The measures that it shows: of a score, the paper's two."""
+        found = measures_in(table) if len(table) else []
+        return found if self.value == "explained" else [measure for measure in found if measure in LADDER[:2]]
+
+
+def panels_of(table: pd.DataFrame) -> list[list[Panel]]:
+    """A line a scope of the score, and one of the variance explained; a column a family and data set measured on.
+
+    Of a single family and data set, the lines stand side by side.
+    """
+    columns = list(product(families_in(table), dict.fromkeys(table["on"])))
+    scopes = [scope for scope in SCOPES if scope in set(table["scope"])]
+    lines = [
+        [Panel(value, scope, family, on) for family, on in columns]
+        for value, scope in (*product(("score",), scopes), ("explained", "dataset"))
+    ]
+    return lines if len(columns) > 1 else [[panel for line in lines for panel in line]]
+
+
+def families_in(table: pd.DataFrame) -> list[str]:
+    """The families that a study measured."""
+    there = set(table["transformation"])
+    return [family for family in FAMILIES if family in there]
+
+
+def picture(study: Study, table: pd.DataFrame) -> Plot:
+    """The figure: every condition's scores by part or layer, the mean over seeds and each seed."""
+    conditions = study.conditions(table["condition"])
+    places = _places(study, table)
+    lines = panels_of(table)
+    with drawing():
+        width = 3.4 * len(lines[0])
+        figure = Plot(figsize=(width, 2 * len(lines) + 0.6), layout="constrained")
+        panels = figure.subplots(len(lines), len(lines[0]), sharex=True, sharey=True, squeeze=False)
+        for number, line in enumerate(lines):
+            for axes, panel in zip(panels[number], line, strict=True):
+                rows = panel.of(table)
+                for place, condition in enumerate(conditions):
+                    aside = 0.5 * ((place + 0.5) / len(conditions) - 0.5)
+                    of_condition = rows[rows["condition"] == condition]
+                    for measure in panel.measures(rows):
+                        series = of_condition[of_condition["measure"] == measure]
+                        _draw(axes, series, places, panel, series_look(place).colour, MEASURE_LOOKS[measure], aside)
+                axes.set_xticks(range(len(places)), [shown for _, shown in places], fontsize=6)
+                axes.set(xlim=(-0.5, len(places) - 0.5), ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
+                axes.grid(axis="y")
+                if number == 0:
+                    axes.set_title(f"{panel.family}, {panel.on}", color=GREY)
+                if axes is panels[number][0] or len(lines) == 1:
+                    axes.set_ylabel(f"{panel.value}, scope {panel.scope}")
+        handles = _legend(conditions.values(), measures_in(table))
+        labels = [str(handle.get_label()) for handle in handles]
+        figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(labels, width - 0.4), **LEGEND)
+    return figure
+
+
+def _legend(conditions: Any, measures: Sequence[str]) -> list[Line2D]:
+    handles = [Line2D([], [], color=series_look(number).colour, label=name) for number, name in enumerate(conditions)]
+    for measure in measures:
+        look = MEASURE_LOOKS[measure]
+        handles.append(
+            Line2D([], [], color=GREY, linestyle=look.line, marker=look.marker, markersize=3, label=measure,
+                   markerfacecolor=GREY if look.filled else "white")
+        )  # fmt: skip
+    return [*handles, Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label="chance of equivariance")]
+
+
+def _places(study: Study, table: pd.DataFrame) -> list[tuple[str, str]]:
+    """What stands along the axis: the value of the column `layer` or `part`, and what it is called there."""
+    if study.by == "part":
+        return [(part, part) for part in PARTS if part in set(table["part"])]
+    layers = list(dict.fromkeys(table["layer"].dropna()))
+    return [(layer, layer.rpartition(".")[2].removeprefix("layer").replace("linear", "final")) for layer in layers]
+
+
+def _draw(
+    axes: Axes,
+    rows: pd.DataFrame,
+    places: Sequence[tuple[str, str]],
+    panel: Panel,
+    colour: str,
+    look: Look,
+    aside: float,
+) -> None:
+    """The mean over seeds, each seed as a dot, t-intervals, and the chance level of equivariance."""
+    by_layer = places[0][0] not in PARTS
+    column = "layer" if by_layer else "part"
+    rows = rows[rows["layer"].notna() if by_layer else rows["layer"].isna()]
+    names = [place for place, _ in places]
+    wide = rows.pivot(index=column, columns="seed", values=panel.value).reindex(names)
+    at = np.arange(len(places)) + aside
+    means = [mean(line[~np.isnan(line)]) for line in wide.to_numpy(dtype=float)]
+    axes.plot(
+        at, [one.value for one in means], color=colour, linestyle=look.line, linewidth=0.9, marker=look.marker,
+        markersize=3, markeredgewidth=0.7, markerfacecolor=colour if look.filled else "white", zorder=3,
+    )  # fmt: skip
+    for seed in wide:
+        axes.plot(at, wide[seed], ".", color=colour, markersize=1.8, alpha=0.6, zorder=2)
+    ends = [(one.low, one.high) if one.seeds >= LEAST_FOR_BARS else (np.nan, np.nan) for one in means]
+    low, high = np.array(ends).T
+    draw_intervals(axes, at, low, high, colour)
+    if panel.value == "score" and look is MEASURE_LOOKS["equivariance"]:
+        chance = rows.groupby(column, sort=False)["chance"].mean().reindex(names)
+        draw_chance(axes, at, chance.to_numpy(dtype=float), colour, joined=False, half=0.06)
+
+
+def picture_of_epochs(study: Study, table: pd.DataFrame) -> Plot:
+    """Scores while the networks trained, the mean over seeds: a panel a condition and family."""
+    names = study.conditions(table["condition"])
+    keys = ["epoch", "part", "measure", "scope", "condition", "transformation"]
+    means = table.groupby(keys, sort=False)["score"].mean().reset_index()
+    panels = means["condition"].map(names) + ", " + means["transformation"]
+    return es.plot_epochs(means.assign(transformation=panels), caption=False)

@@ -1,0 +1,107 @@
+"""All that decides how a network comes out of training, checked."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+
+from equiscope_studies.choices import one_of
+from equiscope_studies.training.augmentation import AUGMENTATIONS
+from equiscope_studies.training.labelled import DATA_SETS
+from equiscope_studies.training.networks import refuse_unknown
+
+OPTIMISERS = ("sgd", "adam")
+HASH = 12  # hexadecimal digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How a network is trained, whatever it is, and however it is drawn: what recipes and presets have in common.
+
+    Attributes:
+        optimiser: "sgd" (with momentum) or "adam".
+        learning_rate: At the start; divided by 10 at each of the milestones.
+        weight_decay: The L2 penalty's factor.
+        batch: Images in a step.
+        milestones: Epochs that are finished when the learning rate falls.
+        limit: Training images; None: all.
+        validation: Images that accuracy is measured on after each epoch; None: all.
+        measure_every: Equivariance is measured after each so many epochs; 0: never.
+        meanwhile: Images that it is then measured on.
+        until: Validation accuracy at which training ends, however many epochs are left; None: never.
+    """
+
+    optimiser: str = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    batch: int = 128
+    epochs: int = 1
+    milestones: tuple[int, ...] = ()
+    limit: int | None = None
+    validation: int | None = None
+    measure_every: int = 0
+    meanwhile: int = 300
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        one_of("optimiser", self.optimiser, OPTIMISERS)
+        for name, least in (("epochs", 1), ("batch", 2), ("measure_every", 0), ("meanwhile", 20)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}, but it must be at least {least}.")
+        if self.limit is not None and self.limit < self.batch:
+            raise ValueError(f"limit is {self.limit}, but a batch alone has {self.batch} images; give at least that.")
+        if self.validation is not None and self.validation < 1:
+            raise ValueError(f"validation is {self.validation}, but it must be at least 1.")
+        if self.until is not None and not 0 < self.until <= 1:
+            raise ValueError(f"until is {self.until}, but an accuracy lies above 0 and is at most 1.")
+
+
+SCHEDULE = tuple(field.name for field in fields(Schedule))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Schedule):
+    """All that decides how a network comes out: the same recipe on the same machine gives the same network.
+
+    Attributes:
+        network: A name that `networks.network` takes.
+        data: A name of `labelled.DATA_SETS`.
+        augmentation: As `augmentation.augmented` takes it.
+        seed: Of the weights, the order of images and the augmentation.
+        meanwhile_under: Families that it is measured under while it trains, as `measuring.families` reads them.
+    """
+
+    network: str
+    data: str
+    augmentation: str = "none"
+    seed: int = 0
+    meanwhile_under: tuple[str, ...] = ("rotations",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("data", self.data, DATA_SETS)
+        for name in self.augmentation.split("+"):
+            one_of("augmentation", name, AUGMENTATIONS)
+        refuse_unknown(self.network)
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, but it must be at least 0.")
+
+    @property
+    def hash(self) -> str:
+        """The name of the run's folder.
+
+        A value that is the field's default does not count, so that a new field leaves the old runs their names.
+
+        >>> Recipe(network="z2cnn", data="mnist6").hash
+        '24372c188d88'
+        """
+        changed = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:HASH]
+
+    def as_json(self) -> str:
+        """The recipe as the run's folder keeps it."""
+        return json.dumps(asdict(self), indent=2)

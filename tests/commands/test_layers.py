@@ -1,0 +1,50 @@
+"""`equiscope layers`: what would be measured, and what not, as a table or as JSON."""
+
+import json
+
+import pytest
+
+from terminal import equiscope
+
+WHITE = ("--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
+pytestmark = pytest.mark.usefixtures("inside")
+
+
+def test_layers_are_listed():
+    answer = equiscope("layers", "my code/net.py:small", "--size", "32", *WHITE)
+    assert (answer.status, answer.err) == (0, "")
+    lines = [line.split() for line in answer.out.splitlines()]
+    assert lines[0] == ["layer", "part", "type", "channels", "grid", "stride"]
+    assert lines[3] == ["2", "middle", "Conv2d", "6", "16", "x", "16", "2"]
+    assert lines[-1] == ["6", "final", "Linear", "5", "vector", "–"]
+
+
+def test_options_arrive():
+    answer = equiscope(
+        "layers", "my code/net.py:small", "--size", "24", *WHITE, "--layers", "2", "--layers", "4", "--stride", "2=3"
+    )
+    lines = [line.split() for line in answer.out.splitlines()[1:]]
+    assert lines == [
+        ["2", "middle", "Conv2d", "6", "12", "x", "12", "3"],
+        ["4", "pool", "AdaptiveAvgPool2d", "6", "vector", "–"],
+    ]
+
+
+def test_layers_left_out_are_listed_with_the_reason():
+    arguments = ("layers", "my code/net.py:of_windows", "--layers", "?", "--size", "32", *WHITE)
+    lines = equiscope(*arguments).out.splitlines()
+    assert [line.split()[0] for line in lines if line] == ["layer", "0", "2", "left", "1"]
+    assert "first axis is not the image" in lines[-1]
+    found = json.loads(equiscope(*arguments, "--json").out)
+    assert [layer["layer"] for layer in found["layers"]] == ["0", "2"]
+    assert found["layers"][0] == {
+        "layer": "0", "part": "early", "type": "Conv2d", "channels": 4,
+        "height": 32, "width": 32, "stride_y": 1, "stride_x": 1,
+    }  # fmt: skip
+    (left_out,) = found["layers_left_out"]
+    assert left_out["layer"] == "1" and "first axis is not the image" in left_out["reason"]
+
+
+def test_what_the_code_of_a_network_prints_is_not_in_the_table():
+    answer = equiscope("layers", "my code/net.py:talkative", "--size", "32", "--json")
+    assert json.loads(answer.out) and "a word from the network" in answer.err.splitlines()

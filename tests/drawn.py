@@ -1,0 +1,66 @@
+"""Reads numbers back from a figure, and makes results that are hard to draw."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from equiscope.results.scores import Scores
+from example import example_scores
+
+NAMES = ("$x_1$", "relu", "<b>conv_2</b>", "a_very_long_name_of_a_block_with_$_in_it")
+PARTS = ("early", "middle", "late", "pool", "final")
+MEASURES = ("invariance", "equivariance", "linear")
+OF_FAMILY = {"rotations": MEASURES, "shifts": MEASURES[:2]}  # linear is not measured under shifts
+UNDEFINED = ["score", "low", "high", "in_sample", "chance", "explained", "explained_low", "explained_high", "held_out"]
+
+
+def drawable() -> Scores:
+    """Four layers of maps, pooled features and a final vector, under two families, in both scopes."""
+    return example_scores(NAMES, scopes=("dataset", "image"))
+
+
+def undefined_at(scores: Scores, *layers: str) -> Scores:
+    """The same scores, of which those of some layers are undefined."""
+    table = scores.scores.copy()
+    table.loc[table["layer"].isin(layers), UNDEFINED] = np.nan
+    return replace(scores, scores=table)
+
+
+def with_layers(scores: Scores, count: int) -> Scores:
+    """The same scores, of a network that has many more layers, all of them undefined."""
+    names = [f"stages.{number}.conv" for number in range(count)]
+    more = pd.DataFrame({"layer": names, "part": "early", "index": range(count)})
+    layers = scores.layers.assign(index=scores.layers["index"] + count)
+    return replace(scores, layers=pd.concat([more, layers], ignore_index=True))
+
+
+def column(table: pd.DataFrame, name: str, **row: str) -> np.ndarray:
+    """A column of the rows that have these labels; of a family's two rows, of that over all members."""
+    wanted = pd.Series({"alignment": "array", "scope": "dataset"} | row)
+    rows = table[(table[list(wanted.index)] == wanted).all(axis=1)]
+    by = "layer" if "layer" in table else "part"
+    last = rows.sort_values("subpixel", kind="stable").drop_duplicates([by, "transformation"], keep="last")
+    return last.sort_index()[name].to_numpy(dtype=float)
+
+
+def heights(axes: Axes, label: str) -> np.ndarray:
+    line = next(line for line in axes.get_lines() if line.get_label() == label)
+    return np.asarray(line.get_ydata(), dtype=float)
+
+
+def labels(axes: Axes) -> list[str]:
+    """Of the lines that a legend would name."""
+    return [str(line.get_label()) for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+
+
+def segments(axes: Axes) -> list[list[float]]:
+    """The two heights of every interval and dash of a panel."""
+    return [path.vertices[:, 1].tolist() for lines in axes.collections for path in lines.get_paths()]
+
+
+def words(figure: Figure) -> str:
+    """The title and the small print, however its lines are broken."""
+    return " ".join(" ".join(text.get_text() for text in figure.texts).split())

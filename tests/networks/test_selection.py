@@ -1,0 +1,144 @@
+"""Which of a network's tensors are its blocks, its pooled vector, its final one, and which a name or glob means."""
+
+from functools import partial
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from equiscope.networks.cifar_resnet import cifar_resnet
+from equiscope.networks.layers import find_layers
+from equiscope.networks.options import Layers
+from equiscope.system.errors import OptionError
+
+
+class Inside(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.conv, self.never = nn.Conv2d(channels, channels, 3, padding=1), nn.Linear(2, 2)
+
+    def forward(self, maps):
+        return maps + self.conv(maps)
+
+
+def blocks(count):
+    return nn.Sequential(*(nn.Sequential(Inside(3), nn.ReLU()) for _ in range(count)))
+
+
+def names(found):
+    return [layer.name for layer in found.measured]
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return torchvision.models.resnet18()
+
+
+def test_blocks_are_the_children_of_sequentials_that_are_not_leaves(resnet):
+    found = find_layers(resnet, (3, 64, 64))
+    assert names(found) == [f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)] + ["avgpool", "fc"]
+    assert [layer.part for layer in found.measured] == ["early"] * 3 + ["middle"] * 3 + ["late"] * 2 + ["pool", "final"]
+    assert [layer.stride for layer in found.measured][::2] == [(4, 4), (8, 8), (16, 16), (32, 32), None]
+    assert [layer.channels for layer in found.measured][-2:] == [512, 1000]
+
+
+def test_functional_pooling_is_the_input_of_the_classifier():
+    found = find_layers(cifar_resnet(20), (3, 32, 32))
+    assert names(found)[-2:] == ["linear:input", "linear"]
+    assert [layer.part for layer in found.measured][-2:] == ["pool", "final"]
+
+
+def test_functional_pooling_after_a_classifiers_own_layers():
+    found = find_layers(torchvision.models.densenet121(), (3, 64, 64))
+    assert names(found)[-2:] == ["classifier:input", "classifier"]
+    assert [layer.part for layer in found.measured][-2:] == ["pool", "final"]
+
+
+def test_without_blocks_all_leaves_that_yield_a_map():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    assert names(find_layers(model, (3, 9, 9))) == ["0", "1", "2", "4"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matched"),
+    [
+        ("layer1.*", ["layer1.0", "layer1.1"]),
+        ("layer1.0", ["layer1.0"]),
+        ("layer?.0.conv1", [f"layer{stage}.0.conv1" for stage in range(1, 5)]),
+        ("**.conv2", [f"layer{stage}.{block}.conv2" for stage in range(1, 5) for block in range(2)]),
+        ("layer4.1.relu", ["layer4.1.relu", "layer4.1.relu#1"]),
+        ("layer4.1.relu#1", ["layer4.1.relu#1"]),
+        (["fc", "conv1"], ["conv1", "fc"]),
+    ],
+)
+def test_a_star_stops_at_a_dot_and_a_module_means_all_of_its_calls(resnet, pattern, matched):
+    assert names(find_layers(resnet, (3, 64, 64), pattern)) == matched
+
+
+@pytest.mark.parametrize(
+    ("patterns", "words"),
+    [
+        ("layer5.*", "nearest names are"),
+        ("layer1.0.con1", "layer1.0.conv1"),
+        (["fc", "nothing"], "No layer matches 'nothing'"),
+    ],
+)
+def test_a_pattern_that_matches_nothing_names_the_nearest(resnet, patterns, words):
+    with pytest.raises(ValueError, match=words):
+        find_layers(resnet, (3, 64, 64), patterns)
+
+
+def test_a_module_that_is_never_called_is_said_to_be():
+    with pytest.raises(ValueError, match=r"'0.0.never' is a module that the network never calls"):
+        find_layers(blocks(2), (3, 8, 8), "0.0.never")
+
+
+@pytest.mark.parametrize(
+    ("build", "module"),
+    [
+        (partial(torchvision.models.googlenet, weights=None, init_weights=False, aux_logits=True), "aux1"),
+        (partial(timm.create_model, "vit_tiny_patch16_224"), "blocks.0.attn.attn_drop"),
+    ],
+)
+def test_a_module_that_is_never_called_is_no_layer_and_is_said_to_be_none(build, module):
+    model, size = build(), 224
+    assert module not in names(find_layers(model, (3, size, size)))
+    with pytest.raises(ValueError, match=f"'{module}' is a module that the network never calls"):
+        find_layers(model, (3, size, size), module)
+
+
+def test_the_pool_that_is_named_is_taken():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 4), nn.Linear(4, 2))
+    parts = {layer.name: layer.part for layer in find_layers(model, (3, 9, 9), Layers(pool="3")).measured}
+    assert parts == {"0": "early", "3": "pool", "4": "final"}
+    with pytest.raises(OptionError, match="pool='0' is no module of the network that gives a vector"):
+        find_layers(model, (3, 9, 9), Layers(pool="0"))
+
+
+def test_the_networks_own_globs_stand_in_place_of_its_blocks(resnet):
+    found = find_layers(resnet, (3, 64, 64), Layers(default=["layer1.*", "conv1"]))
+    assert names(found) == ["conv1", "layer1.0", "layer1.1", "avgpool", "fc"]
+
+
+@pytest.mark.parametrize(("option", "value", "spelled"), [("strides", 2, "--stride"), ("layouts", "nhwc", "--layout")])
+def test_an_option_for_no_layer_is_told_by_its_name(resnet, option, value, spelled):
+    with pytest.raises(
+        OptionError, match=f"No layer matches {option}='layer9'; the nearest names are layer"
+    ) as refusal:
+        find_layers(resnet, (3, 64, 64), Layers(**{option: {"layer9": value}}))
+    assert f"No layer matches {spelled} 'layer9'" in refusal.value.on_command_line()
+
+
+def test_blocks_inside_a_block_that_gives_several_maps():
+    found = find_layers(timm.create_model("coat_tiny"), (3, 224, 224))
+    assert {layer.reason for layer in found.left_out if layer.name.startswith("parallel_blocks.0")} == {
+        "parallel_blocks.0 gives several maps; name this one to have it measured"
+    }
+    assert len({layer.part for layer in found.measured if not layer.vector}) == 3  # parts are of what is measured
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_wrapped_and_compiled_models_have_the_names_of_the_model_inside(wrap):
+    assert names(find_layers(wrap(blocks(2)), (3, 8, 8))) == ["0", "1"]

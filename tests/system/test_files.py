@@ -1,0 +1,52 @@
+"""Files are whole or absent, and what the system refuses is told with the path."""
+
+import errno
+import os
+
+import pytest
+
+from equiscope.system.files import named, nearest, refuse_unwritable, remove, replacing
+
+
+def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path):
+    file = tmp_path / "scores [1]"
+    for text in ("first", "second"):
+        with replacing(file) as aside:
+            aside.write_text(text)
+            assert not file.exists() or file.read_text() == "first"
+    with pytest.raises(ZeroDivisionError), replacing(file) as aside:
+        aside.write_text("half")
+        raise ZeroDivisionError
+    assert file.read_text() == "second" and os.listdir(tmp_path) == [file.name]
+
+
+def test_nothing_is_left_of_what_another_process_had_begun(tmp_path):
+    for name in ("state", "state.77.part", "state2"):
+        (tmp_path / name).touch()
+    remove(tmp_path / "state")
+    assert os.listdir(tmp_path) == ["state2"]
+
+
+def test_errors_that_name_no_file_get_the_path(tmp_path):
+    file = tmp_path / "out"
+    for error in (OSError(errno.ENOSPC, "No space left on device"), RuntimeError("inline_container.cc: write failed")):
+        with pytest.raises(OSError) as told, named(file):
+            raise error
+        assert told.value.filename == str(file) and told.value.strerror
+    with pytest.raises(OSError, match="other"), named(file):
+        raise OSError(errno.ENOENT, "gone", "other")
+    with pytest.raises(RuntimeError, match="of another kind"), named(file):
+        raise RuntimeError("of another kind")
+
+
+def test_what_takes_no_file_is_told_beforehand(tmp_path, monkeypatch):
+    assert nearest(tmp_path / "a" / "b") == tmp_path
+    refuse_unwritable(tmp_path / "a" / "b")
+
+    def refused(**options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("equiscope.system.files.TemporaryFile", refused)
+    with pytest.raises(PermissionError, match=r"cannot be written to \(Permission denied\); give another folder"):
+        refuse_unwritable(tmp_path / "a" / "b")
+    assert os.listdir(tmp_path) == []
