@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test slow wheel docs bench gallery check format clean
+.PHONY: demo test slow wheel docs bench coverage gallery check format clean
 
 demo: .venv/demo  ## measure a trained network on photographs
 	$(BIN)/equiscope measure efficientnet-lite0 --images photographs --limit 48 \
@@ -21,10 +21,11 @@ docs: .venv/docs  ## the documentation site, into out/site; fetches nothing
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "Open out/site/index.html"
 
-bench: .venv/dev  ## what measuring costs beside the network itself; a quarter of an hour on a core
-	$(BIN)/pip install --quiet --no-deps "tmeasures==1.2.11"  # it asks for a package of stubs that `make check` trips over
-	$(BIN)/pip install --quiet statsmodels seaborn tqdm
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/speed.py --write docs/performance.md
+bench: .venv/dev  ## what measuring costs beside the network itself; half an hour on two idle cores
+	$(BIN)/python benchmarks/speed.py --write docs/performance.md
+
+coverage: .venv/dev  ## how biased the scores are, and how often intervals hold the truth, by simulation from DATA; an hour
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py "$(or $(DATA),$(EQUISCOPE_DATA),../shared/data)"
 
 gallery: .venv/dev  ## the pictures of docs/gallery.md, from DATA; what is measured in out/gallery stays; ten minutes on a core
 	PATH="$(abspath $(BIN)):$$PATH" DATA="$(or $(DATA),$(EQUISCOPE_DATA),../shared/data)" OMP_NUM_THREADS=1 $(BIN)/python docs/gallery/make.py

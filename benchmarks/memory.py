@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import torch
-from speed import FAMILIES, NETWORKS, forward_passes, smooth_noise, with_copies
+from speed import FAMILIES, NETWORKS, forward_passes, smooth_noise
 
 import equiscope as es
 
@@ -17,23 +17,22 @@ GIB = 2**30
 
 
 def peak(name: str, images: int, what: str) -> tuple[float, float]:
-    """The most memory of this process, and that of the sums, in GiB."""
+    """The most memory of this process, and that of the accumulators, in GiB."""
     chosen = NETWORKS[name]
     network = chosen.build().eval()
-    family = FAMILIES[1]
-    batches = smooth_noise(chosen.size, chosen.copies // (1 + len(family.transformations)), 1)
+    family = FAMILIES[0]
+    given = smooth_noise(chosen.size, images)
     sums = 0
     if what == "forward":
-        forward_passes(network, [with_copies(batches[0], family.transformations)] * 2)
+        forward_passes(network, given, family, chosen.copies)
     else:
-        many = batches[0].repeat(-(-images // len(batches[0])), 1, 1, 1)[:images]
-        scores = es.measure(network, many, transformations=family, batch_size=chosen.copies)
-        sums = scores.manifest["sums"]["bytes"]
+        scores = es.measure(network, given, family, batch_size=chosen.copies, progress=False)
+        sums = scores.manifest["accumulators"]["bytes"]
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB, sums / GIB
 
 
 def main() -> None:
-    """Print a table: peak of the forward passes alone, of a measurement, its sums, and what is left."""
+    """Print a table: peak of the forward passes alone, of a measurement, its accumulators, and what is left."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--images", type=int, default=40)
@@ -43,7 +42,7 @@ def main() -> None:
         sys.stdout.write("{} {}".format(*peak(given.one[0], given.images, given.one[1])))
         return
     sys.stdout.write(
-        "| network | forward passes, GiB | measure, GiB | of it the sums, GiB | the rest, GiB |\n"
+        "| network | forward passes, GiB | measure, GiB | of it the accumulators, GiB | the rest, GiB |\n"
         "|---|---|---|---|---|\n"
     )
     for name in given.networks:

@@ -1,8 +1,7 @@
-"""How much a measurement costs beside the network's own forward passes, and beside the least it could cost.
+"""What a measurement costs beside the least that it could cost: forward passes, and the products of the definition.
 
 All contestants take turns in one process, round by round, on the same images. Their cost is that of the images alone:
-the clock starts when the second batch is asked for, and stops when there are no more; finding the layers before and
-joining the sums afterwards is timed apart.
+finding the layers before and making scores afterwards is timed apart.
 
 On Linux the C library is told to keep the memory that was freed. Else each of the network's large features may be given
 new pages, or not, by the turns that the process has taken before: that moves every contestant by up to a third.
@@ -16,8 +15,7 @@ import platform
 import sys
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -31,13 +29,19 @@ import torchvision
 from torch import Tensor, nn
 
 import equiscope as es
-from equiscope.functional.transformations import Family, Transformation
+from equiscope.measurement.options import Scoring
+from equiscope.measurement.plan import Action, Plan, planned
 from equiscope.networks.cifar_resnet import cifar_resnet
 from equiscope.networks.features import reading
-from equiscope.networks.layers import Layer, find_layers
+from equiscope.system.progress import Progress
 
-FAMILIES = (es.shifts([1, 2, 4, 8]), es.rotations())
-TURNS = (0.0, 0.5, 1.0, 1.5)  # no turn and three quarter turns; see `tmeasures_rotations`
+FAMILIES = (es.rotations(), es.shifts([1, 2, 4, 8]))
+CONTESTANTS = {
+    "a": "the forward passes alone",
+    "b": "the forward passes, and one plain product per layer, image and transformation, and one per layer and image "
+    "where the definition needs the Gram matrix",
+    "d": "`measure` with all that it does by default: three measures, chance levels, intervals",
+}
 
 
 @dataclass(frozen=True)
@@ -45,230 +49,144 @@ class Contest:
     """A network, and how its images come."""
 
     build: Callable[[], nn.Module]
-    size: int  # pixels, both ways
-    copies: int  # images in a forward pass, transformed ones included
-    batches: int  # forward passes in a round: so many that waiting images are joined meanwhile
+    size: int = 224  # pixels, both ways
+    copies: int = 32  # images in a forward pass, transformed ones included
+    images: int = 40
 
 
 NETWORKS = {
-    "cifar-resnet44": Contest(lambda: cifar_resnet(44), 32, 256, 12),
-    "efficientnet-lite0": Contest(lambda: timm.create_model("tf_efficientnet_lite0"), 224, 32, 2),
-    "resnet50": Contest(lambda: torchvision.models.resnet50(), 224, 32, 2),
-    "vit_small_patch16_224": Contest(lambda: timm.create_model("vit_small_patch16_224"), 224, 32, 2),
-}
-CONTESTANTS = {
-    "a": "the forward passes alone",
-    "b": "the forward passes, and one plain product per layer, image and transformation",
-    "b2": "the forward passes, and two such products",
-    "d": "`measure` without chance: both scopes, intervals",
-    "c": "`measure`: both scopes, chance, intervals",
-    "e": "tmeasures' `NormalizedVarianceInvariance` over the same layers, rotations only; its angles are multiplied by "
-    "180 and then taken for radians, so that it turns by something else than asked, at the same cost",
+    "cifar-resnet44": Contest(lambda: cifar_resnet(44), 32, 256, 640),
+    "efficientnet-lite0": Contest(lambda: timm.create_model("tf_efficientnet_lite0")),
+    "resnet50": Contest(lambda: torchvision.models.resnet50()),
+    "vit_small_patch16_224": Contest(lambda: timm.create_model("vit_small_patch16_224")),
+    "regnet_y_400mf": Contest(lambda: torchvision.models.regnet_y_400mf()),
+    "resnet34": Contest(lambda: torchvision.models.resnet34()),
+    "mobilenetv3_small_100": Contest(lambda: timm.create_model("mobilenetv3_small_100")),
+    "convnext_atto": Contest(lambda: timm.create_model("convnext_atto")),
+    "densenet121": Contest(lambda: torchvision.models.densenet121()),
 }
 
 
 @dataclass
 class Times:
-    """Seconds an image of every round, by contestant, and seconds of set-up of `c` and `d`."""
+    """Seconds an image of every round, by contestant, and seconds after the last image of `d`."""
 
-    image: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    setup: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    image: dict[str, list[float]] = field(default_factory=lambda: {key: [] for key in CONTESTANTS})
+    after: list[float] = field(default_factory=list)
 
 
-def smooth_noise(size: int, images: int, batches: int) -> list[Tensor]:
-    """Batches of noise in which neighbours are alike, as in photographs."""
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(batches * images, 3, size, size, generator=generator)
+def smooth_noise(size: int, images: int) -> Tensor:
+    """Noise in which neighbours are alike, as in photographs."""
+    noise = torch.randn(images, 3, size, size, generator=torch.Generator().manual_seed(0))
     smooth = nn.functional.avg_pool2d(noise, 5, stride=1, padding=2)
-    return list((smooth / smooth.std()).split(images))
+    return smooth / smooth.std()
 
 
-def with_copies(images: Tensor, transformations: Sequence[Transformation]) -> Tensor:
-    """Images, and the same under every transformation, as one batch."""
-    return torch.cat([images, *(one.on_pixels(images) for one in transformations)])
-
-
-def valid_cells(layer: Layer, transformation: Transformation) -> int:
-    """On how many cells of a layer a transformation is scored."""
-    action = None if layer.vector else transformation.on_cells(torch.zeros(1, 1, *layer.layout.grid), layer.stride)
-    cells = layer.height * layer.width
-    return cells if action is None or action[1] is None else int(action[1].sum())
-
-
-def forward_passes(network: nn.Module, batches: Sequence[Tensor]) -> None:
+def forward_passes(network: nn.Module, images: Tensor, family: es.Family, copies: int) -> None:
     """Contestant a."""
+    some = copies // (1 + len(family.transformations))
     with torch.no_grad():
-        for batch in batches:
-            network(batch)
+        for batch in images.split(some):
+            network(torch.cat([batch, *(one.on_pixels(batch) for one in family.transformations)]))
 
 
-def floor(
-    network: nn.Module, layers: Sequence[Layer], family: Family, batches: Sequence[Tensor], products: int
-) -> None:
-    """Contestant b: a plain product of the valid cells of every channel with those of every channel."""
-    members = family.transformations
-    cells = {layer.name: [valid_cells(layer, one) for one in members] for layer in layers}
-    layouts = {layer.name: layer for layer in layers}
+def floor(network: nn.Module, plan: Plan, images: Tensor, family: es.Family, copies: int) -> None:
+    """Contestant b: plain products of all channels with all channels, in whichever of two ways is faster."""
+    actions = {layer.name: plan.of_layer(layer) for layer in plan.found.measured}
 
     def receive(name: str, features: Tensor) -> None:
-        still, *turned = layouts[name].maps(features).flatten(2).chunk(1 + len(members))
-        for one, count in zip(turned, cells[name], strict=True):
-            for _ in range(products):
-                torch.bmm(one[..., :count], still[..., :count].mT)
+        its = actions[name]
+        original, *found = its[0].layer.maps(features).flatten(2).chunk(1 + len(its))
+        for one, maps in zip(its, found, strict=True):
+            _multiply(maps, original, one)
+        if "linear" in its[0].measures:
+            _multiply(original, original, its[0])
 
-    with reading(network, {layer.name: layer.source for layer in layers}, receive):
-        forward_passes(network, batches)
-
-
-def measure(network: nn.Module, family: Family, copies: int, batches: Sequence[Tensor], chance: bool) -> list[float]:
-    """Contestants c and d: seconds of the images, and of set-up; images of every jackknife group come first."""
-    marks = [time.perf_counter()]
-
-    def counted() -> Iterator[Tensor]:
-        for _ in range(-(-10 // len(batches[0]))):
-            yield batches[0]
-        marks.append(time.perf_counter())
-        yield from batches
-        marks.append(time.perf_counter())
-
-    es.measure(network, counted(), transformations=family, batch_size=copies, chance=chance)
-    marks.append(time.perf_counter())
-    return [marks[2] - marks[1], marks[1] - marks[0] + marks[3] - marks[2]]
+    with reading(network, {layer.name: layer.source for layer in plan.found.measured}, receive):
+        forward_passes(network, images, family, copies)
 
 
-def tmeasures_rotations(network: nn.Module, layers: Sequence[Layer], copies: int, batches: Sequence[Tensor]) -> None:
-    """Contestant e, over the same layers and as many rotations.
-
-    Its angles are multiplied by 180 and then taken for radians, so that it turns by something else than asked; what
-    it costs is the same.
-    """
-    import tmeasures
-    from tmeasures.pytorch.transformations.affine import RotationGenerator
-
-    sources = {layer.name: layer.source for layer in layers}
-
-    class Read(tmeasures.pytorch.ActivationsModule):
-        def activation_names(self) -> list[str]:
-            return list(sources)
-
-        def forward_activations(self, images: Tensor) -> list[Tensor]:
-            found: dict[str, Tensor] = {}
-            with reading(network, sources, found.__setitem__):
-                network(images)
-            return list(found.values())
-
-    options = tmeasures.pytorch.PyTorchMeasureOptions(batch_size=copies, verbose=False)
-    images = torch.cat(list(batches))
-    tmeasures.pytorch.NormalizedVarianceInvariance().eval(images, RotationGenerator(r=TURNS), Read(), options)
+def _multiply(one: Tensor, other: Tensor, action: Action) -> None:
+    assert action.sampling is not None
+    positions = action.sampling.positions
+    one, other = one[..., :positions], other[..., :positions]
+    if one.shape[1] > 4 * positions:  # few positions of many channels: all images in one product
+        torch.mm(one.transpose(0, 1).flatten(1), other.transpose(0, 1).flatten(1).T)
+    else:
+        torch.bmm(one, other.mT)
 
 
-def loops_over_pairs(network: nn.Module, layers: Sequence[Layer], images: Tensor) -> None:
-    """Contestant f: equivariance within each image under a quarter turn, one pair of channels after the other."""
-    quarter = es.rotations().transformations[0]
-    maps: dict[str, Tensor] = {}
-    by_name = {layer.name: layer for layer in layers if not layer.vector}
+class Marks(Progress):
+    """When the first and the last batch of images were done."""
 
-    def receive(name: str, features: Tensor) -> None:
-        maps[name] = by_name[name].maps(features).clone()
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.images: list[int] = []
 
-    with reading(network, {name: layer.source for name, layer in by_name.items()}, receive):
-        forward_passes(network, [with_copies(images, [quarter])])
-    for of_layer in maps.values():
-        still, turned = of_layer.chunk(2)
-        expected = quarter.on_cells(still, None)[0]
-        for one_image, others in zip(turned, expected, strict=True):
-            for one in one_image:
-                max(float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1]) for other in others)
+    def advance(self, images: int) -> None:
+        """Note the time."""
+        self.times.append(time.perf_counter())
+        self.images.append(images)
 
 
-def contest(name: str, family: Family, rounds: int, device: str) -> Times:
-    """Let the contestants take turns."""
+def contest(name: str, family: es.Family, rounds: int, device: str) -> Times:
+    """Let all contestants measure a network, round by round."""
     chosen = NETWORKS[name]
+    torch.manual_seed(0)
     network = chosen.build().eval().to(device)
-    members = family.transformations
-    images = smooth_noise(chosen.size, max(2, chosen.copies // (1 + len(members))), chosen.batches)
-    images = [batch.to(device) for batch in images]
-    copies = [with_copies(batch, members) for batch in images]
-    layers = find_layers(network, (3, chosen.size, chosen.size)).measured
-    count = sum(len(batch) for batch in images)
+    images = smooth_noise(chosen.size, chosen.images)
+    plan = planned(network, (3, chosen.size, chosen.size), [family], None, Scoring())
     times = Times()
+    on_device = images.to(device)
 
     def timed(key: str, run: Callable[[], None]) -> None:
         began = time.perf_counter()
         run()
         if device != "cpu":
             torch.cuda.synchronize()
-        times.image[key].append((time.perf_counter() - began) / count)
+        times.image[key].append((time.perf_counter() - began) / len(images))
 
-    forward_passes(network, copies[:1])
+    forward_passes(network, on_device[:1], family, chosen.copies)
     for _ in range(rounds):
-        timed("a", lambda: forward_passes(network, copies))
-        timed("b", lambda: floor(network, layers, family, copies, 1))
-        timed("b2", lambda: floor(network, layers, family, copies, 2))
-        for key, chance in (("d", False), ("c", True)):
-            seconds, setup = measure(network, family, chosen.copies, images, chance)
-            times.image[key].append(seconds / count)
-            times.setup[key].append(setup)
-        if family.name == "rotations":
-            timed("e", lambda: tmeasures_rotations(network, layers, chosen.copies, images))
+        timed("a", lambda: forward_passes(network, on_device, family, chosen.copies))
+        timed("b", lambda: floor(network, plan, on_device, family, chosen.copies))
+        marks = Marks()
+        es.measure(network, images, family, batch_size=chosen.copies, progress=marks)
+        ended = time.perf_counter()
+        counted = sum(marks.images[1:])
+        times.image["d"].append((marks.times[-1] - marks.times[0]) / counted)
+        times.after.append(ended - marks.times[-1])
     return times
 
 
-def loops_row() -> str:
-    """What f costs beside d, an image and all of the set-up apart, on the CIFAR network."""
-    network = NETWORKS["cifar-resnet44"].build().eval()
-    layers = find_layers(network, (3, 32, 32)).measured
-    images = smooth_noise(32, 16, 1)
-    began = time.perf_counter()
-    loops_over_pairs(network, layers, images[0][:2])
-    loops = (time.perf_counter() - began) / 2
-    quarter = Family("quarter", es.rotations().transformations[:1])
-    ours = measure(network, quarter, 32, images, chance=False)[0] / 16
-    return (
-        f"f. The definition as plain loops over pairs of channels, one quarter turn, cifar-resnet44: "
-        f"{1000 * loops:.0f} ms an image; d: {1000 * ours:.1f} ms, {loops / ours:.0f} times less."
-    )
+HEADER = ["network", "family", "a, ms", "b, ms", "d, ms", "d / b", "after the last image, s", "spread"]
 
 
-def row(name: str, family: Family, times: Times) -> list[str]:
-    """A row of the table: milliseconds an image, and ratios of medians."""
+def row(name: str, family: es.Family, times: Times) -> list[str]:
+    """A row of the table: milliseconds an image, and the median of the rounds' ratios."""
     found = {key: median(seconds) for key, seconds in times.image.items()}
+    ratio = median(d / b for d, b in zip(times.image["d"], times.image["b"], strict=True))
     spread = max(max(seconds) / min(seconds) for seconds in times.image.values())
-    cells = [name, family.name, *(f"{1000 * found[key]:.1f}" for key in ("a", "b", "d", "c"))]
-    cells += [f"{found['d'] / found['b']:.2f}", f"{found['c'] / found['b2']:.2f}", f"{found['c'] / found['a']:.2f}"]
-    cells += [f"{found['e'] / found['c']:.1f}" if "e" in found else ""]
-    return [*cells, f"{median(times.setup['c']):.1f}", f"{spread:.2f}"]
-
-
-HEADER = [
-    "network", "family", "a, ms", "b, ms", "d, ms", "c, ms", "d / b", "c / b2", "c / a", "e / c", "set-up, s", "spread",
-]  # fmt: skip
+    cells = [name, family.name, *(f"{1000 * found[key]:.1f}" for key in ("a", "b", "d"))]
+    return [*cells, f"{ratio:.2f}", f"{median(times.after):.1f}", f"{spread:.2f}"]
 
 
 def machine(device: str) -> str:
     """What the benchmark ran on."""
-    info = Path("/proc/cpuinfo")
-    names = [line.split(": ")[1] for line in info.read_text().splitlines() if line.startswith("model name")]
-    cpu = names[0] if names else platform.processor()
     graphics = f", {torch.cuda.get_device_name()}" if device.startswith("cuda") else ""
-    return f"{cpu}, {torch.get_num_threads()} thread(s){graphics}"
+    return f"{os.cpu_count()} CPU cores ({platform.machine()}), {torch.get_num_threads()} thread(s){graphics}"
 
 
 def versions() -> str:
     """Of everything that was timed."""
-    names = ("equiscope", "torch", "torchvision", "timm", "tmeasures")
+    names = ("equiscope", "torch", "torchvision", "timm")
     return ", ".join(f"{name} {version(name)}" for name in names) + f", Python {platform.python_version()}"
 
 
-def written(lines: list[str], networks: Sequence[str], file: Path) -> None:
-    """Put the lines between the marks of a page, in place of those there but for the rows of other networks."""
+def written(lines: Sequence[str], file: Path) -> None:
+    """Put the lines between the marks of a page."""
     before, _, rest = file.read_text().partition(BEGIN)
-    there, _, after = rest.partition(END)
-    others = [line for line in there.splitlines() if line.split(" | ")[0][2:] in set(NETWORKS) - set(networks)]
-    first = next(place for place, line in enumerate(lines) if line.startswith("|---")) + 1
-    count = sum(line.startswith("|") for line in lines[first:])
-    rows = [*lines[first : first + count], *others]
-    lines[first : first + count] = sorted(rows, key=lambda row: list(NETWORKS).index(row.split(" | ")[0][2:]))
+    after = rest.partition(END)[2]
     file.write_text(before + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + after)
 
 
@@ -287,33 +205,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--write", type=Path, help="a page whose table is replaced, but for rows of other networks")
+    parser.add_argument("--write", type=Path, help="a page whose table is replaced")
     given = parser.parse_args()
     keep_memory()
-    torch.set_num_threads(given.threads)
-    warnings.filterwarnings("ignore", module="torch|tmeasures")
-    lines = ["| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
+    warnings.filterwarnings("ignore", module="torch")
+    header = ["threads", *HEADER]
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     sys.stdout.write("\n".join(lines) + "\n")
-    for name, family in product(given.networks, FAMILIES):
-        lines.append("| " + " | ".join(row(name, family, contest(name, family, given.rounds, given.device))) + " |")
+    for threads, name, family in product(given.threads, given.networks, FAMILIES):
+        torch.set_num_threads(threads)
+        cells = [str(threads), *row(name, family, contest(name, family, given.rounds, given.device))]
+        lines.append("| " + " | ".join(cells) + " |")
         sys.stdout.write(lines[-1] + "\n")
         sys.stdout.flush()
     told = [
-        f"{date.today().isoformat()}; {machine(given.device)}; {versions()}; medians of {given.rounds} rounds of "
-        f"{', '.join(f'{one.batches} batches of {one.copies} ({name})' for name, one in NETWORKS.items())} images, "
-        "transformed ones included.",
+        f"{date.today().isoformat()}; {machine(given.device)}; {versions()}; medians of {given.rounds} rounds.",
         "",
         *(f"- {key}: {text}." for key, text in CONTESTANTS.items()),
         "",
         *lines,
-        "",
-        loops_row(),
     ]
-    sys.stdout.write(told[-1] + "\n")
     if given.write:
-        written(told, given.networks, given.write)
+        written(told, given.write)
 
 
 if __name__ == "__main__":

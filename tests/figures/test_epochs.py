@@ -48,6 +48,14 @@ def test_tables_without_the_column_subpixel_and_in_any_order_are_drawn_alike(tab
             np.testing.assert_array_equal(heights(one, part), heights(other, part))
 
 
+def test_scores_about_the_layers_own_centres_are_left_out(table: pd.DataFrame) -> None:
+    both = pd.concat([table, table.assign(alignment="registered", score=0.5)])
+    for one, other in zip(plot_epochs(table).axes, plot_epochs(both).axes, strict=True):
+        assert len(one.get_lines()) == len(other.get_lines())
+        for part in PARTS:
+            np.testing.assert_array_equal(heights(one, part), heights(other, part))
+
+
 def test_what_is_unknown_is_refused_in_a_sentence(table: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match=r"transformation='rot45' is not known; it is one of rotations, shifts\."):
         plot_epochs(table, transformation="rot45")

@@ -10,7 +10,8 @@ from torch import nn
 import equiscope as es
 from equiscope.integrations.during_training import by_name, logged
 
-FAMILIES = [es.rotations(), es.flips()]
+FAMILIES = [es.shifts([1]), es.flips()]
+LAYERS = ["0", "5"]
 COLUMNS = (
     *("part", "transformation", "measure", "scope", "alignment", "subpixel", "score", "chance", "explained"), "epoch",
 )  # fmt: skip
@@ -36,18 +37,18 @@ def test_a_plain_loop_hears_of_every_part_and_trains_as_without_it(network, imag
     def log(name, value, epoch):
         heard[name, epoch] = value
 
-    table = es.scores_at(network, images, 3, FAMILIES, log=log)
+    table = es.scores_at(network, images, 3, FAMILIES, log=log, layers=LAYERS)
     assert network.training
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
-    whole = es.measure(network, images, FAMILIES)
+    whole = es.measure(network, images, FAMILIES, layers=LAYERS)
     parts = whole.table(by="part", transformation="flips").set_index("part")
     assert heard["equivariance/flips/dataset/early", 3] == pytest.approx(parts.loc["early", "equivariance"])
     assert heard["explained/linear/flips/dataset/final", 3] == pytest.approx(parts.loc["final", "linear_explained"])
     assert all(value == value for value in heard.values())
     assert tuple(table) == COLUMNS
-    assert set(table["transformation"]) == {"rotations", "flips"} and set(table["epoch"]) == {3}
-    expected = whole.parts[whole.parts["transformation"].isin(["rotations", "flips"])].reset_index(drop=True)
+    assert set(table["transformation"]) == {"shifts", "flips"} and set(table["epoch"]) == {3}
+    expected = whole.parts[whole.parts["transformation"].isin(["shifts", "flips"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(table[list(COLUMNS[:-1])], expected[list(COLUMNS[:-1])])
     assert len(es.plot_epochs(table, value="explained").axes) == 2
 

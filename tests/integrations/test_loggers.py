@@ -21,7 +21,9 @@ def scores():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
     scoring = es.Scoring(alignment="registered", registration_images=16)
-    return es.measure(model, torch.randn(40, 3, 12, 12), [es.rotations(), es.shifts([1, 2])], scoring=scoring)
+    return es.measure(
+        model, torch.randn(40, 3, 12, 12), [es.rotations(), es.shifts([1, 2])], scoring=scoring, layers=["0", "4"]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ import torchvision
 from torch import nn
 
 import equiscope as es
-from equiscope.networks.loading import load_network
 from equiscope_studies import audit
 
 
@@ -32,13 +31,13 @@ def test_the_smallest_member_has_the_fewest_parameters():
 
 def test_one_network_that_crashes_stops_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(audit, "families", lambda: iter(
-        [audit.Family("none", ("timm:no_such_network",)), audit.Family("squeezenet", ("torchvision:squeezenet1_1",))]
+        [audit.Family("none", ("timm:no_such_network",)), audit.Family("small", ("timm:test_efficientnet",))]
     ))  # fmt: skip
     folder = audit.audit(tmp_path / "audit")
     table = pd.read_parquet(folder / "audit.parquet")
-    assert list(table["family"]) == ["none", "squeezenet"]
+    assert list(table["family"]) == ["none", "small"]
     assert table["error"][0].startswith("ValueError: timm has no network 'no_such_network'") and table["error"][1] == ""
-    assert table["measured"].tolist() == [0, 10] and table["maps"].tolist() == [0, 8]
+    assert table["measured"].tolist() == [0, 7] and table["maps"].tolist() == [0, 5]
     page = (folder / "page.md").read_text()
     assert "1 of 2 families are measured with no hint and no error (50%; the goal, 95%, is missed)" in page
     assert "timm has no network 'no_such_network'" in page and f"torch {torch.__version__.split('+')[0]}" in page
@@ -55,11 +54,8 @@ def test_no_family_is_no_audit(tmp_path):
 
 def scores_of(model):
     pixels = torch.nn.functional.interpolate(torch.randn(4, 3, 8, 8), size=(32, 32), mode="bicubic")
-    turn = next(turn for turn in es.rotations().transformations if turn.name == audit.SETTINGS.turn)
-    return es.measure(
-        model, pixels, chance=False, intervals=False,
-        transformations=[es.identity(), es.shift(audit.SETTINGS.shift, audit.SETTINGS.shift), turn],
-    )  # fmt: skip
+    scoring = es.Scoring(scopes=("dataset", "image"), intervals=False)
+    return es.measure(model, pixels, audit.transformations(), scoring=scoring, progress=False)
 
 
 def test_scores_are_checked_and_the_check_can_fail():
@@ -69,7 +65,7 @@ def test_scores_are_checked_and_the_check_can_fail():
     same = scores.channels.index[scores.channels["transformation"] == "identity"][0]
     scores.channels.loc[same, "invariance"] = 0.999
     undefined, broken = audit.checked(scores)
-    assert undefined == {} and len(broken) == 3
+    assert undefined == {} and len(broken) == 4
     assert broken[0].endswith("is 1.2") and broken[1].endswith("is NaN for no reason")
     assert broken[2] == "invariance under the identity: 1 channels, of 0 0.999000000"
 
@@ -80,7 +76,7 @@ def test_why_a_layer_has_no_score():
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     small = nn.Sequential(nn.Conv2d(3, 4, 16, stride=16), nn.ReLU(), *head)
     assert audit.checked(scores_of(small)) == (
-        {"0": "fewer than 9 cells within an image", "1": "fewer than 9 cells within an image"}, []
+        {"0": "fewer than 9 positions within an image", "1": "fewer than 9 positions within an image"}, []
     )  # fmt: skip
     assert audit.checked(scores_of(nn.Sequential(constant, nn.ReLU()))) == (
         {"0": "every channel is constant", "1": "every channel is constant"}, []
@@ -90,8 +86,8 @@ def test_why_a_layer_has_no_score():
 def test_large_networks_are_measured_on_fewer_pixels_where_they_take_them():
     with torch.device("meta"):
         grows, fixed = (
-            load_network("timm:sam2_hiera_tiny", weights="random"),
-            load_network("timm:csatv2", weights="random"),
+            es.load_network("timm:sam2_hiera_tiny", weights="random"),
+            es.load_network("timm:csatv2", weights="random"),
         )
     assert audit._of_moderate_size(grows).preprocessing.size == (224, 224)
     assert audit._of_moderate_size(fixed).preprocessing.size == (512, 512)

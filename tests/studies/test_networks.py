@@ -7,7 +7,6 @@ from scipy import stats
 from torch import nn
 
 import equiscope as es
-from equiscope.images.data import PHOTOGRAPHS, Preprocessing, open_images
 from equiscope_studies.networks import (
     cornered,
     cornered_network,
@@ -19,7 +18,8 @@ from equiscope_studies.networks import (
 )
 
 EXACT = 1e-4
-HALF_TURN = es.rotations().transformations[1]
+ROT180 = es.rotations().transformations[1]
+SCORING = es.Scoring(scopes=("dataset", "image"), intervals=False)
 
 
 @pytest.fixture(scope="module")
@@ -29,17 +29,17 @@ def noise():
 
 @pytest.fixture(scope="module")
 def cornered_scores(noise):
-    return es.measure(cornered_network(), noise, transformations=es.rotations(), chance=False, intervals=False)
+    return es.measure(cornered_network(), noise, es.rotations(), scoring=SCORING, progress=False)
 
 
 def photographs(pixels, images):
-    preprocessing = Preprocessing(size=(pixels, pixels), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-    return torch.cat(list(open_images(PHOTOGRAPHS, preprocessing, limit=images)))
+    preprocessing = es.Preprocessing(size=(pixels, pixels), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    return torch.cat(list(es.open_images("photographs", preprocessing, limit=images)))
 
 
 def test_isotropic_filters_are_invariant_to_every_rotation_and_flip(noise):
-    scores = es.measure(gaussian_network(), noise, transformations=es.d4(), chance=False, intervals=False).scores
-    assert len(scores) == 3 * 8 * 2 * 2  # layers, seven transformations and their mean, measures, scopes
+    scores = es.measure(gaussian_network(), noise, es.d4(), scoring=SCORING, progress=False).scores
+    assert len(scores) == 3 * 8 * (3 + 2)  # layers, seven transformations and their mean, measures in both scopes
     assert scores["score"].min() > 1 - EXACT
     for width in (0.6, 1.5):
         assert torch.equal(gaussian(width), gaussian(width).T)
@@ -61,12 +61,12 @@ def test_the_partners_of_the_cornered_network_are_a_4_cycle_and_its_powers(corne
     assert (found["partner"] == (found["channel"] - quarters) % 4).all()
 
 
-def test_the_maps_of_the_cornered_network_turn_with_the_image_and_change_channel(noise):
+def test_the_maps_of_the_cornered_network_rotate_with_the_image_and_change_channel(noise):
     """Without the measure: `f(T X)` is `T'` of the channels moved on by one."""
     network = cornered_network()
     with torch.no_grad():
-        turned, still = network(torch.rot90(noise, 1, (-2, -1))), network(noise)
-    assert torch.allclose(turned, torch.rot90(still, 1, (-2, -1)).roll(1, dims=1), atol=1e-5)
+        rotated, original = network(torch.rot90(noise, 1, (-2, -1))), network(noise)
+    assert torch.allclose(rotated, torch.rot90(original, 1, (-2, -1)).roll(1, dims=1), atol=1e-5)
 
 
 def test_filters_of_the_cornered_network_obey_the_cycle():
@@ -78,7 +78,7 @@ def test_filters_of_the_cornered_network_obey_the_cycle():
     assert torch.equal(cornered(1.0).count_nonzero((-2, -1)), torch.tensor([16] * 4))
 
 
-def test_symmetrised_filters_are_their_own_turns_and_mirror_images_and_the_network_is_a_copy():
+def test_symmetrised_filters_are_their_own_rotations_and_mirror_images_and_the_network_is_a_copy():
     network = strided_network(seed=2)
     before = [parameter.clone() for parameter in network.parameters()]
     for module in symmetrised(network).modules():
@@ -97,26 +97,27 @@ def test_random_weights_come_from_the_seed_and_leave_the_random_state():
     assert torch.equal(state, torch.get_rng_state())
 
 
-def half_turn_invariance(network, images):
+def invariance_under_rot180(network, images):
     """After layers of stride 2, 4, 8, 16 and 32."""
-    scores = es.measure(network, images, transformations=HALF_TURN, chance=False, intervals=False)
+    scoring = es.Scoring(measures="invariance", intervals=False)
+    scores = es.measure(network, images, ROT180, scoring=scoring, progress=False)
     assert scores.layers["stride_y"].tolist() == [2, 4, 8, 16, 32]
     return scores.table()["invariance"].to_numpy()
 
 
 def test_a_symmetric_strided_network_is_exact_on_225_pixels_and_a_random_one_is_not():
     images = photographs(225, 4)
-    assert half_turn_invariance(symmetrised(strided_network()), images).min() > 1 - EXACT
-    assert half_turn_invariance(strided_network(), images).max() < 0.9
+    assert invariance_under_rot180(symmetrised(strided_network()), images).min() > 1 - EXACT
+    assert invariance_under_rot180(strided_network(), images).max() < 0.9
 
 
 def test_symmetric_networks_lose_more_at_every_stride_on_224_pixels():
-    """As the one network did of which these scores are told: any one lies where another one is expected (95 %)."""
-    told = np.array([0.88, 0.82, 0.73, 0.60, 0.34])
+    """As the one network did of which these scores were reported: any one lies where another is expected (95 %)."""
+    reported = np.array([0.88, 0.82, 0.73, 0.60, 0.34])
     images = photographs(224, 8)
-    found = np.stack([half_turn_invariance(symmetrised(strided_network(seed=seed)), images) for seed in range(5)])
+    found = np.stack([invariance_under_rot180(symmetrised(strided_network(seed=seed)), images) for seed in range(5)])
     mean, deviation = found.mean(0), found.std(0, ddof=1)
     assert (np.diff(mean) < 0).all()
     assert (deviation < 0.1).all()
-    assert (np.abs(mean - told) < stats.t.ppf(0.975, 4) * deviation * np.sqrt(1 + 1 / 5)).all()
-    assert (np.abs(mean - told) < 0.08).all()
+    assert (np.abs(mean - reported) < stats.t.ppf(0.975, 4) * deviation * np.sqrt(1 + 1 / 5)).all()
+    assert (np.abs(mean - reported) < 0.08).all()

@@ -35,6 +35,7 @@ def plot_epochs(
     if transformation is not None:
         families = [known("transformation", transformation, families)]
     rows = table[(table["scope"] == scope) & table["transformation"].isin(families)]
+    rows = rows[rows["alignment"] == selection.alignment] if "alignment" in rows else rows
     measures = measures_in(rows) if measure is None else [known("measure", measure, measures_in(rows))]
     column = selection.columns.column
     with drawing():

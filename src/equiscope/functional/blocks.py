@@ -23,6 +23,7 @@ Block = Float[Tensor, "channel image position"]
 # Sums may be taken in any order, which is what the vector units of a processor need; NaN and infinity stay.
 REORDERED = {"reassoc", "contract", "arcp", "nsz"}
 PIECE = 1024  # values whose sum is in float32; sums of these are in float64
+LONG = 24  # values in a row, for which a processor's vector units are worth setting up
 WORTH_THREADS = 2**15  # values
 
 
@@ -128,42 +129,40 @@ def _sums_of_channels(
     flat: Any, layout: Any, pilot: Any, scale: Any, block: Any, sums: Any, by_channel: Any, other: Any, some: Any
 ) -> None:
     """Take in some channels; `layout` is where the first value lies, the four strides, rows and columns."""
-    images = block.shape[1]
-    rows, columns = layout[5], layout[6]
-    of_map = np.zeros(rows * columns, np.float32)
+    rows, columns, step = layout[5], layout[6], layout[4]
+    size = rows * columns
+    of_map = np.zeros(size, np.float32)
     for channel in range(some[0], some[1]):
         of_map[:] = 0
         off = pilot[channel]
         square: Any = 0.0
         own: Any = 0.0
-        for image in range(images):
+        for image in range(block.shape[1]):
+            here, there = block[channel, image], other[channel, image]
             start = layout[0] + image * layout[1] + channel * layout[2]
             for row in range(rows):
-                begin = start + row * layout[3]
-                for left in range(0, columns, PIECE):
-                    right = min(left + PIECE, columns)
-                    at = row * columns + left
-                    here = block[channel, image, at : at + right - left]
-                    there = other[channel, image, at : at + right - left]
-                    beside = of_map[at : at + right - left]
-                    if layout[4] == 1:
-                        source = flat[begin + left : begin + right]
-                        for place in range(len(here)):
-                            here[place] = (source[place] - off) * scale
-                    else:
-                        for place in range(len(here)):
-                            here[place] = (flat[begin + (left + place) * layout[4]] - off) * scale
-                    of_squares: Any = np.float32(0)
-                    of_own: Any = np.float32(0)
-                    for place in range(len(here)):
-                        value = here[place]
-                        of_squares += value * value
-                        of_own += value * there[place]
-                        beside[place] += value
-                    square += of_squares
-                    own += of_own
-        total = 0.0
-        for place in range(len(of_map)):
+                begin, at = start + row * layout[3], row * columns
+                if step == 1 and columns >= LONG:
+                    source, into = flat[begin : begin + columns], here[at : at + columns]
+                    for place in range(columns):
+                        into[place] = (source[place] - off) * scale
+                else:
+                    for place in range(columns):
+                        here[at + place] = (flat[begin + place * step] - off) * scale
+            for left in range(0, size, PIECE):
+                right = min(left + PIECE, size)
+                values, others, beside = here[left:right], there[left:right], of_map[left:right]
+                of_squares: Any = np.float32(0)
+                of_own: Any = np.float32(0)
+                for place in range(right - left):
+                    value = values[place]
+                    of_squares += value * value
+                    of_own += value * others[place]
+                    beside[place] += value
+                square += of_squares
+                own += of_own
+        total: Any = 0.0
+        for place in range(size):
             sums[channel, place] += of_map[place]
             total += of_map[place]
         by_channel[0, channel] = total

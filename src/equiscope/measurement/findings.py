@@ -15,7 +15,7 @@ from equiscope.functional.moments import GROUPS, Moments, Side, products_in
 from equiscope.functional.ridge import REDUCED, Grams, Regression, laws
 from equiscope.functional.statistics import LEAST_IMAGES, Array
 from equiscope.functional.transformations import Transformation, about, product
-from equiscope.functional.within_image import WithinImage, within_scores
+from equiscope.functional.within_image import WithinImage, WithinScores, within_scores
 from equiscope.measurement.layer_moments import LayerMoments, Pair, Scratch
 from equiscope.measurement.options import Scoring
 from equiscope.measurement.plan import Action
@@ -268,7 +268,7 @@ def _add_within(found: Findings, one: Action, alignment: str, sums: WithinImage,
             "chance_equivariance": whole.chance_equivariance.cpu().numpy(),
             "defined": whole.defined.long().cpu().numpy(),
         }
-        score = float(by_image["invariance"].nanmean()), float(whole.equivariance.nanmean())
+        score = _image_scores(float(by_image["invariance"].nanmean()), whole)
         chance = float(whole.chance_invariance.nanmean()), float(whole.chance_equivariance.nanmean())
         if scoring.intervals and len(places) >= LEAST_IMAGES and len(groups) > 2:
             for k in groups:
@@ -285,6 +285,11 @@ def _add_within(found: Findings, one: Action, alignment: str, sums: WithinImage,
                 score[place], in_sample[place], chance[place], np.nan, np.nan, images, sums.of_images.undefined,
                 int(images > 0), one.interpolated, measure == "invariance", of,
             )  # fmt: skip
+
+
+def _image_scores(invariance: float, whole: WithinScores) -> tuple[float, float]:
+    """Of the layer: equivariance is not below invariance, whose mean weights images, not channels, alike."""
+    return invariance, max(invariance, float(whole.equivariance.nanmean()))
 
 
 def _add_left_out(found: Findings, one: Action, scoring: Scoring, images: int) -> None:

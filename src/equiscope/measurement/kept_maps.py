@@ -159,8 +159,8 @@ def _can_take(layer: Layer, transformation: Transformation) -> bool:
 def on_whole_map(sampling: Sampling, maps: Tensor) -> tuple[Tensor, Tensor]:
     """`T'_g f(X)` on the whole map, 0 where it is not valid, and 1.0 where it is: `[row, column]`."""
     height, width = sampling.size
-    places = torch.arange(height * width, device=maps.device).view(1, 1, height, width)
-    at = sampling.found(places).flatten()
+    places = torch.arange(float(height * width), device=maps.device).view(1, 1, height, width)
+    at = sampling.found(places).flatten().long()
     whole = maps.new_zeros(*maps.shape[:2], height * width)
     whole[..., at] = sampling.expected(maps).flatten(2)
     valid = maps.new_zeros(height * width)

@@ -12,7 +12,7 @@ from equiscope.measurement.options import Run, Scoring
 from equiscope.networks.layers import FoundLayers, Layer, find_layers
 from equiscope.networks.options import Layers
 from equiscope.results.columns import LADDER
-from equiscope.system.errors import OptionError
+from equiscope.system.errors import KeyValue, OptionError
 
 Transformations = Family | Transformation | Sequence[Family | Transformation]
 
@@ -181,8 +181,8 @@ def _check_strides(found: FoundLayers, transformations: Iterable[Transformation]
         if not layer.vector and layer.stride is None:
             raise OptionError(
                 "The stride of layer {layer} ({height} x {width} positions) does not follow from its shape, and a "
-                "shift needs it; give it with {strides}{{{layer!r}: PIXELS}}.",
-                layer=layer.name, height=layer.height, width=layer.width,
+                "shift needs it; give it with {strides}{its}.",
+                layer=layer.name, height=layer.height, width=layer.width, its=KeyValue(layer.name, "PIXELS"),
             )  # fmt: skip
 
 

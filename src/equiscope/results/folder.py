@@ -15,6 +15,7 @@ from equiscope.results.columns import TABLES, UNIQUE
 from equiscope.results.maps import Maps
 from equiscope.results.orbits import rotations_measured
 from equiscope.results.scores import Scores
+from equiscope.system.errors import OptionError
 from equiscope.system.files import named, nearest, refuse_unwritable
 
 FORMAT = 2
@@ -67,6 +68,10 @@ def manifest_text(scores: Scores) -> str:
     return json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
 
 
+class TakenError(OptionError, FileExistsError):
+    """There is something where a result is to be written."""
+
+
 def refuse_taken(folder: Path, *, force: bool = False) -> None:
     """An OSError where a result cannot be written to the folder: a file, not empty and no `force`, or read-only.
 
@@ -77,7 +82,9 @@ def refuse_taken(folder: Path, *, force: bool = False) -> None:
         raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
     refuse_unwritable(folder)
     if folder.exists() and not force and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} exists and is not empty; give another folder, or force=True to write into it.")
+        raise TakenError(
+            "{folder} exists and is not empty; give another folder, or {force} to write into it.", folder=folder
+        )
 
 
 def is_result(folder: Path) -> bool:

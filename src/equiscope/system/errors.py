@@ -1,7 +1,7 @@
 """Errors that name an option as the caller writes it, in Python or on the command line."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 # What has another spelling on the command line than its own name.
 _ON_COMMAND_LINE = {
@@ -28,14 +28,25 @@ class OptionError(ValueError):
 
     def __init__(self, sentence: str, **values: Any) -> None:
         self._sentence, self._values = sentence, values
-        super().__init__(self._spelled(lambda name: _IN_PYTHON.get(name, f"{name}=")))
+        super().__init__(self._spelled(lambda name: _IN_PYTHON.get(name, f"{name}="), "{{{key!r}: {value}}}"))
 
     def on_command_line(self) -> str:
         """The sentence in the spelling of the command line."""
-        return self._spelled(lambda name: _ON_COMMAND_LINE.get(name, f"--{name.replace('_', '-')} "))
+        return self._spelled(lambda name: _ON_COMMAND_LINE.get(name, f"--{name.replace('_', '-')} "), "'{key}={value}'")
 
-    def _spelled(self, spelling: Callable[[str], str]) -> str:
-        return self._sentence.format_map(_Filled(self._values, spelling))
+    def _spelled(self, option: Callable[[str], str], pair: str) -> str:
+        values = {
+            name: pair.format(key=value.key, value=value.value) if isinstance(value, KeyValue) else value
+            for name, value in self._values.items()
+        }
+        return self._sentence.format_map(_Filled(values, option))
+
+
+class KeyValue(NamedTuple):
+    """A value of an option that takes pairs: `{'layer': 2}` in Python, `'layer=2'` on the command line."""
+
+    key: str
+    value: str
 
 
 class _Filled(dict[str, Any]):

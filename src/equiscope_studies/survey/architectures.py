@@ -9,7 +9,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from equiscope.figures.marks import draw_chance, draw_intervals
-from equiscope.figures.style import DASHED, GREY, MEASURE_LOOKS, TWO_COLUMNS, Plot, drawing, series_look
+from equiscope.figures.style import (
+    DASHED,
+    GREY,
+    LEGEND,
+    MEASURE_LOOKS,
+    TWO_COLUMNS,
+    Plot,
+    drawing,
+    legend_columns,
+    series_look,
+)
 from equiscope.results.columns import LADDER, PARTS, SCOPES
 from equiscope.results.rows import measures_in
 from equiscope_studies.results import markdown, recipe_in_words
@@ -32,13 +42,14 @@ def picture(table: pd.DataFrame) -> Plot:
                 if line == 0:
                     axes.set_title(f"{group}, {variant}", color=GREY)
             panels[line, 0].set_ylabel(f"{value}, scope {scope}")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
+        handles, _ = panels[0, 0].get_legend_handles_labels()
         handles += [
             Line2D([], [], color=GREY, linestyle=MEASURE_LOOKS[measure].line, label=measure)
             for measure in measures_in(table)
         ]
         handles.append(Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label="chance of equivariance"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=4 if len(labels) > 2 else len(handles))
+        columns = legend_columns([str(handle.get_label()) for handle in handles], TWO_COLUMNS - 0.4)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, **LEGEND)
     return figure
 
 

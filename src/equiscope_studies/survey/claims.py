@@ -206,7 +206,7 @@ def _ends(interval: Interval) -> str:
     return f"({interval.low:.2f} to {interval.high:.2f})"
 
 
-_APART = "holds if all 95 % intervals of the one side lie above all of the other, fails if one lies below"
+_APART = "holds if all 95 % confidence intervals of the one side lie above all of the other, fails if one lies below"
 
 FIGURE7 = (
     Claim("CNNs are above ViT and Mixer in early", "translation", _APART, _convolutions_above("early")),

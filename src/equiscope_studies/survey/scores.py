@@ -45,7 +45,7 @@ def numbers(models: Sequence[str], results: Path, accuracy: Mapping[str, float] 
                 )
             )  # fmt: skip
     table = pd.concat(tables, ignore_index=True)
-    table.attrs["recipe"] = _recipe(models, recipes)
+    table.attrs["recipe"] = _recipe(models, recipes, int(table["registered_on"].max()))
     return table
 
 
@@ -79,7 +79,7 @@ def _refuse_unlike(manifest: Mapping[str, Any], first: Mapping[str, Any]) -> Non
         )
 
 
-def _recipe(models: Sequence[str], manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _recipe(models: Sequence[str], manifests: Mapping[str, Mapping[str, Any]], registered: int) -> dict[str, Any]:
     first = manifests[models[0]]
     study = first["study"]
     return {
@@ -87,7 +87,7 @@ def _recipe(models: Sequence[str], manifests: Mapping[str, Mapping[str, Any]]) -
         "versions": first["versions"],
         "images": f"{first['data']['tried']:,} of the {first['data']['found']:,} images of {study['source']}",
         "fingerprint of the images' names and sizes": first["data"]["fingerprint"],
-        "images that registered centres are found on, and rotations are not scored on": 64,
+        "images that registered centres are found on, and rotations are not scored on": registered,
         "shifts along the diagonal, in pixels": ", ".join(map(str, study["shifts"])),
         "seed": study["seed"],
         "networks": ", ".join(

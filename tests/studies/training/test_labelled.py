@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from digits import digits
-from equiscope.functional.transformations import rotations
-from equiscope_studies.labelled import DIGITS, labelled, mnist6, normalised
+import equiscope as es
+from equiscope_studies.training.labelled import DIGITS, labelled, mnist6, normalised
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +14,7 @@ def mnist():
     return images, torch.arange(10).repeat(40)
 
 
-def test_mnist6_leaves_out_the_digits_that_turn_into_one_another(mnist):
+def test_mnist6_leaves_out_the_digits_that_rotations_map_onto_one_another(mnist):
     upright = mnist6(*mnist, "mnist6", "train")
     assert len(upright) == 240
     assert upright.classes == 6
@@ -23,29 +22,29 @@ def test_mnist6_leaves_out_the_digits_that_turn_into_one_another(mnist):
     assert torch.equal(upright.images[1], mnist[0][DIGITS[1]])
 
 
-def test_turned_digits_are_turned_as_a_measurement_turns_them_and_classes_say_so(mnist):
+def test_rotated_digits_are_rotated_as_a_measurement_rotates_them_and_classes_say_so(mnist):
     upright, invariant, equivariant = (mnist6(*mnist, name, "train") for name in (
         "mnist6", "mnist6-rot-inv", "mnist6-rot-eq"
     ))  # fmt: skip
     assert torch.equal(invariant.images, equivariant.images)
     assert torch.equal(invariant.labels, upright.labels)
     assert (invariant.classes, equivariant.classes) == (6, 24)
-    digit, turn = equivariant.labels // 4, equivariant.labels % 4
+    digit, quarters = equivariant.labels // 4, equivariant.labels % 4
     assert torch.equal(digit, upright.labels)
-    assert set(turn.tolist()) == {0, 1, 2, 3}
-    actions = [lambda images: images, *(one.on_pixels for one in rotations().transformations)]
-    for place, its in enumerate(turn.tolist()):
+    assert set(quarters.tolist()) == {0, 1, 2, 3}
+    actions = [lambda images: images, *(one.on_pixels for one in es.rotations().transformations)]
+    for place, its in enumerate(quarters.tolist()):
         assert torch.equal(equivariant.images[place], actions[its](upright.images[place]))
 
 
-def test_turns_are_upfront_the_same_each_time_and_others_for_the_test_images(mnist):
+def test_rotations_are_upfront_the_same_each_time_and_others_for_the_test_images(mnist):
     first, again, test = (mnist6(*mnist, "mnist6-rot-eq", split) for split in ("train", "train", "test"))
     assert torch.equal(first.labels, again.labels)
     assert not torch.equal(first.labels, test.labels)
 
 
-def test_a_folder_of_the_hubs_layout_is_read_in_one_random_order(tmp_path):
-    data = digits(tmp_path)
+def test_a_folder_of_the_hubs_layout_is_read_in_one_random_order(digits_folder):
+    data = digits_folder
     train = labelled("mnist6", "train", data)
     assert train.images.dtype == torch.uint8
     assert train.images.shape[1:] == (1, 28, 28)

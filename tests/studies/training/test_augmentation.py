@@ -4,8 +4,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from equiscope_studies import batch_augmentation
-from equiscope_studies.batch_augmentation import PADDING, TEACH_THE_ANSWER, augmented, crops, flips
+from equiscope_studies.training import augmentation
+from equiscope_studies.training.augmentation import PADDING, TEACH_THE_ANSWER, augmented, crops, flips
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_randaugment_draws_for_every_image_and_without_what_teaches_the_answer(b
     result, _ = augmented(images[:1].expand(32, -1, -1, -1), labels[:32], "randaugment", 10)
     assert result.dtype == torch.uint8
     assert len({image.numpy().tobytes() for image in result}) > 8
-    whole, without = (batch_augmentation._randaugment(names) for names in ((), TEACH_THE_ANSWER))
+    whole, without = (augmentation._randaugment(names) for names in ((), TEACH_THE_ANSWER))
     assert (whole.num_ops, whole.magnitude) == (2, 9)
     assert set(whole._AUGMENTATION_SPACE) - set(without._AUGMENTATION_SPACE) == set(TEACH_THE_ANSWER)
     assert set(TEACH_THE_ANSWER) <= set(v2.RandAugment._AUGMENTATION_SPACE)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from equiscope_studies.seeds import (
+from equiscope_studies.training.seeds import (
     EQUAL,
     HIGHER,
     NO_DIFFERENCE,
@@ -23,12 +23,12 @@ from equiscope_studies.seeds import (
 FAMILY = "shifts"
 
 
-def table(scores, chance=0.0):
+def table(scores):
     """Rows of parts: `scores[condition, part, measure]` is a list of one value a seed."""
     return pd.DataFrame(
         {
             "layer": None, "part": part, "condition": condition, "measure": measure, "seed": seed, "scope": scope,
-            "on": "own images", "transformation": FAMILY, "score": value, "corrected": (value - chance) / (1 - chance),
+            "on": "own images", "transformation": FAMILY, "score": value,
         }
         for (condition, part, measure), values in scores.items()
         for seed, value in enumerate(values)
@@ -55,7 +55,7 @@ def test_the_interval_is_the_t_interval_of_the_differences_seed_by_seed():
     ("rule", "difference", "noise", "verdict"),
     [
         (HIGHER, 0.1, 0.01, "holds"),
-        (HIGHER, 0.1, 0.1, "cannot tell here"),
+        (HIGHER, 0.1, 0.1, "inconclusive"),
         (HIGHER, 0.0, 0.001, "fails"),
         (HIGHER, -0.1, 0.01, "fails"),
         (NOT_HIGHER, -0.1, 0.01, "holds"),
@@ -63,7 +63,7 @@ def test_the_interval_is_the_t_interval_of_the_differences_seed_by_seed():
         (WELL_ABOVE, 0.2, 0.01, "holds"),
         (WELL_ABOVE, 0.05, 0.01, "fails"),
         (NO_DIFFERENCE, 0.02, 0.005, "holds"),
-        (NO_DIFFERENCE, 0.02, 0.05, "cannot tell here"),
+        (NO_DIFFERENCE, 0.02, 0.05, "inconclusive"),
         (NO_DIFFERENCE, -0.2, 0.01, "fails"),
         (EQUAL, 0.002, 0.001, "holds"),
         (EQUAL, 0.02, 0.001, "fails"),
@@ -74,9 +74,9 @@ def test_a_rule_decides_by_the_interval_and_its_margin(rule, difference, noise, 
     assert verdicts(rule, base + difference + noise * np.array([-1, 0, 1]), base)["verdict"] == verdict
 
 
-def test_one_seed_and_undefined_scores_tell_nothing():
-    assert verdicts(HIGHER, [0.9], [0.1])["verdict"] == "cannot tell here"
-    assert verdicts(HIGHER, [0.9, np.nan, 0.9], [0.1, 0.1, 0.1])["verdict"] == "cannot tell here"
+def test_one_seed_and_undefined_scores_are_inconclusive():
+    assert verdicts(HIGHER, [0.9], [0.1])["verdict"] == "inconclusive"
+    assert verdicts(HIGHER, [0.9, np.nan, 0.9], [0.1, 0.1, 0.1])["verdict"] == "inconclusive"
     assert np.isnan(mean([0.3]).low)
 
 
@@ -91,28 +91,26 @@ def test_a_claim_fails_with_one_difference_and_holds_with_all():
         SeedClaim("flips raise", FAMILY, HIGHER, raised("flips", "none", ("middle", "late"))),
         SeedClaim("what was not trained", FAMILY, HIGHER, raised("cutmix", "none", ("middle",))),
     ]
-    found = verdicts_of_seeds(claims, table(scores)).drop_duplicates(["claim", "scope", "corrected"])
+    found = verdicts_of_seeds(claims, table(scores)).drop_duplicates(["claim", "scope"])
     assert found.groupby("claim")["verdict"].unique().map(list).to_dict() == {
         "crops raise": ["holds"], "flips raise": ["fails"]
     }  # fmt: skip
-    assert len(found) == 8  # two claims, two scopes, raw and corrected
+    assert len(found) == 4  # two claims, two scopes
 
 
-def test_a_claim_may_hold_in_raw_scores_alone():
+def test_only_scopes_that_were_measured_are_readings():
     rows = table({(name, "early", "equivariance"): [value] * 3 for name, value in (("wide", 0.6), ("narrow", 0.5))})
-    rows.loc[rows["condition"] == "wide", "corrected"] = 0.5
     claim = SeedClaim("wider is higher", FAMILY, HIGHER, raised("wide", "narrow", ("early",)))
-    found = verdicts_of_seeds([claim], rows).set_index(["scope", "corrected"])["verdict"]
-    assert found["dataset", False] == "holds"
-    assert found["dataset", True] == "fails"
+    found = verdicts_of_seeds([claim], rows[rows["scope"] == "dataset"])
+    assert found[["scope", "verdict"]].values.tolist() == [["dataset", "holds"]]
 
 
-def test_many_differences_are_told_by_the_one_that_decides():
+def test_of_many_differences_the_one_that_decides_is_named():
     parts = ("early", "middle", "late", "pool", "final")
     scores = {("a", part, "equivariance"): [0.5, 0.51, 0.5] for part in parts}
     scores |= {("b", part, "equivariance"): [0.5, 0.51, 0.5 if part != "pool" else 0.1] for part in parts}
     scores["b", "late", "equivariance"] = [0.2, 0.21, 0.2]
     found = verdicts_of_seeds([SeedClaim("alike", FAMILY, NO_DIFFERENCE, raised("a", "b", parts))], table(scores))
-    text = measured_in_words(found[(found["scope"] == "dataset") & ~found["corrected"]])
+    text = measured_in_words(found[found["scope"] == "dataset"])
     assert text.startswith("late: +0.300")
     assert text.endswith("1 of 5 differences say so")
