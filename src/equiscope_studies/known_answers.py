@@ -24,7 +24,7 @@ from equiscope.figures.style import GREEN, GREY, MEASURE_COLOURS, VERMILION, Plo
 from equiscope.results.columns import SCOPES
 from equiscope.system.progress import Progress
 from equiscope_studies import networks
-from equiscope_studies.results import listed, markdown, recipe_in_words, without_frame
+from equiscope_studies.results import listed, machine, markdown, recipe_in_words, without_frame
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ def numbers(*, images: int = 48, seed: int = 0, progress: bool | Progress = Fals
     (with its chance level), "partner" (of each channel), "law" (the share that two maps in succession explain), or, for
     the strided networks together, "mean" (of their scores, with an interval).
     """
+    progress = progress if isinstance(progress, Progress) else False  # a bar a network would be one of seconds
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(images, 3, SETTINGS.pixels, SETTINGS.pixels, generator=generator)
     tables: list[pd.DataFrame] = []
@@ -69,6 +70,7 @@ def numbers(*, images: int = 48, seed: int = 0, progress: bool | Progress = Fals
     table.attrs["recipe"] = {
         "command": f"equiscope figure 3 --images {images} --seed {seed} --output OUTPUT",
         "started": scores.manifest["started"],
+        "machine": machine(),
         "versions": scores.manifest["versions"],
         "images of (a) and (b)": f"{images} of normal noise, 3 x {SETTINGS.pixels} x {SETTINGS.pixels}",
         "images of (c)": f"{images} crops of the photographs that scikit-image and scikit-learn ship",
@@ -302,14 +304,15 @@ def _cornered_in_words(table: pd.DataFrame) -> str:
         if wrong == 0
         else f"{wrong} of {len(partners)} partners are not those of this 4-cycle"
     )
-    laws = of_network(table, "cornered", "law")
+    laws = of_network(table, "cornered", "law")["value"]
     return (
         "Each filter is the one before it, rotated by 90 degrees, and so is what a layer takes from its channels: no "
         f"channel is invariant, but together they are equivariant. The lowest equivariance is {least:.3f}, "
         f"{_as_it_must_be(least)}; the highest invariance is {most:.3f}. A rotation by 90 degrees gives each channel "
         "the rotated map of the one before it, by 180 of the one two before, by 270 of the one after: "
-        f"{cycle}. The group law holds: the maps of two rotations in succession explain at least "
-        f"{laws['value'].min():.3f} of what their product gives, over {len(laws)} pairs and layers. "
+        f"{cycle}. The group law {'holds' if laws.min() > 1 - EXACT else 'does not hold'}: the maps of two rotations "
+        f"in succession explain at least {laws.min():.3f} of what their product gives, over {len(laws)} pairs and "
+        "layers. "
         f"{_chance_in_words(table, 'cornered')}"
     )
 

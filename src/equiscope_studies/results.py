@@ -60,6 +60,12 @@ def recipe_in_words(recipe: Mapping[str, Any]) -> str:
     return "\n".join(f"- {name}: {value}" for name, value in (entries | {"versions": versions}).items())
 
 
+def machine(device: str | None = None) -> str:
+    """What numbers are made on: the device, or how many cores the CPU has."""
+    cores = os.cpu_count() or 1
+    return device or f"{cores} CPU core{'s' * (cores > 1)}"
+
+
 def drawn(name: str, picture: Plot) -> dict[str, bytes]:
     """A picture as the files `NAME.png` and `NAME.pdf`."""
     return {f"{name}.png": picture.png(dpi=160), f"{name}.pdf": picture.pdf()}  # many panels, and still a small file

@@ -64,10 +64,14 @@ def test_scores_are_checked_and_the_check_can_fail():
     scores.scores.loc[0, "score"], scores.scores.loc[1, "score"] = 1.2, np.nan
     same = scores.channels.index[scores.channels["transformation"] == "identity"][0]
     scores.channels.loc[same, "invariance"] = 0.999
+    rows = scores.scores
+    lowered = rows.index[(rows["transformation"] == "rot90") & (rows["measure"] == "linear")][0]
+    rows.loc[lowered, "score"] = 0.0
     undefined, broken = audit.checked(scores)
     assert undefined == {} and len(broken) == 4
     assert broken[0].endswith("is 1.2") and broken[1].endswith("is NaN for no reason")
     assert broken[2] == "invariance under the identity: 1 channels, of 0 0.999000000"
+    assert broken[3].startswith("linear of 0 under rot90 is 0.0, below its equivariance")
 
 
 def test_why_a_layer_has_no_score():
@@ -87,7 +91,7 @@ def test_large_networks_are_measured_on_fewer_pixels_where_they_take_them():
     with torch.device("meta"):
         grows, fixed = (
             es.load_network("timm:sam2_hiera_tiny", weights="random"),
-            es.load_network("timm:csatv2", weights="random"),
+            es.load_network("timm:beit_large_patch16_512", weights="random"),
         )
     assert audit._of_moderate_size(grows).preprocessing.size == (224, 224)
     assert audit._of_moderate_size(fixed).preprocessing.size == (512, 512)

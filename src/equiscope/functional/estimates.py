@@ -167,14 +167,15 @@ def _linear(maps: LinearMaps | None, best: BestChannels, equivariance: Estimate,
     nothing = torch.full_like(equivariance.channels, torch.nan)
     if maps is None:
         return Estimate(NAN, NAN, NAN, NAN, NAN, equivariance.undefined, nothing, nothing, nothing)
-    whole, held_out = _extrapolated(maps, best.whole.squares[1])
     defined = best.defined
+    whole_square = best.whole.squares[1]
+    whole, held_out = _extrapolated(maps, torch.where(defined, 1.0, 0.0).to(whole_square))
     score, share, held = (torch.where(defined, one, torch.nan) for one in (*whole, held_out))
     floors = {k: (low, low_share) for k, low, low_share in equivariance.replicates}
     replicates = []
     for k in left_out:
         expected_square, square = best.pools[k,].squares
-        (score_k, share_k), _ = _extrapolated(maps, square, k)
+        (score_k, share_k), _ = _extrapolated(maps, square / torch.where(defined, whole_square, 1), k)
         there = defined & (expected_square > 0) & (square > 0)
         low, low_share = floors[k]
         replicates.append(

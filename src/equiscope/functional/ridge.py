@@ -9,14 +9,16 @@ from dataclasses import dataclass, field
 from math import inf
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.channel_maps import HALVES, BestChannels, Channels, Fit, Pool
+from equiscope.functional.channel_maps import HALVES, BestChannels, Channels, Pool
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, inf)
-REDUCED = 320  # channels: more are regressed on the leading directions of their correlation matrix, in float32
-DIRECTIONS = 256
+SMALL = 64  # channels that are regressed on themselves, whatever their rank
+SINGLE = 320  # channels up to which all is in float64
+RANK = 1e-6  # of the largest eigenvalue: less is rounding
+WORTH = 0.75  # of the channels: directions are used where they are fewer
 
 
 @dataclass(frozen=True)
@@ -30,45 +32,39 @@ class Eigen:
 
 @dataclass
 class Grams:
-    """The Gram matrices of the expected side, group by group, about the means of all images.
+    """The Gram matrices of the expected side, group by group: correlations, for every channel is taken with norm 1.
 
-    Channels are regressed on themselves, or, where there are many, on the leading `directions` of their correlation
-    matrix (a column for each, in units of the channels' values). Transformations that only permute positions share all
-    of this.
+    Values are about the means of all images. Channels are regressed on themselves, or, where they span fewer
+    dimensions, as vectors of few images do, on the `directions` that they span, a column for each. Transformations that
+    only permute positions share all of this.
     """
 
     directions: Float[Tensor, "channel direction"] | None
     direct: Float[Tensor, "group direction direction"]  # of directions
     mixed: Float[Tensor, "group direction channel"]  # of directions with channels
     total: Float[Tensor, "group direction"]
+    inverse: Channels  # of the norms; 0 where a channel is constant
     _eigen: dict[object, Eigen] = field(default_factory=dict)
     _turned: dict[object, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(cls, best: BestChannels) -> "Grams":
         """From moments with Gram matrices."""
-        side, mean = best.moments.expected, best.whole.means[0]
-        assert side.gram is not None
-        centred = side.total - side.count[:, None] * mean
-        if len(mean) <= REDUCED:
-            products = torch.stack([_about_mean(side.gram[k], side.total[k], mean, side.count[k]) for k in range(10)])
-            return cls(None, products, products, centred)
-        norm = torch.where(best.defined, best.whole.norms[0], 0)
-        inverse = torch.where(norm > 0, 1 / norm, 0)
-        gram = _about_mean(side.gram.sum(0, dtype=torch.float64), side.total.sum(0), mean, side.count.sum())
-        _, vectors = torch.linalg.eigh((gram * inverse[:, None] * inverse).float())
-        directions = vectors[:, -DIRECTIONS:] * inverse[:, None].float()
-        mixed = torch.stack(
-            [
-                directions.T @ _about_mean(side.gram[k], side.total[k], mean, side.count[k]).float()
-                for k in range(len(side.gram))
-            ]
-        )
-        return cls(directions, mixed @ directions, mixed, centred.float() @ directions)
+        inverse = _inverse(best.whole.norms[0])
+        groups, channels = range(len(best.moments.own)), len(inverse)
+        number = torch.float64 if channels <= SINGLE else torch.float32
+        total = (best.totals[0] * inverse).to(number)
+        products = torch.stack([unit_gram(best, k).to(number) for k in groups])
+        directions = _spanned(products.sum(0)) if channels > SMALL else None
+        if directions is None:
+            return cls(None, products, products, total, inverse)
+        mixed = directions.T @ products
+        return cls(directions, mixed @ directions, mixed, total @ directions, inverse)
 
     def rows(self, values: Float[Tensor, "channel *rest"]) -> Tensor:
         """What was summed for every channel, for every direction."""
-        return values if self.directions is None else self.directions.T @ values.float()
+        values = values.to(self.direct)
+        return values if self.directions is None else self.directions.T @ values
 
     def channels(self, weights: Float[Tensor, "direction chosen"]) -> Float[Tensor, "channel chosen"]:
         """Weights of directions as weights of channels."""
@@ -84,11 +80,11 @@ class Grams:
             total = self.total[chosen].sum(0)
             products = self.direct[chosen].sum(0).addr_(total, total, alpha=-1 / float(pool.count))
             if self.directions is None:
-                scale = torch.where(usable, 1 / torch.where(usable, norm, 1), 0)
+                scale = torch.where(usable, _inverse(norm * self.inverse), 0)
             else:
                 share = (pool.squares[0][usable] / best.whole.squares[0][usable]).mean()
                 scale = share.rsqrt().to(products).expand(len(products))
-            spectrum, vectors = torch.linalg.eigh(products * scale[:, None] * scale)
+            spectrum, vectors = eigenvectors(products * scale[:, None] * scale)
             self._eigen[key] = Eigen(scale, spectrum.clamp(min=0), vectors)
         return self._eigen[key]
 
@@ -101,20 +97,47 @@ class Grams:
         return self._turned[key]
 
 
-def _about_mean(products: Tensor, total: Tensor, mean: Tensor, count: Tensor) -> Tensor:
-    """The products of a side with itself, less its mean."""
-    centred = products.double() - torch.outer(mean, total)
-    return centred.addr_(total - count * mean, mean, alpha=-1)
+def unit_gram(best: BestChannels, group: int) -> Float[Tensor, "channel channel"]:
+    """One group's Gram matrix of the expected side, of channels with norm 1 over all images, about their means."""
+    side, mean, inverse = best.moments.expected, best.whole.means[0], _inverse(best.whole.norms[0])
+    assert side.gram is not None
+    products = side.gram[group].double() - torch.outer(mean, side.total[group])
+    products.addr_(best.totals[0][group], mean, alpha=-1)
+    square = side.square[group] - mean * side.total[group] - best.totals[0][group] * mean
+    products.diagonal().copy_(square)  # which is summed more exactly
+    return products.mul_(inverse[:, None]).mul_(inverse)
+
+
+def _spanned(correlation: Float[Tensor, "channel channel"]) -> Float[Tensor, "channel direction"] | None:
+    """The directions that channels span, where these are markedly fewer than channels."""
+    values, vectors = eigenvectors(correlation)
+    rank = int((values > RANK * values[-1]).sum())
+    return vectors[:, -rank:].contiguous() if 0 < rank < WORTH * len(values) else None
+
+
+def eigenvectors(matrix: Float[Tensor, "row row"]) -> tuple[Float[Tensor, "row"], Float[Tensor, "row row"]]:
+    """The eigenvalues and eigenvectors of a symmetric matrix, in its own type; in float64 where that does not do."""
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except RuntimeError:  # it did not converge
+        values, vectors = torch.linalg.eigh(matrix.double())
+    return values.to(matrix), vectors.to(matrix)
+
+
+def _inverse(norm: Channels) -> Channels:
+    """One over each norm; 0 where that is 0."""
+    return torch.where(norm > 0, 1 / torch.where(norm > 0, norm, 1), 0)
 
 
 @dataclass(frozen=True)
 class Ridge:
     """A map fitted on some groups, for every penalty: best channels, and what is added to them.
 
-    In units of the values: `prediction = slope * partner + sum of weights * directions`.
+    `prediction = slope * partner + sum of weights * directions`, of channels that have norm 1 over all images.
     """
 
-    fit: Fit
+    partner: Int[Tensor, "channel"]
+    slope: Channels
     eigen: Eigen
     rest: Float[Tensor, "direction channel"]  # what best channels leave, in eigenvectors
     scale: Channels  # of each channel
@@ -135,86 +158,97 @@ class Regression:
 
     def __init__(self, best: BestChannels, grams: Grams) -> None:
         self.best, self.grams = best, grams
-        self.whole = best.whole
+        self.inverse = _inverse(best.whole.norms[1])
         self.cross = torch.stack([grams.rows(self.channel_cross(k)) for k in range(len(best.moments.own))])
         self._type = self.cross.dtype
 
     def channel_cross(self, group: int) -> Float[Tensor, "channel channel"]:
-        """One group's products of every expected channel with every found one, about the means of all images."""
+        """One group's products of every expected channel with every found one, both with norm 1 over all images."""
         products = self.best.cross(group)
         products.diagonal().copy_(self.best.own()[group])
-        return products
+        return products.mul_(self.grams.inverse[:, None]).mul_(self.inverse)
 
     def fitted(self, groups: Sequence[int]) -> Ridge:
         """The map fitted on some groups."""
         left_out = tuple(k for k in self.best.groups if k not in groups)
         pool, fit = self.best.pools[left_out], self.best.fits[left_out]
         eigen = self.grams.eigen(groups, pool, self.best)
-        norm = pool.norms[1]
-        scale = torch.where(self.best.defined & (norm > 0), norm, 0)
-        inverse = torch.where(scale > 0, 1 / torch.where(scale > 0, scale, 1), 0).to(self._type)
+        scale = torch.where(self.best.defined, pool.norms[1] * self.inverse, 0).to(self._type)
+        inverse = _inverse(scale)
+        slope = (fit.slope * self.inverse / _inverse_or_one(self.grams.inverse[fit.partner])).to(self._type)
         chosen = list(groups)
         total = self.grams.total[chosen].sum(0)
-        one, found = (totals[chosen].sum(0).to(self._type) for totals in self.best.totals)
+        one = (self.best.totals[0][chosen].sum(0) * self.grams.inverse).to(self._type)
+        found = (self.best.totals[1][chosen].sum(0) * self.inverse).to(self._type)
         share = -1 / float(pool.count)
         wanted = self.cross[chosen].sum(0).addr_(total, found, alpha=share) * inverse
         mixed = self.grams.mixed[chosen].sum(0).addr_(total, one, alpha=share)
-        wanted -= mixed[:, fit.partner] * (fit.slope.to(self._type) * inverse)
+        wanted -= mixed[:, fit.partner] * (slope * inverse)
         rest = eigen.vectors.T @ (wanted * eigen.scale[:, None])
-        return Ridge(fit, eigen, rest, scale.to(self._type))
+        return Ridge(fit.partner, slope, eigen, rest, scale)
 
-    def predicted(self, ridge: Ridge, groups: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """`num = w' (cross moments)` and `var = w' (Gram) w` of some groups, `[penalty, channel]` each.
+    def gains(self, ridge: Ridge, groups: Sequence[int]) -> Float[Tensor, "penalty"]:
+        """What the map explains of some groups with each penalty, summed over channels: `2 num - var`.
 
-        Centred by the means over all images.
+        Only sums over channels are needed to choose a penalty, and a sum of quadratic forms is one product:
+        `sum_c u_c' M u_c = sum_ij M_ij (U U')_ij`.
         """
-        towards, beside, num, var = self._predicted_by_best(ridge, groups)
-        gram = self.grams.turned(ridge.eigen, groups)
-        nums, variances = [], []
+        chosen = list(groups)
+        product, square = self._of_best(ridge, chosen)
+        alone = (2 * ridge.slope * product - ridge.slope**2 * square).nansum()
+        left = self.cross[chosen].sum(0) - self.grams.mixed[chosen].sum(0)[:, ridge.partner] * ridge.slope
+        towards = ridge.eigen.vectors.T @ (left * ridge.eigen.scale[:, None] * ridge.scale)
+        linear = (ridge.rest * towards).sum(1, dtype=torch.float64)
+        scaled = ridge.rest * ridge.scale
+        quadratic = (self.grams.turned(ridge.eigen, groups) * (scaled @ scaled.T)).double()
+        found = []
         for penalty in PENALTIES:
-            if penalty == inf:
-                nums.append(num)
-                variances.append(var)
-                continue
-            weights = ridge.inner(penalty)
-            nums.append(num + (weights * towards).sum(0))
-            inner = (gram @ weights) * ridge.scale**2
-            variances.append(var + (weights * (beside + inner)).sum(0))
-        return torch.stack(nums), torch.stack(variances)
+            shrunk = 1 / (ridge.eigen.spectrum.double() + penalty)
+            found.append(alone + 2 * (shrunk * linear).sum() - shrunk @ quadratic @ shrunk)
+        return torch.stack(found)
 
-    def _predicted_by_best(self, ridge: Ridge, groups: Sequence[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What the added weights are multiplied by, in eigenvectors, and `num` and `var` of best channels alone."""
-        chosen, fit = list(groups), ridge.fit
-        product, square = fit.product[chosen].sum(0), fit.square[chosen].sum(0)
-        scaled = ridge.eigen.scale[:, None] * ridge.scale
-        towards = ridge.eigen.vectors.T @ (self.cross[chosen].sum(0) * scaled)
-        mixed = self.grams.mixed[chosen].sum(0)[:, fit.partner] * scaled
-        beside = (ridge.eigen.vectors.T @ mixed) * (2 * fit.slope).to(self._type)
-        return towards, beside, fit.slope * product, fit.slope**2 * square
+    def _of_best(self, ridge: Ridge, groups: list[int]) -> tuple[Tensor, Tensor]:
+        """The products of every channel with its best one and the squares of that, `[group, channel]`."""
+        left_out = next(key for key, fit in self.best.fits.items() if fit.partner is ridge.partner)
+        fit, one = self.best.fits[left_out], self.grams.inverse[ridge.partner]
+        return fit.product[groups] * one * self.inverse, fit.square[groups] * one**2
 
-    def predicted_by_one(self, ridge: Ridge, penalty: float, groups: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The same of one penalty, `[group, channel]` each."""
+    def predicted(self, ridge: Ridge, penalty: float, groups: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """`num = w' (cross moments)` and `var = w' (Gram) w` of some groups, `[group, channel]` each.
+
+        Centred by the means over all images, of channels with norm 1 over all images.
+        """
         weights = ridge.weights(penalty)
-        partner, slope = ridge.fit.partner, ridge.fit.slope
+        product, square = self._of_best(ridge, list(groups))
         num, var = [], []
-        for group in groups:
-            product, square = ridge.fit.product[group], ridge.fit.square[group]
-            beside = 2 * slope.to(self._type) * self.grams.mixed[group][:, partner]
+        for row, group in enumerate(groups):
+            beside = 2 * ridge.slope * self.grams.mixed[group][:, ridge.partner]
             inner = self.grams.direct[group] @ weights
-            num.append(slope * product + (weights * self.cross[group]).sum(0))
-            var.append(slope**2 * square + (weights * (beside + inner)).sum(0))
+            num.append(ridge.slope * product[row] + (weights * self.cross[group]).sum(0))
+            var.append(ridge.slope**2 * square[row] + (weights * (beside + inner)).sum(0))
         return torch.stack(num), torch.stack(var)
+
+
+def _inverse_or_one(inverse: Channels) -> Channels:
+    """Norms' inverses, as what may be divided by."""
+    return torch.where(inverse > 0, inverse, 1)
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """How well maps predict the groups that they were not fitted on: `num` and `var`, `[group, channel]`."""
+    """How well maps predict the groups that they were not fitted on: `num` and `var`, `[group, channel]`.
+
+    Channels have norm 1 over all images.
+    """
 
     num: Float[Tensor, "group channel"]
     var: Float[Tensor, "group channel"]
 
     def scores(self, square: Channels, left_out: int | None = None) -> tuple[Channels, Channels]:
-        """The correlation with what is found, and the share of its variance that is explained; `square` is |T|^2."""
+        """The correlation with what is found, and the share of its variance that is explained.
+
+        `square` is that of the channels, 1 over all images.
+        """
         num, var = self.num.sum(0), self.var.sum(0)
         if left_out is not None:
             num, var = num - self.num[left_out], var - self.var[left_out]
@@ -237,38 +271,32 @@ def linear_maps(regression: Regression) -> LinearMaps:
     """Ridge maps cross-fitted over the groups; each penalty is chosen on the groups that are not predicted with it."""
     best = regression.best
     groups = list(best.groups)
-    square = torch.where(best.defined, best.whole.squares[1], torch.nan)
     ridges = {k: regression.fitted([j for j in groups if j != k]) for k in groups}
-    parts = {k: regression.predicted(ridges[k], [k]) for k in groups}
-    gained = {k: _gain(num, var, square) for k, (num, var) in parts.items()}
+    gained = {k: regression.gains(ridges[k], [k]) for k in groups}
     total = torch.stack(list(gained.values())).sum(0)
-    chosen = {k: int((total - gained[k]).argmax()) for k in groups}
-    num, var = (square.new_zeros(len(best.moments.own), len(square)) for _ in range(2))
-    for k in groups:
-        num[k], var[k] = (part[chosen[k]] for part in parts[k])
-    halves = _halves(regression, square) if len(groups) == len(best.moments.own) else None
-    return LinearMaps({k: (ridges[k], PENALTIES[chosen[k]]) for k in groups}, Predictions(num, var), halves)
+    chosen = {k: (ridges[k], PENALTIES[int((total - gained[k]).argmax())]) for k in groups}
+    num, var = (torch.zeros_like(best.moments.own) for _ in range(2))
+    for k, (ridge, penalty) in chosen.items():
+        of_group = regression.predicted(ridge, penalty, [k])
+        num[k], var[k] = of_group[0][0], of_group[1][0]
+    halves = _halves(regression) if len(groups) == len(best.moments.own) else None
+    return LinearMaps(chosen, Predictions(num, var), halves)
 
 
-def _gain(num: Tensor, var: Tensor, square: Channels) -> Tensor:
-    """What each penalty explains, summed over channels."""
-    return ((2 * num - var) / square).nansum(-1)
-
-
-def _halves(regression: Regression, square: Channels) -> Predictions:
+def _halves(regression: Regression) -> Predictions:
     groups = range(len(regression.cross))
     fits = []
-    gain = square.new_zeros(len(PENALTIES))
+    gain = torch.zeros(len(PENALTIES), dtype=torch.float64, device=regression.cross.device)
     for one in HALVES:
         other = tuple(k for k in groups if k not in one)
         for fitted, scored in ((one, other), (other, one)):
             ridge = regression.fitted(fitted)
-            gain += _gain(*regression.predicted(ridge, scored), square)
+            gain += regression.gains(ridge, scored)
             fits.append((ridge, scored))
     penalty = PENALTIES[int(gain.argmax())]
-    num, var = (square.new_zeros(len(groups), len(square)) for _ in range(2))
+    num, var = (torch.zeros_like(regression.best.moments.own) for _ in range(2))
     for ridge, scored in fits:
-        of_groups = regression.predicted_by_one(ridge, penalty, scored)
+        of_groups = regression.predicted(ridge, penalty, scored)
         num[list(scored)] += of_groups[0] / len(HALVES)
         var[list(scored)] += of_groups[1] / len(HALVES)
     return Predictions(num, var)
@@ -283,43 +311,31 @@ def laws(
     without the group that is predicted.
     """
     regression = next(iter(maps.values()))[0]
-    gained = {names: torch.zeros(len(channels), dtype=torch.float64, device=channels.device) for names in products}
-    for k in regression.best.groups:
-        gram = _channel_gram(regression, k)
-        weights = {name: its.ridges[k][0].weights(its.ridges[k][1]) for name, (_, its) in maps.items()}
-        cross = {name: of_name.channel_cross(k)[:, channels].to(gram) for name, (of_name, _) in maps.items()}
-        second = {name: _columns(maps[name], k, weights[name], channels) for name in maps}
-        for names in products:
-            first = maps[names[0]]
-            together = _applied(first, k, weights[names[0]], second[names[1]])
-            target = cross[names[2]] if names[2] in cross else gram[:, channels]
-            gained[names] += (2 * together * target).sum(0) - (together * (gram @ together)).sum(0)
-    found = {}
-    for names, gain in gained.items():
-        whole = maps[names[2]][0].whole.squares[1] if names[2] in maps else regression.whole.squares[0]
-        square = whole[channels]
-        found[names] = float((gain / torch.where(square > 0, square, torch.nan)).nanmean())
-    return found
-
-
-def _columns(of: tuple[Regression, LinearMaps], group: int, weights: Tensor, channels: Tensor) -> Tensor:
-    """Some columns of a map: the weights of every expected channel in these found ones."""
-    regression, fit = of[0], of[1].ridges[group][0].fit
-    columns = regression.grams.channels(weights[:, channels]).clone()
     chosen = torch.arange(len(channels), device=channels.device)
-    columns[fit.partner[channels], chosen] += fit.slope[channels].to(columns)
-    return columns
+    gained = {names: torch.zeros(len(channels), dtype=torch.float64, device=channels.device) for names in products}
+    norms = {name: _norms(of_name, regression) for name, (of_name, _) in maps.items()}
+    for k in regression.best.groups:
+        gram = unit_gram(regression.best, k).to(regression.cross.dtype)
+        cross = {name: of_name.channel_cross(k)[:, channels].to(gram) for name, (of_name, _) in maps.items()}
+        ridges = {name: its.ridges[k] for name, (_, its) in maps.items()}
+        weights = {name: ridge.weights(penalty) for name, (ridge, penalty) in ridges.items()}
+        columns = {}
+        for name, (ridge, _) in ridges.items():
+            columns[name] = regression.grams.channels(weights[name][:, channels]).clone()
+            columns[name][ridge.partner[channels], chosen] += ridge.slope[channels]
+        for names in products:
+            first = ridges[names[0]][0]
+            second = columns[names[1]] * norms[names[0]][:, None].to(gram)
+            together = regression.grams.channels(weights[names[0]] @ second).clone()
+            together.index_add_(0, first.partner, first.slope[:, None] * second)
+            together *= (
+                norms[names[1]][channels] / norms.get(names[2], torch.ones_like(norms[names[0]]))[channels]
+            ).to(gram)
+            target = cross.get(names[2], gram[:, channels])
+            gained[names] += (2 * together * target).sum(0) - (together * (gram @ together)).sum(0)
+    return {names: float(gain.nanmean()) for names, gain in gained.items()}
 
 
-def _applied(of: tuple[Regression, LinearMaps], group: int, weights: Tensor, columns: Tensor) -> Tensor:
-    """A map times some columns of another."""
-    regression, fit = of[0], of[1].ridges[group][0].fit
-    applied = regression.grams.channels(weights @ columns).clone()
-    return applied.index_add_(0, fit.partner, fit.slope[:, None].to(columns) * columns)
-
-
-def _channel_gram(regression: Regression, group: int) -> Tensor:
-    """One group's Gram matrix of channels, in the type that its maps are in."""
-    side, mean = regression.best.moments.expected, regression.whole.means[0]
-    assert side.gram is not None
-    return _about_mean(side.gram[group], side.total[group], mean, side.count[group]).to(regression.cross.dtype)
+def _norms(of: Regression, like: Regression) -> Channels:
+    """The norms of a transformation's found channels, as parts of those of the original ones."""
+    return of.best.whole.norms[1] * like.grams.inverse

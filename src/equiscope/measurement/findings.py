@@ -12,7 +12,7 @@ from torch import Tensor
 from equiscope.functional.channel_maps import CONSTANT, LEAST_SAMPLES
 from equiscope.functional.estimates import Estimate, Estimates, Options, best_channels, estimates
 from equiscope.functional.moments import GROUPS, Moments, Side, products_in
-from equiscope.functional.ridge import REDUCED, Grams, Regression, laws
+from equiscope.functional.ridge import Grams, Regression, laws
 from equiscope.functional.statistics import LEAST_IMAGES, Array
 from equiscope.functional.transformations import Transformation, about, product
 from equiscope.functional.within_image import WithinImage, WithinScores, within_scores
@@ -21,7 +21,7 @@ from equiscope.measurement.options import Scoring
 from equiscope.measurement.plan import Action
 from equiscope.networks.layers import Layer
 
-LAW_CHANNELS = 128  # of a wide layer, evenly spaced, on which the group law is tested
+WIDE, LAW_CHANNELS = 320, 128  # of a wide layer some channels, evenly spaced, are those the group law is tested on
 Offset = tuple[float, float]  # positions down and right
 
 
@@ -332,7 +332,7 @@ def _laws(
         return []
     defined = torch.stack([regression.best.defined for regression, _ in maps.values()]).all(0)
     channels = defined.nonzero().flatten()
-    if len(channels) > REDUCED:
+    if len(channels) > WIDE:
         channels = channels[torch.linspace(0, len(channels) - 1, LAW_CHANNELS).round().long()]
     found = laws(maps, products, channels)
     direct = {name: estimated[name].measures["linear"].held_out for name in maps} | {"identity": 1.0}

@@ -210,7 +210,7 @@ def maps_of(layer: Layer, features: Tensor, images: int) -> Float[Tensor, "image
             f"Layer {layer.name} gives complex features; leave it out (layers=), or have the network give their real "
             "and imaginary parts as channels (torch.view_as_real)."
         )
-    maps = layer.maps(features).float()
+    maps = layer.maps(features).float().resolve_neg()  # which numpy cannot read unresolved
     if len(maps) != images:
         raise ValueError(
             f"Layer {layer.name} gave features for {len(maps)} images where the network was given {images}; its first "

@@ -24,6 +24,7 @@ import equiscope as es
 from equiscope.results.columns import SCOPES
 from equiscope.system.progress import Progress
 from equiscope_studies.data_folder import folder_of_data
+from equiscope_studies.results import machine
 
 Array = NDArray[np.float64]
 
@@ -77,6 +78,7 @@ def numbers(data: Path | None, *, images: int = 2000, seed: int = 0, progress: b
     table.attrs["recipe"] = {
         "command": f"equiscope figure 2 --data DATA --images {images} --seed {seed} --output OUTPUT",
         "started": manifest["started"],
+        "machine": machine(),
         "versions": manifest["versions"],
         "network": network.name,
         "weights": f"DATA/{SETTINGS.weights}, sha256 {network.weights['sha256']}",

@@ -48,8 +48,8 @@ def picture(table: pd.DataFrame) -> Plot:
             for measure in measures_in(table)
         ]
         handles.append(Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label="chance of equivariance"))
-        columns = legend_columns([str(handle.get_label()) for handle in handles], TWO_COLUMNS - 0.4)
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, **LEGEND)
+        across = legend_columns([str(handle.get_label()) for handle in handles], TWO_COLUMNS - 0.4)
+        figure.legend(handles=handles, loc="outside lower center", ncols=across, **LEGEND)
     return figure
 
 
@@ -143,7 +143,7 @@ def _score_table(table: pd.DataFrame) -> str:
     rows = []
     for reading, measure in product(readings(table), measures_in(table)):
         for network, found in reading.of(table, measure=measure).groupby("network", sort=False):
-            cells = [_cell(*ends) for ends in _by_part(found, ["score", "low", "high", "chance"])]
+            cells = [_in_words(*ends) for ends in _by_part(found, ["score", "low", "high", "chance"])]
             rows.append([f"{reading.group}, {reading}, {measure}", str(network), *cells])
     return "In brackets the interval, after it the chance level.\n\n" + markdown(["score", "network", *PARTS], rows)
 
@@ -154,7 +154,7 @@ def _explained_table(table: pd.DataFrame) -> str:
         if reading.scope != "dataset":
             continue
         for network, found in reading.of(table, measure=measure).groupby("network", sort=False):
-            cells = [_cell(*ends) for ends in _by_part(found, ["explained", *ENDS["explained"]])]
+            cells = [_in_words(*ends) for ends in _by_part(found, ["explained", *ENDS["explained"]])]
             rows.append([f"{reading.group}, {reading.variant}, {measure}", str(network), *cells])
     return "Over all images, on images that the map was not fitted on.\n\n" + markdown(
         ["explained", "network", *PARTS], rows
@@ -166,7 +166,7 @@ def _by_part(rows: pd.DataFrame, columns: list[str]) -> list[list[float]]:
     return found
 
 
-def _cell(value: float, low: float, high: float, chance: float = np.nan) -> str:
+def _in_words(value: float, low: float, high: float, chance: float = np.nan) -> str:
     if np.isnan(value):
         return "–"
     ends = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"

@@ -24,6 +24,7 @@ from equiscope.system.errors import OptionError
 from equiscope.system.files import replacing
 from equiscope.system.progress import Progress
 from equiscope_studies.data_folder import folder_of_data
+from equiscope_studies.results import machine
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,7 @@ def _scores(
         "data": description | {"tried": len(source), "left_out": len(source.left_out)},
         "images_left_out": [{"image": image.name, "reason": image.reason} for image in source.left_out],
         "remarks": network.remarks,
+        "machine": machine(device),
     }
     return replace(scores, manifest=scores.manifest | own)
 

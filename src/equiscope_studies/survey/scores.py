@@ -84,6 +84,7 @@ def _recipe(models: Sequence[str], manifests: Mapping[str, Mapping[str, Any]], r
     study = first["study"]
     return {
         "started": first["started"],
+        "machine": first["machine"],
         "versions": first["versions"],
         "images": f"{first['data']['tried']:,} of the {first['data']['found']:,} images of {study['source']}",
         "fingerprint of the images' names and sizes": first["data"]["fingerprint"],

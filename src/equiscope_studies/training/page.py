@@ -158,14 +158,15 @@ def _score_table(study: Study, table: pd.DataFrame, value: str) -> str:
             if not found.empty:
                 by_part = [found[found["part"] == part] for part in PARTS]
                 cells = [
-                    _cell(mean(part[value]), part["chance"].mean() if value == "score" else np.nan) for part in by_part
+                    _in_words(mean(part[value]), part["chance"].mean() if value == "score" else np.nan)
+                    for part in by_part
                 ]
                 rows.append([f"{family}, {reading}, {measure}", conditions[condition], *cells])
     note = "Behind each mean half of its interval; after the comma, the chance level." if value == "score" else ""
     return "\n\n".join(filter(None, [note, markdown([value, "condition", *PARTS], rows)]))
 
 
-def _cell(found: Mean, chance: float) -> str:
+def _in_words(found: Mean, chance: float) -> str:
     if np.isnan(found.value):
         return "–"
     ends = "" if np.isnan(found.low) else f" ± {(found.high - found.low) / 2:.3f}"

@@ -1,4 +1,4 @@
-"""The data sets of the studies: which digits, turned how, with which classes."""
+"""The data sets of the studies: which digits, rotated how, with which classes."""
 
 import pytest
 import torch
