@@ -112,7 +112,7 @@ def test_no_code_of_a_data_set_or_a_result_runs(inside):
     Path("data/data.py").write_text(f"import os\nos.mkdir({str(CANARY)!r})\n")  # a loading script, as hubs once had
     told(equiscope("measure", *SMALL, "--images", "data", "--output", "out"))
     assert not CANARY.exists() and not Path("out").exists()
-    assert equiscope("measure", *SMALL, "--output", "out", "--no-chance").status == 0
+    assert equiscope("measure", *SMALL, "--output", "out").status == 0
     hostile_table("out/channels.parquet")
     es.load("out")
     assert not CANARY.exists()
@@ -159,7 +159,7 @@ def test_a_full_disk_is_told_and_nothing_is_left(inside, size):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 def test_a_disk_full_of_checkpoints_logs_and_figures_is_told(inside):
-    assert equiscope("measure", *SMALL, "--output", "one", "--no-chance").status == 0
+    assert equiscope("measure", *SMALL, "--output", "one").status == 0
     with disk(inside / "disk", "size=8k"):
         sentence = told(equiscope("measure", *SMALL, "--output", "disk/out", "--checkpoint-every", "0"))
         assert "disk/out cannot be read or written (No space left on device)" in sentence

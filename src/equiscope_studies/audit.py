@@ -191,7 +191,7 @@ def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str
         "score is printed here.",
         "Every score is checked: between 0 and 1, or undefined for a reason that follows from the layer's size or its "
         f"constant channels; under the identity 1 within {EXACT:g} on every defined channel; equivariance no less than "
-        "invariance, and linear than equivariance, over all images. A score that breaks this counts as an error.",
+        "invariance, and linear no less than equivariance. A score that breaks this counts as an error.",
         "## Families",
         markdown(header, rows),
         "## Layers left out",
@@ -280,12 +280,11 @@ def _broken_channels(channels: pd.DataFrame) -> Iterator[str]:
 
 
 def _broken_ladder(table: pd.DataFrame) -> Iterator[str]:
-    """Scores over all images below those of a measure that is contained."""
-    rows = table[table["scope"] == "dataset"]
-    wide = rows.pivot(index=["layer", "transformation"], columns="measure", values="score")
+    """Scores below those of a measure that is contained."""
+    wide = table.pivot(index=["layer", "transformation", "scope"], columns="measure", values="score")
     for lower, higher in pairwise(measure for measure in LADDER if measure in wide):
         for row in wide[wide[higher] < wide[lower] - EXACT].reset_index().to_dict("records"):
-            where = f"of {row['layer']} under {row['transformation']}"
+            where = f"of {row['layer']} under {row['transformation']} ({row['scope']})"
             yield f"{higher} {where} is {row[higher]}, below its {lower}, {row[lower]}"
 
 

@@ -12,7 +12,7 @@ from equiscope.measurement.kept_maps import PAIRS, pictures, shown_of
 from equiscope.networks.layers import find_layers
 from equiscope.results.maps import Maps
 
-IMAGES = torch.randn(20, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(12, 3, 24, 24, generator=torch.Generator().manual_seed(0))
 
 
 def network() -> nn.Sequential:

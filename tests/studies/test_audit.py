@@ -71,7 +71,7 @@ def test_scores_are_checked_and_the_check_can_fail():
     assert undefined == {} and len(broken) == 4
     assert broken[0].endswith("is 1.2") and broken[1].endswith("is NaN for no reason")
     assert broken[2] == "invariance under the identity: 1 channels, of 0 0.999000000"
-    assert broken[3].startswith("linear of 0 under rot90 is 0.0, below its equivariance")
+    assert broken[3].startswith("linear of 0 under rot90 (dataset) is 0.0, below its equivariance")
 
 
 def test_why_a_layer_has_no_score():

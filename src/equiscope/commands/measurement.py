@@ -156,7 +156,8 @@ class Measurement:
     def _write(self, scores: "Scores") -> None:
         """The folder of the result, its figure and its report."""
         with moved_into(self.folder) as aside:
-            es.plot_layers(scores).save(aside / "figure")
+            scope = "dataset" if "dataset" in scores.manifest["options"]["scopes"] else "image"
+            es.plot_layers(scores, scope=scope).save(aside / "figure")
             es.report(scores, aside / "report.html")
             scores.save(self.folder, force=True)  # whether it may was asked before
 

@@ -80,7 +80,7 @@ class Grams:
             total = self.total[chosen].sum(0)
             products = self.direct[chosen].sum(0).addr_(total, total, alpha=-1 / float(pool.count))
             if self.directions is None:
-                scale = torch.where(usable, _inverse(norm * self.inverse), 0)
+                scale = torch.where(usable, _inverse(norm * self.inverse), 0).to(products)
             else:
                 share = (pool.squares[0][usable] / best.whole.squares[0][usable]).mean()
                 scale = share.rsqrt().to(products).expand(len(products))

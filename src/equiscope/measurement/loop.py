@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from equiscope.functional.transformations import rotations
+from equiscope.functional.transformations import Family, rotations
 from equiscope.functional.within_image import OfImages
 from equiscope.images.batches import Images, opened
 from equiscope.measurement.budget import Budget, budgeted
@@ -77,41 +77,59 @@ def measure(
     Raises:
         ValueError: In one sentence, where something given cannot be measured.
     """
-    begun, started = datetime.now(UTC), time.monotonic()
-    scoring, run = scoring or Scoring(), run or Run()
-    families = families_of(rotations() if transformations is None else transformations)
-    check_whole("maps", maps, 0, "give a number of images, 0 or more")
-    if batch_size is not None:
-        check_whole("batch_size", batch_size, 1, "it must be a positive number of images")
-    processes = Processes.here() if run.distributed else Processes()
+    asked = _Asked(
+        families_of(rotations() if transformations is None else transformations), Layers.of(layers),
+        scoring or Scoring(), run or Run(), batch_size, maps, progress,
+    )  # fmt: skip
     with left_as_found(model), placed(model, device) as place:
-        network = unwrapped(model)
-        image_shape, batches = opened(images)
-        reader = Reader(images, batches, processes)
-        del batches  # or what it reads ahead would stay
-        plan = planned(network, image_shape, families, layers, scoring)
-        size = batch_size or fitting_batch_size(plan.frame)
-        chosen = layers if isinstance(layers, Layers) else Layers(layers)
-        options = options_of(families, chosen, scoring, run, size, str(place))
-        forward = ForwardPasses(network, plan.frame, place, size, run.precision)
-        budget = budgeted(plan, scoring, reader.count, run.memory)
-        if progress is not False and processes.rank == 0:
-            _announce(budget, progress)
-        weights = weights_digest(network)
-        measurement = _Measurement(plan, budget, scoring, reader, place)
-        names = [layer.name for layer in plan.found.measured]
-        its = fingerprint(options, weights, reader.looks, names, processes)
-        saved, state = _checkpoint(run, reader, its, processes, len(budget.passes))
-        with shown(progress if processes.rank == 0 else False, reader.total(len(budget.passes))) as bar:
-            centres = measurement.centres(forward, state, bar)
-            forward = replace(forward, registered=reader.registered)
-            findings, count = measurement.findings(forward, centres, saved, state, bar)
-        kept = None
-        if maps and processes.rank == 0:
-            kept = kept_maps(forward, reader, plan, findings, maps)
-    manifest = manifest_of(
-        type(network).__name__, weights, type(images).__name__, image_shape, options, plan, budget
-    ) | {
+        return _measured(unwrapped(model), images, asked, place)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for, checked."""
+
+    families: list[Family]
+    layers: Layers
+    scoring: Scoring
+    run: Run
+    batch_size: int | None
+    maps: int
+    progress: bool | Progress | None
+
+    def __post_init__(self) -> None:
+        check_whole("maps", self.maps, 0, "give a number of images, 0 or more")
+        if self.batch_size is not None:
+            check_whole("batch_size", self.batch_size, 1, "it must be a positive number of images")
+
+
+def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.device) -> Scores:
+    begun, started = datetime.now(UTC), time.monotonic()
+    scoring, run = asked.scoring, asked.run
+    processes = Processes.here() if run.distributed else Processes()
+    image_shape, batches = opened(images)
+    reader = Reader(images, batches, processes)
+    del batches  # or what it reads ahead would stay
+    plan = planned(network, image_shape, asked.families, asked.layers, scoring)
+    size = asked.batch_size or fitting_batch_size(plan.frame)
+    options = options_of(asked.families, asked.layers, scoring, run, size, str(place))
+    budget = budgeted(plan, scoring, reader.count, run.memory)
+    bar_wanted = asked.progress if processes.rank == 0 else False
+    _announce(budget, bar_wanted)
+    weights = weights_digest(network)
+    names = [layer.name for layer in plan.found.measured]
+    its = fingerprint(options, weights, reader.looks, names, processes)
+    saved, state = _checkpoint(run, reader, its, processes, len(budget.passes))
+    forward = ForwardPasses(network, plan.frame, place, size, run.precision)
+    measurement = _Measurement(plan, budget, scoring, reader, place)
+    with shown(bar_wanted, reader.total(len(budget.passes))) as bar:
+        centres = measurement.centres(forward, state, bar)
+        forward = replace(forward, registered=reader.registered)
+        findings, count = measurement.findings(forward, centres, saved, state, bar)
+    wanted = asked.maps if processes.rank == 0 else 0
+    kept = kept_maps(forward, reader, plan, findings, wanted) if wanted else None
+    manifest = manifest_of(type(network).__name__, weights, type(images).__name__, image_shape, options, plan, budget)
+    manifest |= {
         "images": count,
         "images_registered_on": reader.registered,
         "resumed_at": None if state is None else reader.total_of(state["counted"]),  # images of the pass begun
@@ -121,7 +139,7 @@ def measure(
         "seconds": round(time.monotonic() - started, 3),
         "waited_for_images": round(reader.waited / max(time.monotonic() - started, 1e-9), 4),
     }
-    scores = scored(list(findings.values()), families, count, scoring, manifest)
+    scores = scored(list(findings.values()), asked.families, count, scoring, manifest)
     if saved is not None and not run.keep_checkpoint:
         saved.remove()
     return replace(scores, maps=kept)
