@@ -100,8 +100,9 @@ class Measurement:
                 batch_size=self.request.machine.batch_size,
                 progress=not quiet, **self._options,
             )  # fmt: skip
-        note([] if quiet else _left_out(self.source))
-        return replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks]))
+        own = scores.manifest["remarks"]
+        note([] if quiet else [*_left_out(self.source), *own])
+        return replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks, *own]))
 
     @property
     def _options(self) -> dict[str, Any]:

@@ -106,8 +106,8 @@ class WithinImage:
         self.expected_maps += one.sum(0).to(home)
         self.found_maps += two.sum(0).to(home)
         count = weight.sum(1)
-        self.of_images.invariance.append((own * defined).sum(1).to(home) / count)
-        self.of_images.in_sample.append(best.sum(1).to(home) / count)
+        self.of_images.invariance.append(((own * defined).sum(1).to(home) / count).cpu())
+        self.of_images.in_sample.append((best.sum(1).to(home) / count).cpu())
         self.of_images.undefined += int((~defined).sum())
 
     def _unit(self, values: Block, pilot: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from equiscope.measurement.layer_moments import LayerMoments, Pair, Scratch
 from equiscope.measurement.options import Scoring
 from equiscope.measurement.plan import Action
 from equiscope.networks.layers import Layer
+from equiscope.results.columns import LADDER
 
 WIDE, LAW_CHANNELS = 320, 128  # of a wide layer some channels, evenly spaced, are those the group law is tested on
 Offset = tuple[float, float]  # positions down and right
@@ -194,6 +195,8 @@ def findings_of(moments: LayerMoments, actions: Sequence[Action], scoring: Scori
                 _add_within(found, one, alignment, pair.within, scoring)
         if name in moments.strict:
             _add_strict(found, name, moments.strict[name], options, images)
+    if moments.layer.vector and scoring.alignment == "registered":
+        _repeat_for_vector(found, actions, scoring)
     found.laws = _laws(regressions, [one.transformation for one in actions])
     return found
 
@@ -285,6 +288,18 @@ def _add_within(found: Findings, one: Action, alignment: str, sums: WithinImage,
                 score[place], in_sample[place], chance[place], np.nan, np.nan, images, sums.of_images.undefined,
                 int(images > 0), one.interpolated, measure == "invariance", of,
             )  # fmt: skip
+
+
+def _repeat_for_vector(found: Findings, actions: Sequence[Action], scoring: Scoring) -> None:
+    """A vector has no centre: registered, it has the scores that it has about the array's."""
+    measures = LADDER[:2] if scoring.measures is None else scoring.measures
+    for name in (one.transformation.name for one in actions if one.transformation.turns):
+        for scope in scoring.scopes:
+            for measure in measures:
+                if (row := found.rows.get((name, measure, scope, "array"))) is not None:
+                    found.rows[name, measure, scope, "registered"] = row
+            if (columns := found.channels.get((name, scope, "array"))) is not None:
+                found.channels[name, scope, "registered"] = columns
 
 
 def _image_scores(invariance: float, whole: WithinScores) -> tuple[float, float]:

@@ -23,10 +23,18 @@ from equiscope.measurement.kept_maps import kept_maps
 from equiscope.measurement.layer_moments import LayerMoments, Scratch
 from equiscope.measurement.options import Run, Scoring, check_whole
 from equiscope.measurement.passes import Batch, ForwardPasses, in_groups, in_order
-from equiscope.measurement.plan import Plan, Transformations, families_of, fitting_batch_size, options_of, planned
+from equiscope.measurement.plan import (
+    Plan,
+    Transformations,
+    content_of,
+    families_of,
+    fitting_batch_size,
+    options_of,
+    planned,
+)
 from equiscope.measurement.reader import Reader
 from equiscope.measurement.registration import LayerRegistration
-from equiscope.measurement.scored import scored
+from equiscope.measurement.scored import remarks_on, scored
 from equiscope.networks.features import left_as_found, unwrapped
 from equiscope.networks.options import Layers
 from equiscope.networks.placement import placed
@@ -118,7 +126,8 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     _announce(budget, bar_wanted)
     weights = weights_digest(network)
     names = [layer.name for layer in plan.found.measured]
-    its = fingerprint(options, weights, reader.looks, names, processes)
+    told = content_of(plan, image_shape) if run.checkpoint is not None else []
+    its = fingerprint(options | {"content": told}, weights, reader.looks, names, processes)
     saved, state = _checkpoint(run, reader, its, processes, len(budget.passes))
     forward = ForwardPasses(network, plan.frame, place, size, run.precision)
     measurement = _Measurement(plan, budget, scoring, reader, place)
@@ -142,7 +151,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     scores = scored(list(findings.values()), asked.families, count, scoring, manifest)
     if saved is not None and not run.keep_checkpoint:
         saved.remove()
-    return replace(scores, maps=kept)
+    return replace(scores, maps=kept, manifest=manifest | {"remarks": remarks_on(scores)})
 
 
 @dataclass

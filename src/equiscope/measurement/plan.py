@@ -1,9 +1,11 @@
 """What is asked for, checked: of which network and images, under which transformations, by which measures."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from equiscope.functional.sampling import Sampling, identity
@@ -13,6 +15,7 @@ from equiscope.networks.layers import FoundLayers, Layer, find_layers
 from equiscope.networks.options import Layers
 from equiscope.results.columns import LADDER
 from equiscope.system.errors import KeyValue, OptionError
+from equiscope.system.provenance import content
 
 Transformations = Family | Transformation | Sequence[Family | Transformation]
 
@@ -184,6 +187,17 @@ def _check_strides(found: FoundLayers, transformations: Iterable[Transformation]
                 "shift needs it; give it with {strides}{its}.",
                 layer=layer.name, height=layer.height, width=layer.width, its=KeyValue(layer.name, "PIXELS"),
             )  # fmt: skip
+
+
+def content_of(plan: Plan, image_shape: Sequence[int]) -> list[list[str]]:
+    """What tells transformations of one name apart: what they do to an image of noise, and to which positions."""
+    noise = torch.randn(1, *image_shape, generator=torch.Generator().manual_seed(0))
+    found = []
+    for one in plan.transformations:
+        pixels = content(plan.frame.transformed(one, noise))
+        samplings = [repr(plan.actions[layer.name, one.name].sampling) for layer in plan.found.measured]
+        found.append([one.name, hashlib.sha256(pixels + "".join(samplings).encode()).hexdigest()])
+    return found
 
 
 def fitting_batch_size(view: Frame) -> int:

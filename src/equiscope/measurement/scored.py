@@ -36,6 +36,7 @@ from equiscope.results.scores import Scores
 
 Key = tuple[str, str, str, str, bool]  # transformation, measure, scope, alignment, subpixel
 NEGATIVE_ENDS = {"keep": -1.0}
+UNSETTLED = 0.1  # between the explained share held out and extrapolated
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,19 @@ def scored(
         replicates=_replicate_table(by_layer),
         manifest=manifest,
     )
+
+
+def remarks_on(scores: Scores) -> list[str]:
+    """Sentences on what to read with care: where maps fitted on so few images are far from what more would give."""
+    table = scores.scores
+    unsettled = table[(table["explained"] - table["held_out"]).abs() > UNSETTLED]
+    if unsettled.empty:
+        return []
+    names = ", ".join(dict.fromkeys(unsettled["layer"]))
+    return [
+        f"The linear measure needs more images on {names}: what it explains on images that it was not fitted on and "
+        f"what it is extrapolated to differ by more than {UNSETTLED}."
+    ]
 
 
 def _rows_of(found: Findings, families: Sequence[Family]) -> dict[Key, Row]:
