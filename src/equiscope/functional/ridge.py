@@ -23,11 +23,33 @@ WORTH = 0.75  # of the channels: directions are used where they are fewer
 
 @dataclass(frozen=True)
 class Eigen:
-    """The correlation matrix of what channels are regressed on, on some groups, by its eigenvectors."""
+    """The correlation matrix of what channels are regressed on, on some groups, by its eigenvectors.
 
-    scale: Float[Tensor, "direction"]  # one over the norm of each direction
+    `root` takes directions to units in which every channel has norm 1 on these groups: one number for every channel, or
+    a symmetric matrix for directions.
+    """
+
+    root: Float[Tensor, "*direction direction"]
     spectrum: Float[Tensor, "direction"]
     vectors: Float[Tensor, "direction direction"]
+
+    @classmethod
+    def of(cls, products: Float[Tensor, "direction direction"], root: Tensor) -> "Eigen":
+        """Of directions with these products."""
+        spectrum, vectors = eigenvectors(_scaled(root, _scaled(root, products).T))
+        return cls(root, spectrum.clamp(min=0), vectors)
+
+    def into(self, values: Float[Tensor, "direction other"]) -> Float[Tensor, "direction other"]:
+        """What was summed for directions, for the eigenvectors."""
+        return self.vectors.T @ _scaled(self.root, values)
+
+    def weights(self, inner: Float[Tensor, "direction other"]) -> Float[Tensor, "direction other"]:
+        """Weights of eigenvectors as weights of directions."""
+        return _scaled(self.root, self.vectors @ inner)
+
+
+def _scaled(root: Tensor, values: Tensor) -> Tensor:
+    return root @ values if root.ndim == 2 else root[:, None] * values
 
 
 @dataclass
@@ -79,21 +101,18 @@ class Grams:
             chosen = list(groups)
             total = self.total[chosen].sum(0)
             products = self.direct[chosen].sum(0).addr_(total, total, alpha=-1 / float(pool.count))
-            if self.directions is None:
-                scale = torch.where(usable, _inverse(norm * self.inverse), 0).to(products)
-            else:
-                share = (pool.squares[0][usable] / best.whole.squares[0][usable]).mean()
-                scale = share.rsqrt().to(products).expand(len(products))
-            spectrum, vectors = eigenvectors(products * scale[:, None] * scale)
-            self._eigen[key] = Eigen(scale, spectrum.clamp(min=0), vectors)
+            root = torch.where(usable, _inverse(norm * self.inverse), 0).to(products)
+            if self.directions is not None:
+                squares, vectors = eigenvectors(self.directions.T @ (root[:, None] ** 2 * self.directions))
+                root = (vectors * squares.clamp(min=0).sqrt()) @ vectors.T
+            self._eigen[key] = Eigen.of(products, root)
         return self._eigen[key]
 
     def turned(self, eigen: Eigen, groups: Sequence[int]) -> Float[Tensor, "direction direction"]:
         """The Gram matrix of some groups in the eigenvectors of others."""
         key = (id(eigen), tuple(groups))
         if key not in self._turned:
-            products = self.direct[list(groups)].sum(0) * eigen.scale[:, None] * eigen.scale
-            self._turned[key] = eigen.vectors.T @ products @ eigen.vectors
+            self._turned[key] = eigen.into(eigen.into(self.direct[list(groups)].sum(0)).T)
         return self._turned[key]
 
 
@@ -150,7 +169,7 @@ class Ridge:
         """The weights of the directions."""
         if penalty == inf:
             return torch.zeros_like(self.rest)
-        return self.eigen.scale[:, None] * (self.eigen.vectors @ self.inner(penalty)) * self.scale
+        return self.eigen.weights(self.inner(penalty)) * self.scale
 
 
 class Regression:
@@ -184,8 +203,7 @@ class Regression:
         wanted = self.cross[chosen].sum(0).addr_(total, found, alpha=share) * inverse
         mixed = self.grams.mixed[chosen].sum(0).addr_(total, one, alpha=share)
         wanted -= mixed[:, fit.partner] * (slope * inverse)
-        rest = eigen.vectors.T @ (wanted * eigen.scale[:, None])
-        return Ridge(fit.partner, slope, eigen, rest, scale)
+        return Ridge(fit.partner, slope, eigen, eigen.into(wanted), scale)
 
     def gains(self, ridge: Ridge, groups: Sequence[int]) -> Float[Tensor, "penalty"]:
         """What the map explains of some groups with each penalty, summed over channels: `2 num - var`.
@@ -197,7 +215,7 @@ class Regression:
         product, square = self._of_best(ridge, chosen)
         alone = (2 * ridge.slope * product - ridge.slope**2 * square).nansum()
         left = self.cross[chosen].sum(0) - self.grams.mixed[chosen].sum(0)[:, ridge.partner] * ridge.slope
-        towards = ridge.eigen.vectors.T @ (left * ridge.eigen.scale[:, None] * ridge.scale)
+        towards = ridge.eigen.into(left * ridge.scale)
         linear = (ridge.rest * towards).sum(1, dtype=torch.float64)
         scaled = ridge.rest * ridge.scale
         quadratic = (self.grams.turned(ridge.eigen, groups) * (scaled @ scaled.T)).double()

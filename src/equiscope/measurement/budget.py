@@ -107,8 +107,10 @@ def _bytes(unit: Sequence[Action], scoring: Scoring, products: torch.dtype) -> i
     for one in unit:
         copies = 2 if scoring.alignment == "registered" and one.transformation.turns and not layer.vector else 1
         own_sides = 1 if one.permutes else 2
-        total += copies * (pairs * one.crossed + maps * own_sides)
-        total += pairs * ("linear" in one.measures) * (copies if not one.permutes else copies - 1)
+        total += copies * (pairs * one.crossed + maps * own_sides) + (copies - 1) * maps * (2 - own_sides)
+        total += maps * ("strict_invariance" in one.measures)
+        if scoring.measures is not None and "linear" in one.measures:  # asked for wherever it can be had
+            total += pairs * (copies if not one.permutes else copies - 1)
         if "image" in scoring.scopes and not layer.vector:
-            total += copies * 2 * layer.channels**2 * GROUPS * 8
+            total += copies * 2 * (layer.channels**2 * GROUPS * 8 + maps)
     return total

@@ -1,0 +1,90 @@
+"""The linear rung: mixing is undone, wide and thin layers are exact, and laws hold where maps compose."""
+
+import pytest
+import torch
+
+from equiscope.functional import ridge
+from equiscope.functional.channel_maps import BestChannels
+from equiscope.functional.ridge import Grams, Regression, laws, linear_maps
+from functional.test_moments import moments_of
+
+
+def regression_of(expected, found):
+    moments = moments_of(expected, found)
+    best = BestChannels(moments, range(10), centred=True, negative="clip", intervals=False, halves=True)
+    return Regression(best, Grams.of(best))
+
+
+def explained(regression):
+    maps = linear_maps(regression)
+    square = torch.ones(len(regression.inverse), dtype=torch.float64)
+    return maps.ninths.scores(square)[1], maps.halves.scores(square)[1]
+
+
+def random_maps(images, channels, size=3, seed=0):
+    return torch.randn(images, channels, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def mixed(maps, seed=1):
+    mix = torch.linalg.qr(torch.randn(maps.shape[1], maps.shape[1], generator=torch.Generator().manual_seed(seed)))[0]
+    return torch.einsum("cd,ndhw->nchw", mix, maps), mix
+
+
+def test_mixed_channels_are_unmixed():
+    expected = random_maps(60, 12)
+    ninths, halves = explained(regression_of(expected, mixed(expected)[0]))
+    assert ninths.min() > 0.99 and halves.min() > 0.98
+
+
+def test_noise_is_not_explained():
+    ninths, _ = explained(regression_of(random_maps(40, 30), random_maps(40, 30, seed=5)))
+    assert -0.05 < ninths.mean() < 0.02
+
+
+@pytest.mark.parametrize("images", [30, 400])
+def test_single_precision_and_directions_change_nothing(images, monkeypatch):
+    """Vectors of few images span fewer dimensions than they have channels, of many images as many."""
+    expected = random_maps(images, 80, 1)
+    found = 0.6 * mixed(expected)[0] + 0.4 * expected + 0.5 * random_maps(images, 80, 1, seed=7)
+    narrow = regression_of(expected, found)
+    assert (narrow.grams.directions is None) == (images == 400)
+    one = torch.stack(explained(narrow))
+    monkeypatch.setattr(ridge, "SMALL", 1000)
+    monkeypatch.setattr(ridge, "SINGLE", 10)
+    other = torch.stack(explained(regression_of(expected, found)))
+    torch.testing.assert_close(one.nanmean(1), other.nanmean(1), atol=1e-4, rtol=0)
+
+
+def test_the_gain_that_chooses_a_penalty_is_that_of_its_predictions():
+    expected = random_maps(50, 10)
+    regression = regression_of(expected, mixed(expected)[0] + random_maps(50, 10, seed=3))
+    fitted = regression.fitted([k for k in range(10) if k != 4])
+    gains = regression.gains(fitted, [4])
+    for gain, penalty in zip(gains, ridge.PENALTIES, strict=True):
+        num, var = regression.predicted(fitted, penalty, [4])
+        torch.testing.assert_close(gain, (2 * num - var).sum(), atol=1e-8, rtol=1e-8)
+
+
+def test_a_channel_far_smaller_than_others_loses_nothing():
+    expected = random_maps(60, 12)
+    found = mixed(expected)[0]
+    plain = explained(regression_of(expected, found))[0]
+    found[:, 3] *= 1e-12
+    expected[:, 5] *= 1e-9
+    torch.testing.assert_close(explained(regression_of(expected, found))[0], plain, atol=1e-4, rtol=0)
+
+
+def test_maps_in_succession_predict_what_both_do():
+    """Channels are mixed by a matrix of order four, so that twice is the product and four times the identity."""
+    expected = random_maps(60, 8)
+    turn = torch.zeros(8, 8)
+    turn[torch.arange(8), torch.tensor([1, 2, 3, 0, 5, 6, 7, 4])] = 1
+    basis = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator().manual_seed(2)))[0]
+    maps = {}
+    for times, name in enumerate(("once", "twice", "thrice"), start=1):
+        power = basis.T @ torch.linalg.matrix_power(turn, times) @ basis
+        regression = regression_of(expected, torch.einsum("cd,ndhw->nchw", power, expected))
+        maps[name] = (regression, linear_maps(regression))
+    products = [("once", "once", "twice"), ("once", "twice", "thrice"), ("once", "thrice", "identity")]
+    assert min(laws(maps, products, torch.arange(8)).values()) > 0.98
+    assert laws(maps, [("once", "once", "thrice")], torch.arange(8)).popitem()[1] < 0.5
