@@ -8,6 +8,7 @@ import struct
 import warnings
 import zipfile
 from pathlib import Path
+from types import LambdaType
 
 import datasets
 import jaxtyping
@@ -18,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 import equiscope as es
+from equiscope.functional.sampling import identity
 from equiscope.networks.loading import load_network
 from terminal import equiscope, network_file, pictures
 
@@ -306,9 +308,14 @@ X = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 TURN = es.rotations().transformations[0]
 
 
-def own(name="own", pixels=lambda images: images, cells=lambda maps, stride: (maps, None)):
+def own(name="own", pixels=lambda images: images, positions=lambda height, width, stride: identity(height, width)):
     """A transformation of the user's own."""
-    return es.Transformation(name, pixels, cells)
+    return es.Transformation(name, pixels, positions)
+
+
+def crop(**options):
+    """What fails when the shifts are made, and what fails when they are measured."""
+    return {"transformations": lambda: es.shifts([1], **options)}
 
 
 class Items(torch.utils.data.Dataset):
@@ -342,7 +349,7 @@ LIBRARY = {
     "network a class": ({"model": nn.ReLU}, ["torch.nn.Module", "the class ReLU"]),
     "network its weights": ({"model": {}}, ["torch.nn.Module", "type dict"]),
     "network of two inputs": ({"model": nn.Bilinear(3, 3, 3)}, ["fails on images of 3 x 16 x 16", "input2"]),
-    "network of changing size": ({"model": nn.Sequential(Changing())}, ["Layer 0 gave", "14 x 13 cells"]),
+    "network of changing size": ({"model": nn.Sequential(Changing())}, ["Layer 0 gave", "14 x 13 positions"]),
     "images none": ({"images": None}, ["Images are a tensor", "type NoneType"]),
     "images a text": ({"images": "photographs"}, ["Images are a tensor", "type str"]),
     "images an array": ({"images": X.numpy()}, ["Images are a tensor", "type ndarray"]),
@@ -360,7 +367,7 @@ LIBRARY = {
     "data set fails": ({"images": Items(lambda place: 1 / 0)}, ["Batch 0", "ZeroDivisionError", "mend"]),
     "data set of pairs of images": ({"images": Items(lambda place: (X[0], X[1]))}, ["A batch of images"]),
     "no transformation": ({"transformations": []}, ["No transformation was given", "equiscope.rotations()"]),
-    "transformation none": ({"transformations": None}, ["None is no transformation"]),
+    "transformation none": ({"transformations": [None]}, ["None is no transformation"]),
     "transformation a name": ({"transformations": "rotations"}, ["'rotations' is no transformation"]),
     "transformation a number": ({"transformations": [90]}, ["90 is no transformation"]),
     "family empty": ({"transformations": es.Family("none", ())}, ["is no transformation"]),
@@ -369,39 +376,64 @@ LIBRARY = {
     "family without name": ({"transformations": es.Family("", (TURN,))}, ["named by a text"]),
     "two of one name": ({"transformations": [own("a"), es.Family("f", (own("a"),))]}, ["named 'a'"]),
     "transformation fails": ({"transformations": own(pixels=lambda x: 1 / 0)}, ["own cannot be applied", "division"]),
-    "transformation of size": ({"transformations": own(pixels=lambda x: x[..., ::2])}, ["[6, 3, 16, 8]", "keep"]),
+    "transformation of size": ({"transformations": own(pixels=lambda x: x[..., ::2])}, ["3, 16, 8]", "keep"]),
     "transformation to none": ({"transformations": own(pixels=lambda x: None)}, ["type NoneType", "keep"]),
-    "cells fail": ({"transformations": own(cells=lambda maps, stride: 1 / 0)}, ["cannot be measured", "division"]),
-    "cells alone": ({"transformations": own(cells=lambda maps, stride: maps)}, ["type Tensor", "(maps, valid)"]),
+    "positions fail": ({"transformations": own(positions=lambda *size: 1 / 0)}, ["cannot be measured", "division"]),
+    "positions a map": ({"transformations": own(positions=lambda *size: X)}, ["equiscope.Sampling", "got Tensor"]),
+    "positions of another map": (
+        {"transformations": own(positions=lambda *size: identity(2, 2))},
+        ["Under own, layer", "the sampling given is of 2 x 2"],
+    ),
     "layers none": ({"layers": []}, ["layers=[] names no layers", "None for its own"]),
     "layers a number": ({"layers": 3}, ["layers=3 names no layers"]),
     "layers numbers": ({"layers": [3]}, ["layers=[3] names no layers"]),
-    "strides a list": ({"strides": [2]}, ["strides=[2] must be a dict"]),
-    "strides of three": ({"strides": {"0": (1, 2, 3)}}, ["stride of layer '0' is (1, 2, 3)", "pair"]),
-    "strides fractional": ({"strides": {"0": 1.5}}, ["stride of layer '0' is 1.5", "whole pixel"]),
-    "layouts a list": ({"layouts": ["nchw"]}, ["layouts=['nchw'] must be a dict"]),
-    "layouts a number": ({"layouts": {"0": 3}}, ["layout of layer '0' is 3", "text"]),
-    "layout of other tokens": ({"layouts": {"0": "tokens:3x3"}}, ["9 tokens"]),
-    "size alone": ({"size": 8}, ['size=8 is the window of fill="crop"']),
-    "size 0": ({"size": 0, "fill": "crop"}, ["size=0", "whole number of pixels"]),
-    "size a text": ({"size": "8", "fill": "crop"}, ["size='8'", "whole number of pixels"]),
-    "size too large": ({"size": 80, "fill": "crop"}, ["window of 80 x 80", "16 x 16"]),
-    "crop without size": ({"fill": "crop"}, ["needs size="]),
-    "memory a text": ({"memory": "2"}, ["memory='2' is not a number"]),
+    "strides a list": ({"layers": lambda: es.Layers(strides=[2])}, ["strides=[2] must be a dict"]),
+    "strides of three": ({"layers": lambda: es.Layers(strides={"0": (1, 2, 3)})}, ["'0' is (1, 2, 3)", "pair"]),
+    "strides fractional": ({"layers": lambda: es.Layers(strides={"0": 1.5})}, ["'0' is 1.5", "whole pixel"]),
+    "layouts a list": ({"layers": lambda: es.Layers(layouts=["nchw"])}, ["layouts=['nchw'] must be a dict"]),
+    "layouts a number": ({"layers": lambda: es.Layers(layouts={"0": 3})}, ["layout of layer '0' is 3", "text"]),
+    "layout of other tokens": ({"layers": es.Layers(layouts={"0": "tokens:3x3"})}, ["9 tokens"]),
+    "size alone": (crop(size=8), ["size=8 is the window of fill=crop"]),
+    "size 0": (crop(size=0, fill="crop"), ["size=0", "whole number of pixels"]),
+    "size a text": (crop(size="8", fill="crop"), ["size='8'", "whole number of pixels"]),
+    "size too large": (crop(size=80, fill="crop"), ["window of 80 x 80", "16 x 16"]),
+    "crop without size": (crop(fill="crop"), ["needs size="]),
+    "measure unknown": ({"scoring": lambda: es.Scoring(measures=["cka"])}, ["measures='cka'", "invariance"]),
+    "no measure": ({"scoring": lambda: es.Scoring(measures=[])}, ["measures=[] is empty"]),
+    "linear of cosine": (
+        {"scoring": lambda: es.Scoring(measures="linear", similarity="cosine")},
+        ["needs similarity=pearson"],
+    ),
+    "scope unknown": ({"scoring": lambda: es.Scoring(scopes="world")}, ["scopes='world'", "dataset, image"]),
+    "memory a text": ({"run": lambda: es.Run(memory="2")}, ["memory='2' must be a number"]),
+    "memory too little": ({"run": es.Run(memory=1e-9)}, ["memory=1e-09 GiB is too little", "layer"]),
     "batch size True": ({"batch_size": True}, ["batch_size=True"]),
-    "seed a text": ({"seed": "1"}, ["seed='1'", "whole number"]),
-    "registration images a text": ({"registration_images": "9"}, ["registration_images='9' is not a number"]),
-    "registered shifts": ({"transformations": es.shifts([1]), "alignment": "registered"}, ["at least 16 images"]),
+    "seed a text": ({"scoring": lambda: es.Scoring(seed="1")}, ["seed='1'"]),
+    "registration images a text": (
+        {"scoring": lambda: es.Scoring(registration_images="9")},
+        ["registration_images='9'", "at least 8"],
+    ),
+    "registered shifts": (
+        {"transformations": es.shifts([1]), "scoring": es.Scoring(alignment="registered")},
+        ["alignment=registered is for rotations and flips"],
+    ),
+    "registered few": ({"scoring": es.Scoring(alignment="registered")}, ["at least 16 images"]),
     "device a number": ({"device": 99}, ["'99' is not there"]),
     "progress a number": ({"progress": 3}, ["progress=3", "advance(images)"]),
-    "pool unknown": ({"pool": "head"}, ["pool='head'"]),
-    "resume of nothing": ({"resume": True}, ["resume=True needs the checkpoint"]),
-    "checkpoint a folder": ({"checkpoint": "empty"}, ["empty is a folder; give a file"]),
-    "checkpoint in a file": ({"checkpoint": "net.py/state"}, ["net.py, which is a file"]),
-    "checkpoint of something else": ({"checkpoint": "w/list.pth", "resume": True}, ["no checkpoint of this version"]),
-    "checkpoint of no bytes": ({"checkpoint": "w/none.pth", "resume": True}, ["cannot be read", "remove it"]),
-    "checkpoint of a stream": ({"checkpoint": "state", "images": iter([X])}, ["can be gone over again"]),
-    "processes alone": ({"distributed": True}, ["init_process_group"]),
+    "pool unknown": ({"layers": es.Layers(pool="head")}, ["pool='head'"]),
+    "resume of nothing": ({"run": lambda: es.Run(resume=True)}, ["resume=True needs the checkpoint"]),
+    "checkpoint a folder": ({"run": es.Run(checkpoint="empty")}, ["empty is a folder; give a file"]),
+    "checkpoint in a file": ({"run": es.Run(checkpoint="net.py/state")}, ["net.py, which is a file"]),
+    "checkpoint of something else": (
+        {"run": es.Run(checkpoint="w/list.pth", resume=True)},
+        ["no checkpoint of this version"],
+    ),
+    "checkpoint of no bytes": ({"run": es.Run(checkpoint="w/none.pth", resume=True)}, ["cannot be read", "remove it"]),
+    "checkpoint of a stream": (
+        {"run": es.Run(checkpoint="state"), "images": iter([X])},
+        ["can be gone over again"],
+    ),
+    "processes alone": ({"run": es.Run(distributed=True)}, ["init_process_group"]),
 }  # fmt: skip
 
 
@@ -419,7 +451,8 @@ def test_bad_input_in_python_is_told_in_one_sentence_and_changes_nothing(place, 
     model = load_network("net.py:small").model.train()
     before, state, images = files(place), {k: v.clone() for k, v in model.state_dict().items()}, X.clone()
     with pytest.raises(ValueError) as refusal:
-        es.measure(**{"model": model, "images": X, "transformations": es.rotations()} | given)
+        made = {name: value() if isinstance(value, LambdaType) else value for name, value in given.items()}
+        es.measure(**{"model": model, "images": X, "transformations": es.rotations()} | made)
     sentence = str(refusal.value)
     assert "\n" not in sentence and all(word in sentence for word in words), sentence
     assert model.training and all(torch.equal(value, state[name]) for name, value in model.state_dict().items())

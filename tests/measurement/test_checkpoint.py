@@ -17,7 +17,7 @@ from terminal import equiscope, network_file, pictures
 from test_laws import EVERYTHING, LAYERS, assert_same, random_images, random_network
 
 SCORING = es.Scoring(scopes=("dataset", "image"))
-MEMORY = 2.5e-5  # GiB, so that there are several passes
+MEMORY = 5e-5  # GiB, so that there are several passes
 
 
 class Stop(Exception):
@@ -176,7 +176,7 @@ def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path):
 def test_it_is_saved_when_it_is_due(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    checkpoint = Checkpoint(tmp_path / "in" / "state", "this", Processes(), every=60)
+    checkpoint = Checkpoint(tmp_path / "in" / "state", "this", Processes(), every=60, _written=100.0)
     checkpoint.save_if_due(lambda: {"done": 1})
     assert checkpoint.load() is None
     now[0] += 61

@@ -167,7 +167,7 @@ class _Measurement:
     def centres(self, forward: ForwardPasses, state: State | None, bar: Progress) -> Centres:
         """Each layer's own centre under each transformation that turns: its offset from the array's."""
         if state is not None:
-            self.reader.registered = state["registered"]
+            self.reader.registered_before(state["registered"])
             centres: Centres = state["centres"]
             return centres
         if self.scoring.alignment != "registered":

@@ -86,6 +86,12 @@ class Reader:
         self.registered = sum(len(batch) for batch in few)
         return few
 
+    def registered_before(self, images: int) -> None:
+        """Leave out the first images: those that a run which is resumed registered on."""
+        self.registered = images
+        if images:
+            self._ahead = None
+
     def images_from(self, start: int) -> Iterator[Tensor]:
         """This process's images from its image `start` on."""
         if self.share == 0:
