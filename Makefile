@@ -25,7 +25,7 @@ bench: .venv/dev  ## what measuring costs beside the network itself; half an hou
 	$(BIN)/python benchmarks/speed.py --write docs/performance.md
 
 coverage: .venv/dev  ## how biased the scores are, and how often intervals hold the truth, by simulation from DATA; an hour
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py "$(or $(DATA),$(EQUISCOPE_DATA),../shared/data)"
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/coverage.py "$(or $(DATA),$(EQUISCOPE_DATA),../shared/data)" --page docs/method.md
 
 gallery: .venv/dev  ## the pictures of docs/gallery.md, from DATA; what is measured in out/gallery stays; ten minutes on a core
 	PATH="$(abspath $(BIN)):$$PATH" DATA="$(or $(DATA),$(EQUISCOPE_DATA),../shared/data)" OMP_NUM_THREADS=1 $(BIN)/python docs/gallery/make.py

@@ -11,6 +11,7 @@ DATA is a folder with `cifar10`, `imagenet-800` and `weights/resnet20-cifar10.sa
 """
 
 import argparse
+import os
 import platform
 import sys
 import time
@@ -38,6 +39,7 @@ from equiscope.networks.loading import Network, load_network
 from equiscope.results.scores import Scores
 
 SIZES = (40, 100, 500)
+BEGIN, END = "<!-- coverage -->", "<!-- end of coverage -->"
 ROTATIONS = Family("rotations", es.rotations().transformations[:2])
 SHIFTS = Family("shifts", es.shifts([4]).transformations)
 LAYERS = {
@@ -203,9 +205,36 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _kind(of: str) -> str:
-    if of in ("pool", "final") or of.startswith("part pool") or of.startswith("part final") or of.startswith("linear"):
+    if (
+        of in ("pool", "final", "global_pool")
+        or of.startswith("part pool")
+        or of.startswith("part final")
+        or of.startswith("linear")
+    ):
         return "vectors"
-    return "parts" if of.startswith("part") else "maps"
+    return "parts" if of.startswith("part") or of in ("early", "middle", "late") else "maps"
+
+
+def as_page(brief: pd.DataFrame, widths: pd.DataFrame, recipe: str) -> str:
+    """The tables as Markdown."""
+    columns = {
+        "network": "network", "kind": "rows", "measure": "measure", "scope": "scope", "size": "images", "bias": "bias",
+        "held": "coverage", "bias_explained": "bias, explained", "held_explained": "coverage, explained",
+    }  # fmt: skip
+    narrowed = "Scores of random subsets of efficientnet-lite0's pooled channels, 200 images, rotations:"
+    tables = _markdown(brief[list(columns)], list(columns.values())), _markdown(widths, list(widths.columns))
+    parts = [recipe, tables[0], narrowed, tables[1]]
+    return "\n\n".join(parts)
+
+
+def _markdown(table: pd.DataFrame, heads: Sequence[str]) -> str:
+    def cell(value: object) -> str:
+        if isinstance(value, float):
+            return "" if np.isnan(value) else f"{value:.3f}"
+        return str(value)
+
+    rows = [" | ".join(map(cell, row)) for row in table.itertuples(index=False)]
+    return "\n".join(["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|", *(f"| {row} |" for row in rows)])
 
 
 def told(text: str) -> None:
@@ -221,6 +250,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=40)
     parser.add_argument("--write", type=Path, default=Path("out/coverage"))
+    parser.add_argument("--page", type=Path, help="a page whose table is replaced")
     given = parser.parse_args()
     began = time.monotonic()
     scoring = Scoring(scopes=("dataset", "image"))
@@ -249,7 +279,17 @@ def main() -> None:
     brief.to_csv(given.write / "summary.csv", index=False, float_format="%.3f")
     widths.to_csv(given.write / "width.csv", index=False, float_format="%.3f")
     told(f"{brief.round(3).to_string()}\n\n{widths.round(3).to_string()}\n")
-    told(f"{date.today()}, {platform.machine()}, torch {torch.__version__}, {time.monotonic() - began:.0f} s")
+    recipe = (
+        f"{date.today()}; {os.cpu_count()} CPU cores ({platform.machine()}), torch {torch.__version__}, "
+        f"{(time.monotonic() - began) / 60:.0f} minutes; {given.images:,} images of CIFAR-10's test set, and 800 of "
+        f"ImageNet; {given.repeats} samples of each size. Bias is the largest, of all rows, of the mean over samples; "
+        "coverage the share of all intervals that hold the truth."
+    )
+    told(recipe)
+    if given.page:
+        before, _, rest = given.page.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        given.page.write_text(f"{before}{BEGIN}\n\n{as_page(brief, widths, recipe)}\n\n{END}{after}")
 
 
 if __name__ == "__main__":

@@ -438,6 +438,8 @@ def _linear(pair: _Pair, places: np.ndarray, defined: np.ndarray, options: _Opti
             splits.append(both_ways)
         splits = np.stack(splits, axis=2)  # [a, num or var, split, group, channel]
         halves = tuple(splits[_first_largest([explained(*splits[a]) for a in range(len(RIDGES))])])
+        if not _mean(_predicted(halves, list(range(GROUPS)), np.where(defined, square, np.nan))[1]) >= 0:
+            halves = None  # worse than the mean: nothing can be extrapolated from there
     return _Linear(
         pair, defined, {group: maps[k][a] for k, (group, a) in enumerate(zip(groups, chosen, strict=True))},
         tuple(ninths[:, None]), halves,

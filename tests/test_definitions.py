@@ -1,4 +1,4 @@
-"""Every number of a measurement beside the definitions in plain float64 (`oracle.py`), on hard maps and trained ones."""
+"""Every number of a measurement beside the definitions in plain float64 (`oracle.py`), on hard and trained maps."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from equiscope.networks.loading import load_network
 ALL = ("invariance", "equivariance", "linear", "strict_invariance")
 BOTH = ("dataset", "image")
 TURNS = es.Family("turns", es.rotations().transformations[:2])
-OFFSETS = [1, (-2, 5), 4]
+OFFSETS = [1, (-2, 3)]
 
 # Options of the scores and of the shifts.
 OPTIONS = [
@@ -25,7 +25,6 @@ OPTIONS = [
     {"similarity": "cosine", "negative": "keep", "scopes": BOTH, "measures": (ALL[0], ALL[1], ALL[3])},
     {"similarity": "cosine", "negative": "abs", "measures": ALL[3], "scopes": "dataset"},
     {"measures": "linear", "negative": "keep"},
-    {"measures": ("invariance", "strict_invariance")},
     {"measures": ("equivariance",), "scopes": "image", "intervals": False},
     {"subpixel": "exact", "measures": ALL, "scopes": BOTH},
     {"subpixel": "round", "fill": "wrap"},
@@ -33,7 +32,7 @@ OPTIONS = [
 ]
 
 
-def hard_images(images=23, size=10, seed=0):
+def hard_images(images=23, size=9, seed=0):
     """Images whose channels hold every trap: noise, a mean 1000 deviations away, almost constant, constant, zero."""
     noise = torch.randn(images, 8, size, size, generator=torch.Generator().manual_seed(seed))
     smooth = nn.functional.avg_pool2d(noise, 5, 1, 2)
@@ -54,7 +53,7 @@ class Hard(nn.Module):
     def __init__(self):
         super().__init__()
         self.same, self.third = nn.Identity(), nn.MaxPool2d(3, ceil_mode=True)
-        self.tiny, self.pool = nn.MaxPool2d(5), nn.AdaptiveAvgPool2d(1)
+        self.tiny, self.pool = nn.MaxPool2d(4), nn.AdaptiveAvgPool2d(1)
 
     def forward(self, images):
         images = self.same(images)
@@ -62,7 +61,7 @@ class Hard(nn.Module):
         return self.pool(images).flatten(1)
 
 
-HARD = {"same": (1, 1), "third": (3, 3), "tiny": (5, 5), "pool": None}
+HARD = {"same": (1, 1), "third": (3, 3), "tiny": (4, 4), "pool": None}
 SMALL = {"0": (1, 1), "2": (2, 2), "3": None, "5": None}
 
 
@@ -98,7 +97,7 @@ def test_agrees_on_hard_maps(options):
     assert_agree(scores, expected, partners=options.get("similarity") != "cosine")  # of which many are alike
 
 
-@pytest.mark.parametrize("count", [1, 2, 7, 10, 15, 19, 20, 44])
+@pytest.mark.parametrize("count", [1, 2, 7, 10, 15, 19, 20, 31])
 def test_agrees_on_few_images_and_empty_groups(count):
     scores = measured(small_network(), smooth_images(count), SMALL, [es.flips()], {"scopes": BOTH})
     assert_agree(scores, said_by_oracle(small_network(), smooth_images(count), SMALL, [es.flips()], scopes=BOTH))
@@ -126,7 +125,7 @@ def test_agrees_about_the_layers_own_centres():
     options = {"measures": ALL, "scopes": BOTH}
     registered = options | {"alignment": "registered", "registration_images": 10}
     scores = measured(small_network(), images, SMALL, [TURNS], registered)
-    rows = scores.scores.query("alignment == 'registered' and transformation != 'turns'")
+    rows = scores.scores.query("alignment == 'registered' and transformation != 'turns'").dropna(subset="offset_y")
     offsets = {
         layer: {name: tuple(of[["offset_y", "offset_x"]].iloc[0]) for name, of in of_layer.groupby("transformation")}
         for layer, of_layer in rows.groupby("layer")

@@ -9,9 +9,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import equiscope as es
-from equiscope.measurement.layer_record import layer_records
-from equiscope.measurement.recording import Recorder
+from equiscope.functional.moments import Origin
+from equiscope.measurement.findings import moments_of
+from equiscope.measurement.layer_moments import Scratch
+from equiscope.measurement.plan import action
 from equiscope.networks.layers import find_layers
+
+PLACE = torch.device("cuda:0")
 
 
 @pytest.fixture(scope="module")
@@ -22,36 +26,33 @@ def layers():
     return find_layers(network, (3, 12, 12), ["0", "3"]).measured
 
 
-@pytest.mark.parametrize("similarity", ["pearson", "cosine"])
-@pytest.mark.parametrize("strict", [False, True])
-@pytest.mark.parametrize("negative", ["clip", "abs"])
-def test_every_tensor_of_a_layer_is_where_its_features_are(layers, similarity, strict, negative, monkeypatch):
-    made = torch.tensor
+SCORINGS = {
+    "default": es.Scoring(),
+    "everything": es.Scoring(
+        measures=("invariance", "equivariance", "linear", "strict_invariance"), scopes=("dataset", "image")
+    ),
+    "cosine": es.Scoring(similarity="cosine", negative="abs", scopes=("dataset", "image")),
+}
 
-    def on_cpu(values, **options):
-        assert "device" not in options, "a copy to an accelerator, which waits for it"
-        return made(values, **options)
 
-    monkeypatch.setattr(torch, "tensor", on_cpu)
+@pytest.mark.parametrize("scoring", SCORINGS.values(), ids=SCORINGS)
+def test_every_tensor_of_a_layer_is_where_its_features_are(layers, scoring, monkeypatch):
+    monkeypatch.setattr(torch, "tensor", lambda *given, **options: pytest.fail("a copy that is waited for"))
     members = [*es.rotations().transformations, *es.shifts([1, 4]).transformations]
-    place = torch.device("cuda:0")
+    offsets = dict.fromkeys(["rot90", "rot180", "rot270"], (0.25, -0.5))
     with FakeTensorMode():
-        centre = dict.fromkeys(["rot90", "rot180", "rot270"], (0.25, -0.5))
-        records = layer_records(
-            layers, members, similarity=similarity, negative=negative, strict=strict, chance=True, groups=10,
-            device=place, offsets=dict.fromkeys((layer.name for layer in layers), centre),
-        )  # fmt: skip
-        recorder = Recorder(records)
-        for start in (0, 3):
-            recorder.expect(3, members, first=True)
-            for layer in layers:
-                features = torch.empty(18, layer.channels, *([12, 12] if not layer.vector else []), device=place)
-                recorder.receive(layer.name, features)
-            assert {sizes.device for sizes in recorder._sizes.values()} == {place}
-            recorder.next_images()
-            assert recorder.images == start + 3
-        for record in records.values():
-            for memory in [*record.matched.values(), *record.mismatched.values()]:
-                assert memory.sums.product.device == place
-                assert {found.best.device for found in memory._held} == {place}
-                assert memory.sums.count.device == torch.device("cpu")
+        for layer in layers:
+            actions = [action(layer, one, scoring) for one in members]
+            moments = moments_of(
+                layer, actions, scoring, Scratch(), products=torch.float32, device=PLACE,
+                offsets=None if layer.vector else offsets,
+            )  # fmt: skip
+            for side in moments.sides().values():  # found from the first batch, which is waited for
+                side.origin = Origin(torch.zeros(layer.channels, device=PLACE))
+            for group in (3, 4):
+                size = (12, 12) if not layer.vector else (1, 1)
+                maps = torch.empty(3 * (1 + len(members)), layer.channels, *size, device=PLACE)
+                squares = moments.add(maps, [group, group + 10, group + 20], members, group == 3)
+                assert squares.device == PLACE
+            moments.join()
+            assert {value.device for value in moments.tensors().values()} == {PLACE}

@@ -185,7 +185,7 @@ class Normalised(nn.Module):
     def __init__(self, channels, rotations, bias):
         super().__init__()
         widths = (1, *[channels] * 5)
-        self.convs = nn.ModuleList(nn.Conv2d(one, two, 5, bias=bias) for one, two in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv2d(*pair, 5, bias=bias) for pair in zip(widths, widths[1:], strict=False))
         self.relus = nn.ModuleList(nn.ReLU() for _ in self.convs)
         self.rotations, self.fc = rotations, nn.Linear(channels // rotations, 10)
 

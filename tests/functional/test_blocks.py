@@ -1,55 +1,99 @@
-"""Taking images in: the compiled loop and torch's operations give the same, in whatever way features lie."""
+"""Taking images in: the compiled loop beside torch's own operations, however the maps lie in memory."""
 
+import numba
 import pytest
 import torch
 
+import equiscope as es
 from equiscope.functional import blocks
 from equiscope.functional.blocks import by_operations, taken_in
-from equiscope.functional.sampling import Gathered, identity, rearranged
+from equiscope.functional.sampling import Gathered, identity
 
-SAMPLINGS = {
-    "as they are": identity(6, 6),
-    "transposed": rearranged(6, 6, transposed=True),
-    "rotated": rearranged(6, 6, transposed=True, up=True),
-    "mirrored": rearranged(6, 6, left=True),
-    "shifted": identity(6, 6).moved(2, -1),
-    "window of a shift": identity(6, 6).moved(2, -1).window,
-    "interpolated": identity(6, 6).moved(0.5, 0.25),
-    "gathered": Gathered(torch.arange(36).flip(0)[None, :10], torch.arange(36).view(6, 6) < 10),
+BY_NAME = {one.name: one for one in (*es.d4().transformations, *es.identity().transformations)}
+SAMPLINGS = {name: one.sampling(30, 30, None) for name, one in BY_NAME.items()}
+SAMPLINGS |= {
+    "whole shift": es.shift(3, -5).sampling(30, 30, (1, 1)),
+    "half a position": es.shift(1, -3).sampling(30, 30, (2, 2)),
+    "rows alone": es.shift(2, 0).sampling(30, 30, (1, 1)),
+    "window of a shift": es.shift(3, -5).sampling(30, 30, (1, 1)).window,
+    "nothing left": es.shift(30, 0).sampling(30, 30, (1, 1)),
+    "gathered": Gathered(torch.randperm(900).view(1, -1), torch.ones(30, 30, dtype=torch.bool)),
 }
 LAYOUTS = {
-    "rows": lambda maps: maps.contiguous(),
-    "channels last": lambda maps: maps.to(memory_format=torch.channels_last),
-    "a part of larger maps": lambda maps: torch.nn.functional.pad(maps, (1, 2, 3, 1))[..., 3:-1, 1:-2],
+    "as usual": lambda maps: maps,
+    "channels last": lambda maps: maps.contiguous(memory_format=torch.channels_last),
+    "every other column": lambda maps: maps.repeat_interleave(2, -1)[..., ::2],
+    "part of a batch": lambda maps: torch.cat([maps, maps, maps])[3:6],
+    "expanded": lambda maps: maps[:1].expand(3, -1, -1, -1),
+    "transposed": lambda maps: maps.mT.contiguous().mT,
 }
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.fixture(params=[1, 2])
+def threads(request, monkeypatch):
+    monkeypatch.setattr(blocks, "WORTH_THREADS", 0)
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def random_maps(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_alike(maps, sampling, *, pilot, scale=1.0, other=True):
+    """Both ways give the same block and sums."""
+    room = [torch.full((maps.numel(),), torch.nan) for _ in range(2)]
+    sums = [torch.ones(maps.shape[1], sampling.positions, dtype=torch.float64) for _ in range(2)]
+    beside = random_maps(maps.shape[1], len(maps), sampling.positions, seed=1) if other else None
+    options = {"pilot": pilot, "scale": scale, "other": beside}
+    loop = taken_in(maps, sampling, room[0], sums[0], **options)
+    plain = by_operations(maps, sampling, room[1], sums[1], **options)
+    size = float(plain.block.abs().max()) if plain.block.numel() else 1.0
+    torch.testing.assert_close(loop.block, plain.block, rtol=0, atol=2e-7 * size)
+    torch.testing.assert_close(sums[0], sums[1], rtol=1e-6, atol=1e-5 * size)
+    exact = plain.block.double().flatten(1)
+    torch.testing.assert_close(loop.total, exact.sum(1), rtol=1e-6, atol=1e-4 * size)
+    torch.testing.assert_close(loop.square, exact.square().sum(1), rtol=1e-6, atol=0)
+    if beside is None:
+        assert loop.own is None and plain.own is None
+    else:
+        own = (exact * beside.double().flatten(1)).sum(1)
+        for found in (loop.own, plain.own):
+            torch.testing.assert_close(found, own, rtol=1e-6, atol=1e-4 * size)
+
+
 @pytest.mark.parametrize("name", SAMPLINGS)
-def test_the_loop_gives_what_operations_give(name, layout, threads, monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    monkeypatch.setattr(blocks, "WORTH_THREADS", 1)
-    sampling = SAMPLINGS[name]
-    generator = torch.Generator().manual_seed(0)
-    maps = LAYOUTS[layout](torch.randn(5, 3, 6, 6, generator=generator) + 4)
-    other = torch.randn(3, 5, sampling.positions, generator=generator)
-    pilot = torch.tensor([3.5, 4.0, 4.5])
-    found = []
-    for take in (taken_in, by_operations):
-        sums = torch.ones(3, sampling.positions, dtype=torch.float64)
-        room = torch.empty(5 * 3 * sampling.positions)
-        taken = take(maps, sampling, room, sums, pilot=pilot, scale=2.0, other=other)
-        found.append((taken.block.clone(), taken.total, taken.square, taken.own, sums))
-    for one, two in zip(*found, strict=True):
-        torch.testing.assert_close(one, two, atol=1e-4, rtol=1e-6, check_dtype=False)
+def test_the_loop_takes_in_what_torch_does_under_every_sampling(name, threads):
+    assert_alike(random_maps(3, 5, 30, 30), SAMPLINGS[name], pilot=random_maps(5, seed=2))
 
 
-def test_what_is_not_finite_shows_in_the_squares():
-    maps = torch.ones(2, 1, 3, 3)
-    maps[1, 0, 2, 2] = torch.nan
-    sums = torch.zeros(1, 9, dtype=torch.float64)
-    assert taken_in(maps, identity(3, 3), torch.empty(18), sums, pilot=torch.zeros(1)).square.isnan().all()
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", ["identity", "rot90", "whole shift", "half a position"])
+def test_maps_may_lie_in_memory_as_they_like(layout, name):
+    maps = LAYOUTS[layout](random_maps(3, 5, 30, 30))
+    assert_alike(maps, SAMPLINGS[name], pilot=torch.zeros(5), other=name != "identity")
+
+
+@pytest.mark.parametrize(("mean", "deviation", "scale"), [(-3e4, 1.0, 1.0), (1.0, 4e-6, 2.0**8), (0.0, 1e20, 2.0**-60)])
+def test_values_keep_their_digits_whatever_their_mean_and_size(mean, deviation, scale):
+    maps = mean + deviation * random_maps(4, 3, 40, 40)
+    assert_alike(maps, identity(40, 40), pilot=maps.mean((0, 2, 3)), scale=scale)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (700, 2, 1, 1), (2, 1, 1, 50), (1, 3, 40, 1)])
+def test_maps_of_any_shape(shape):
+    assert_alike(random_maps(*shape), identity(*shape[2:]), pilot=torch.zeros(shape[1]))
+
+
+def test_what_is_not_finite_stays_so():
+    for value in (torch.nan, torch.inf):
+        maps = random_maps(2, 3, 30, 30)
+        maps[1, 2, -1, -1] = value
+        room, sums = torch.empty(maps.numel()), torch.zeros(3, 900, dtype=torch.float64)
+        square = taken_in(maps, identity(30, 30), room, sums, pilot=torch.zeros(3)).square
+        assert square.isfinite().tolist() == [True, True, False]
 
 
 def test_a_channel_with_itself_is_its_square():
@@ -58,3 +102,18 @@ def test_a_channel_with_itself_is_its_square():
     one = taken_in(maps, identity(40, 40), room, sums, pilot=torch.zeros(4))
     again = taken_in(maps, identity(40, 40), torch.empty(maps.numel()), sums, pilot=torch.zeros(4), other=one.block)
     torch.testing.assert_close(again.own, again.square, atol=0, rtol=1e-7)
+
+
+def test_without_a_folder_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):
+    compile_, asked = numba.njit, []
+
+    def refusing(**options):
+        asked.append(options.pop("cache", False))
+        if asked[-1]:
+            raise RuntimeError("cannot cache function: no locator available")
+        return compile_(**options)
+
+    monkeypatch.setattr(numba, "njit", refusing)
+    monkeypatch.setattr(blocks, "_COMPILED", [])
+    assert_alike(random_maps(2, 2, 3, 3), identity(3, 3), pilot=torch.zeros(2))
+    assert asked == [True, False]

@@ -18,7 +18,7 @@ def regression_of(expected, found):
 def explained(regression):
     maps = linear_maps(regression)
     square = torch.ones(len(regression.inverse), dtype=torch.float64)
-    return maps.ninths.scores(square)[1], maps.halves.scores(square)[1]
+    return [one.scores(square)[1] for one in (maps.ninths, maps.halves) if one is not None]
 
 
 def random_maps(images, channels, size=3, seed=0):
@@ -37,7 +37,7 @@ def test_mixed_channels_are_unmixed():
 
 
 def test_noise_is_not_explained():
-    ninths, _ = explained(regression_of(random_maps(40, 30), random_maps(40, 30, seed=5)))
+    ninths = explained(regression_of(random_maps(40, 30), random_maps(40, 30, seed=5)))[0]
     assert -0.05 < ninths.mean() < 0.02
 
 

@@ -87,9 +87,12 @@ def test_vectors_have_no_centre_and_shifts_move_none():
     network = nn.Sequential(nn.Conv2d(3, 6, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     images = smooth_images(24, 16)
     scores = registered(network, images, [HALF_TURN, es.shift(1, 0), es.identity()], layers=["0", "2"], **INVARIANCE)
-    rows = scores.scores[scores.scores["alignment"] == "registered"]
-    assert rows[["layer", "transformation"]].to_numpy().tolist() == [["0", "rot180"]]
-    assert rows[["offset_y", "offset_x"]].notna().all().all() and len(scores.scores) == 7
+    rows = scores.scores[scores.scores["alignment"] == "registered"].set_index(["layer", "transformation"])
+    assert list(rows.index) == [("0", "rot180"), ("2", "rot180")] and len(scores.scores) == 6 + 2
+    offsets = rows[["offset_y", "offset_x"]]
+    assert offsets.loc["0"].notna().all().all() and offsets.loc["2"].isna().all().all()
+    found = half_turn(scores)["score"].loc["2"]
+    assert found["registered"] == found["array"]
 
 
 class Moved(nn.Module):

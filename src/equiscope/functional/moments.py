@@ -107,7 +107,7 @@ class Side:
         The first of them give the side its origin, with `scale`, where that is given.
         """
         if self.origin is None:
-            self.origin = Origin.of(maps, scale)
+            self.origin = Origin.of(sampling.expected(maps), scale)
         taken = taken_in(maps, sampling, room, self.maps, pilot=self.origin.pilot, scale=self.origin.scale, other=other)
         self._count(group, taken)
         return taken

@@ -282,7 +282,9 @@ class LinearMaps:
 
     ridges: dict[int, tuple[Ridge, float]]  # by the group left out
     ninths: Predictions  # by maps fitted on all groups but the one predicted
-    halves: Predictions | None  # by maps fitted on a half of the groups, averaged over three ways to halve
+    # By maps fitted on a half of the groups, averaged over three ways to halve. None under ten groups, and where such
+    # maps predict worse than the mean does: nothing can be extrapolated from there.
+    halves: Predictions | None
 
 
 def linear_maps(regression: Regression) -> LinearMaps:
@@ -298,6 +300,8 @@ def linear_maps(regression: Regression) -> LinearMaps:
         of_group = regression.predicted(ridge, penalty, [k])
         num[k], var[k] = of_group[0][0], of_group[1][0]
     halves = _halves(regression) if len(groups) == len(best.moments.own) else None
+    if halves is not None and not float(halves.scores(best.defined.to(num))[1].nanmean()) >= 0:
+        halves = None
     return LinearMaps(chosen, Predictions(num, var), halves)
 
 

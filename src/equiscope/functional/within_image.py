@@ -24,7 +24,7 @@ def clipped(similarity: Tensor, negative: str) -> Tensor:
 
 @dataclass
 class OfImages:
-    """One number an image: the mean over its defined channels, and how many of them are undefined."""
+    """One number an image: the mean over its defined channels; and what is undefined on too few positions."""
 
     places: list[int] = field(default_factory=list)
     invariance: list[Tensor] = field(default_factory=list)
@@ -108,7 +108,12 @@ class WithinImage:
         count = weight.sum(1)
         self.of_images.invariance.append(((own * defined).sum(1).to(home) / count).cpu())
         self.of_images.in_sample.append((best.sum(1).to(home) / count).cpu())
-        self.of_images.undefined += int((~defined).sum())
+
+    @property
+    def undefined(self) -> int:
+        """How many channels of how many images are undefined; counted here, since to look makes an accelerator wait."""
+        images = sum(map(len, self.of_images.invariance))
+        return self.of_images.undefined + images * self.defined.shape[1] - int(self.defined.sum())
 
     def _unit(self, values: Block, pilot: Tensor) -> tuple[Tensor, Tensor]:
         """Every image's maps with norm 1, `[image, channel, position]`, and which are defined."""

@@ -285,7 +285,7 @@ def _add_within(found: Findings, one: Action, alignment: str, sums: WithinImage,
     for place, (measure, of) in enumerate((("invariance", of_images), ("equivariance", of_groups))):
         if measure in one.measures:
             found.rows[name, measure, "image", alignment] = Row(
-                score[place], in_sample[place], chance[place], np.nan, np.nan, images, sums.of_images.undefined,
+                score[place], in_sample[place], chance[place], np.nan, np.nan, images, sums.undefined,
                 int(images > 0), one.interpolated, measure == "invariance", of,
             )  # fmt: skip
 

@@ -15,7 +15,7 @@ from equiscope.functional.transformations import Transformation
 from equiscope.functional.within_image import OfImages, WithinImage
 from equiscope.networks.layers import Layer
 
-AT_ONCE = 2**19  # values of one side that are taken at a time: a megabyte, which a core's own cache holds
+AT_ONCE = 2**18  # values of one side that are taken at a time: a megabyte, which a core's own cache holds
 ENOUGH = 512  # samples in a product: fewer wait for more, since adding a product to float64 sums costs as many
 
 Key = tuple[str, str]  # transformation, alignment

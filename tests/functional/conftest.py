@@ -1,0 +1,3 @@
+"""What these tests share."""
+
+from unchecked import unchecked  # noqa: F401

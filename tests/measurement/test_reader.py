@@ -1,0 +1,96 @@
+"""Images that are gone over once or several times, from any place on, by one process or several."""
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from equiscope.images.batches import opened
+from equiscope.measurement.reader import Reader
+from equiscope.system.processes import Processes
+
+IMAGES = torch.arange(50, dtype=torch.float32)[:, None, None, None].expand(-1, 1, 2, 2).contiguous()
+SOURCES = {
+    "a tensor": lambda: IMAGES,
+    "a data set": lambda: TensorDataset(IMAGES),
+    "a loader": lambda: DataLoader(TensorDataset(IMAGES), batch_size=7),
+    "a list": lambda: list(IMAGES.split(9)),
+}
+
+
+def reader(images, rank=0, count=1):
+    return Reader(images, opened(images)[1], Processes(rank, count))
+
+
+def places(batches):
+    return [int(image[0, 0, 0]) for batch in batches for image in batch]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_images_may_be_gone_over_again_from_any_place(source):
+    one = reader(SOURCES[source]())
+    assert places(one.images_from(0)) == list(range(50)) == places(one.images_from(0))
+    assert places(one.images_from(13)) == list(range(13, 50))
+    assert places([one.first_images(12)]) == list(range(12))
+
+
+def test_a_stream_is_gone_over_once():
+    stream = reader(iter(IMAGES.split(9)))
+    assert stream.count is None and stream.share is None and stream.total(1) is None
+    assert places(stream.images_from(0)) == list(range(50))
+    for wanted in (lambda: stream.images_from(0), lambda: stream.must_be_read_again("A word")):
+        with pytest.raises(ValueError, match="needs images that can be gone over again in the same order"):
+            wanted()
+    assert places([stream.first_images(20)]) == list(range(9))  # no more than the first batch
+
+
+@pytest.mark.parametrize("source", [name for name in SOURCES if name != "a list"])
+def test_processes_share_what_is_left_of_registration(source):
+    seen = []
+    for rank in range(3):
+        one = reader(SOURCES[source](), rank, 3)
+        assert places(one.to_register_on(8)) == list(range(8))  # all of them
+        seen += places(one.images_from(0))
+        assert places(one.images_from(5)) == list(range(8 + one.begin + 5, 8 + one.begin + one.share))
+    assert seen == list(range(8, 50))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_images_registered_on_are_left_out_also_of_a_run_that_goes_on(source):
+    first, resumed = reader(SOURCES[source]()), reader(SOURCES[source]())
+    assert places(first.to_register_on(20)) == list(range(20)) and first.registered == 20
+    resumed.registered_before(20)
+    for one in (first, resumed):
+        assert places(one.images_from(0)) == list(range(20, 50)) == places(one.images_from(0))
+        assert places([one.first_images(3)]) == [20, 21, 22]
+
+
+def test_half_of_few_images_are_registered_on():
+    assert places(reader(IMAGES).to_register_on(64)) == list(range(25))
+    with pytest.raises(ValueError, match="at least 16 images, and there are 15"):
+        reader(IMAGES[:15]).to_register_on(64)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (lambda: iter([IMAGES]), "distributed=True needs images that can be gone over again"),
+        (
+            lambda: DataLoader(TensorDataset(IMAGES), shuffle=True),
+            "distributed=True needs images that can be gone over",
+        ),
+        (lambda: list(IMAGES.split(9)), "distributed=True needs images whose number is known"),
+    ],
+)
+def test_processes_share_only_images_of_known_number_and_order(images, words):
+    with pytest.raises(ValueError, match=words):
+        reader(images(), 0, 2)
+
+
+def test_images_have_a_fingerprint():
+    changed = IMAGES.clone()
+    changed[-1] += 1
+    assert reader(IMAGES).looks == reader(IMAGES.clone()).looks != reader(changed).looks
+    data_set = TensorDataset(IMAGES)
+    assert reader(data_set).looks == reader(TensorDataset(changed)).looks  # of which the first are looked at
+    data_set.description = "my images"
+    assert reader(data_set).looks != reader(TensorDataset(IMAGES)).looks
