@@ -635,7 +635,8 @@ def _image_scope(moved: _Pair, unmoved: _Pair, measures: tuple[str, ...], option
             thetas = np.array([_mean(_equivariance_within(within, kept, options)[0]) for kept in without])
         invariance = float(_mean(_mean(_own_within(within, options), axis=1)))
         estimates["equivariance"] = _Estimate(
-            max(invariance, float(_mean(score))), float(_mean(_mean(best, axis=1))), float(_mean(chance)), np.nan, np.nan,
+            max(invariance, float(_mean(score))), float(_mean(_mean(best, axis=1))), float(_mean(chance)),
+            np.nan, np.nan,
             int(np.sum(~within.defined)), within.defined.any(1), thetas, np.full(len(thetas), np.nan),
         )  # fmt: skip
         channels |= {"equivariance": score, "chance_equivariance": chance, "partner": partner}
