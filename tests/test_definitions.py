@@ -24,7 +24,6 @@ OPTIONS = [
     {"negative": "abs", "scopes": BOTH, "measures": ALL},
     {"similarity": "cosine", "negative": "keep", "scopes": BOTH, "measures": (ALL[0], ALL[1], ALL[3])},
     {"similarity": "cosine", "negative": "abs", "measures": ALL[3], "scopes": "dataset"},
-    {"measures": "linear", "negative": "keep"},
     {"measures": ("equivariance",), "scopes": "image", "intervals": False},
     {"subpixel": "exact", "measures": ALL, "scopes": BOTH},
     {"subpixel": "round", "fill": "wrap"},

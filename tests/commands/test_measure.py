@@ -93,7 +93,8 @@ def test_the_manifest_says_how_to_do_it_again(measured):
     assert found["weights"] == {"source": "as my code/net.py:small returns it"}
     assert found["preprocessing"]["size"] == [32, 32]
     assert found["versions"]["torch"] == version("torch")
-    assert len(found["remarks"]) == 1 and f"Note: {found['remarks'][0]}" in answer.err.splitlines()
+    assert "declares no preprocessing" in found["remarks"][0] and "needs more images" in found["remarks"][1]
+    assert len(found["remarks"]) == 2 and all(f"Note: {one}" in answer.err.splitlines() for one in found["remarks"])
     assert found["options"]["transformations"]["shifts"] == ["shift(2,2)", "shift(3,-1)"]
 
 

@@ -100,7 +100,7 @@ class Measurement:
                 batch_size=self.request.machine.batch_size,
                 progress=not quiet, **self._options,
             )  # fmt: skip
-        own = scores.manifest["remarks"]
+        own = scores.manifest.get("remarks", [])
         note([] if quiet else [*_left_out(self.source), *own])
         return replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks, *own]))
 
