@@ -27,8 +27,8 @@ def wheel(tmp_path_factory):
 
 def test_all_files_of_the_package_are_in_it_and_no_others(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    package = PROJECT / "src" / "equiscope"
-    files = {f"equiscope/{path.relative_to(package).as_posix()}" for path in package.rglob("*") if path.is_file()}
+    source = PROJECT / "src"  # the library, and the studies beside it
+    files = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
     files = {name for name in files if "__pycache__" not in name}
     assert {"equiscope/py.typed", "equiscope/page/template.html", "equiscope/page/script/state.js"} <= files
     (about,) = {name.partition("/")[0] for name in names if ".dist-info/" in name}
