@@ -78,6 +78,12 @@ def _squares(side: Side, square: Tensor, total: Tensor, mean: Tensor, count: Ten
     return torch.where((around > least) & (raw > 0), around.clamp(min=0), 0)
 
 
+def centred_squares(side: Side) -> Channels:
+    """The sums of squares of a side over all images, about its means; 0 where a channel is constant."""
+    count, total = side.count.sum()[None], side.total.sum(0)[None]
+    return _squares(side, side.square.sum(0)[None], total, total / count.clamp(min=1), count, centred=True)[0]
+
+
 @dataclass(frozen=True)
 class Fit:
     """The best channel for every channel, on some groups of images, and what it is there to all groups."""

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.channel_maps import HALVES, BestChannels, Channels, Pool
+from equiscope.functional.channel_maps import HALVES, BestChannels, Channels, Fit, Pool
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, inf)
 SMALL = 64  # channels that are regressed on themselves, whatever their rank
@@ -155,11 +155,16 @@ class Ridge:
     `prediction = slope * partner + sum of weights * directions`, of channels that have norm 1 over all images.
     """
 
-    partner: Int[Tensor, "channel"]
-    slope: Channels
+    fit: Fit
+    slope: Channels  # of the fit, between channels with norm 1
     eigen: Eigen
     rest: Float[Tensor, "direction channel"]  # what best channels leave, in eigenvectors
     scale: Channels  # of each channel
+
+    @property
+    def partner(self) -> Int[Tensor, "channel"]:
+        """The best channel for every channel."""
+        return self.fit.partner
 
     def inner(self, penalty: float) -> Float[Tensor, "direction channel"]:
         """The weights of the eigenvectors, in units of the scales."""
@@ -203,7 +208,7 @@ class Regression:
         wanted = self.cross[chosen].sum(0).addr_(total, found, alpha=share) * inverse
         mixed = self.grams.mixed[chosen].sum(0).addr_(total, one, alpha=share)
         wanted -= mixed[:, fit.partner] * (slope * inverse)
-        return Ridge(fit.partner, slope, eigen, eigen.into(wanted), scale)
+        return Ridge(fit, slope, eigen, eigen.into(wanted), scale)
 
     def gains(self, ridge: Ridge, groups: Sequence[int]) -> Float[Tensor, "penalty"]:
         """What the map explains of some groups with each penalty, summed over channels: `2 num - var`.
@@ -227,8 +232,7 @@ class Regression:
 
     def _of_best(self, ridge: Ridge, groups: list[int]) -> tuple[Tensor, Tensor]:
         """The products of every channel with its best one and the squares of that, `[group, channel]`."""
-        left_out = next(key for key, fit in self.best.fits.items() if fit.partner is ridge.partner)
-        fit, one = self.best.fits[left_out], self.grams.inverse[ridge.partner]
+        fit, one = ridge.fit, self.grams.inverse[ridge.partner]
         return fit.product[groups] * one * self.inverse, fit.square[groups] * one**2
 
     def predicted(self, ridge: Ridge, penalty: float, groups: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from equiscope.functional.channel_maps import CONSTANT, LEAST_SAMPLES
+from equiscope.functional.channel_maps import LEAST_SAMPLES, centred_squares
 from equiscope.functional.estimates import Estimate, Estimates, Options, best_channels, estimates
 from equiscope.functional.moments import GROUPS, Moments, Side, products_in
 from equiscope.functional.ridge import Grams, Regression, laws
@@ -356,23 +356,17 @@ def _laws(
 
 def _dead(side: Side) -> int:
     """How many channels are constant over all images."""
-    count, total = side.count.sum().clamp(min=1), side.total.sum(0)
-    square, pilot = side.square.sum(0), side.pilot
-    around = square - total**2 / count
-    raw = square + 2 * pilot * total + count * pilot**2
-    return int((around <= CONSTANT**2 * raw).sum())
+    return int((centred_squares(side) == 0).sum())
 
 
 def _dimension(side: Side) -> float:
     """`(sum l)^2 / sum l^2` of the eigenvalues of the channels' correlation matrix; NaN where it was not collected."""
     if side.gram is None or float(side.count.sum()) < LEAST_SAMPLES:
         return np.nan
-    count, total = side.count.sum(), side.total.sum(0)
-    mean = total / count
+    count = side.count.sum()
+    mean, square = side.total.sum(0) / count, centred_squares(side)
     covariance = side.gram.sum(0, dtype=torch.float64).addr_(mean, mean, alpha=-float(count))
-    square = side.square.sum(0) - count * mean**2
-    raw = side.square.sum(0) + 2 * side.pilot * total + count * side.pilot**2
-    alive = square > CONSTANT**2 * raw
+    alive = square > 0
     inverse = torch.where(alive, 1 / torch.where(alive, square, 1).sqrt(), 0)
     correlation = covariance * inverse[:, None] * inverse
     return float(alive.sum() ** 2 / correlation.square().sum()) if bool(alive.any()) else np.nan
