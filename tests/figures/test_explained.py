@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 
 from drawn import OF_FAMILY, column, drawable, heights, segments, undefined_at, words
-from equiscope.figures.explained import LOST, REST, SHARES, plot_explained
-from equiscope.figures.style import MEASURE_COLOURS
+from equiscope.figures.explained import plot_explained
+from equiscope.figures.style import LOST, MEASURE_COLOURS, REST, SHARES_IN_FULL
 from equiscope.results.scores import Scores
 from example import example_scores, shuffled
 
@@ -55,11 +55,11 @@ def test_the_borders_are_the_explained_shares(scores: Scores) -> None:
 def test_the_legend_names_the_shares_and_what_was_not_measured(scores: Scores) -> None:
     figure = plot_explained(scores)
     legend = figure.legends[0]
-    assert [text.get_text() for text in legend.get_texts()] == [*SHARES.values(), LOST, REST]
+    assert [text.get_text() for text in legend.get_texts()] == [*SHARES_IN_FULL.values(), LOST, REST]
     colours = [patch.get_facecolor()[:3] for patch in legend.get_patches()[:3]]
-    assert colours == [to_rgb(MEASURE_COLOURS[measure]) for measure in SHARES]
+    assert colours == [to_rgb(MEASURE_COLOURS[measure]) for measure in SHARES_IN_FULL]
     only = plot_explained(scores, "shifts")
-    assert [text.get_text() for text in only.legends[0].get_texts()] == [*list(SHARES.values())[:2], REST]
+    assert [text.get_text() for text in only.legends[0].get_texts()] == [*list(SHARES_IN_FULL.values())[:2], REST]
     assert [axes.get_ylabel() for axes in figure.axes] == ["rotations\nshare of variance", "shifts\nshare of variance"]
 
 
@@ -85,7 +85,7 @@ def test_where_one_border_alone_is_undefined_the_layer_is_a_gap(scores: Scores) 
     table = scores.scores.copy()
     table.loc[(table["layer"] == "relu") & (table["measure"] == "linear"), "explained"] = np.nan
     axes = plot_explained(replace(scores, scores=table)).axes[0]
-    assert all(np.isnan(heights(axes, f"_{measure}")[1]) for measure in SHARES)
+    assert all(np.isnan(heights(axes, f"_{measure}")[1]) for measure in SHARES_IN_FULL)
 
 
 def test_without_intervals_none_are_drawn_nor_named() -> None:

@@ -13,19 +13,22 @@ from equiscope.figures.caption import finish, small_print, title_of
 from equiscope.figures.marks import asides, draw_intervals
 from equiscope.figures.panels import edges_of, layer_panels, shortened, width_for
 from equiscope.figures.selection import Selection
-from equiscope.figures.style import BLACK, GREY, MEASURE_COLOURS, Plot, drawing
+from equiscope.figures.style import (
+    BLACK,
+    GREY,
+    LOST,
+    LOST_COLOUR,
+    MEASURE_COLOURS,
+    REST,
+    SHARES_IN_FULL,
+    Plot,
+    drawing,
+)
 from equiscope.functional.statistics import Array
 from equiscope.results.columns import LADDER
 from equiscope.results.rows import in_order
 from equiscope.results.scores import Scores
 
-SHARES = {  # by the measure whose explained variance is the upper border
-    "invariance": "stays (invariance)",
-    "equivariance": "swaps (equivariance less invariance)",
-    "linear": "mixes (linear less equivariance)",
-}
-LOST, REST = "lost", "rest (linear not measured)"
-LOST_COLOUR = "#DADADA"
 VECTORS = ("pool", "final")  # no area leads from one to the other, nor from a feature map to them
 
 
@@ -54,7 +57,7 @@ def plot_explained(
         intervals = scores.manifest["options"]["intervals"]
         more = "lines: 95 % confidence intervals of the borders" if intervals else ""
         sentences = small_print(scores, selection, families, panels, more, intervals=False, chance=False)
-        order = [label for label in (*SHARES.values(), LOST, REST) if label in legend]
+        order = [label for label in (*SHARES_IN_FULL.values(), LOST, REST) if label in legend]
         finish(figure, panels, title_of(scores), sentences, [legend[label] for label in order], caption=caption)
         for axes in panels:
             axes.set_ylim(0, 1)
@@ -95,7 +98,7 @@ class _Stack:
         borders = self.borders
         top = LOST if "linear" in borders else REST
         looks: dict[str, dict[str, Any]] = {
-            SHARES[measure]: {"facecolor": MEASURE_COLOURS[measure], "alpha": 0.8} for measure in borders
+            SHARES_IN_FULL[measure]: {"facecolor": MEASURE_COLOURS[measure], "alpha": 0.8} for measure in borders
         }
         looks[top] = {"facecolor": LOST_COLOUR} if top == LOST else {"facecolor": "white", "hatch": "////"}
         looks = {label: {"edgecolor": LOST_COLOUR, "linewidth": 0} | look for label, look in looks.items()}

@@ -159,6 +159,15 @@ MEASURE_LOOKS = {
     "strict_invariance": Look(NAVY, "D", SPARSE, filled=False),
 }
 MEASURE_COLOURS = {measure: look.colour for measure, look in MEASURE_LOOKS.items()}
+# What the variance of a layer divides into, each share by the measure whose explained variance is its upper border.
+SHARES = {"invariance": "stays", "equivariance": "swaps", "linear": "mixes"}
+SHARES_IN_FULL = {
+    "invariance": "stays (invariance)",
+    "equivariance": "swaps (equivariance less invariance)",
+    "linear": "mixes (linear less equivariance)",
+}
+LOST, REST = "lost", "rest (linear not measured)"  # above the uppermost border
+LOST_COLOUR = "#DADADA"
 PART_COLOURS = dict(zip(PARTS, (SKY, GREEN, ORANGE, PURPLE, BLACK), strict=True))
 PART_LOOKS = {
     part: Look(colour, marker)
