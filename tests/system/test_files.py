@@ -2,10 +2,11 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
-from equiscope.system.files import named, nearest, refuse_unwritable, remove, replacing
+from equiscope.system.files import expanded, named, nearest, path_of, refuse_unwritable, remove, replacing
 
 
 def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path):
@@ -50,3 +51,14 @@ def test_what_takes_no_file_is_told_beforehand(tmp_path, monkeypatch):
     with pytest.raises(PermissionError, match=r"cannot be written to \(Permission denied\); give another folder"):
         refuse_unwritable(tmp_path / "a" / "b")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_path_means_what_its_user_and_variables_stand_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RUN", "first")
+    monkeypatch.delenv("NOWHERE", raising=False)
+    home = tmp_path
+    assert path_of("~/out") == home / "out" and path_of(Path("~", "$RUN")) == home / "first"
+    assert path_of("${HOME}/a b/$RUN.pt") == home / "a b" / "first.pt"
+    for text in ("$NOWHERE/out", "cost$", "a~b", "owner/name", "~no-such-user-here/out"):
+        assert expanded(text) == text

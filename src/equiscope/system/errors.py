@@ -42,6 +42,32 @@ class OptionError(ValueError):
         return self._sentence.format_map(_Filled(values, option))
 
 
+def cause_of(error: BaseException) -> str:
+    """The innermost cause of an error, on one line: its kind, its first line, and the path it is about.
+
+    Libraries wrap what went wrong in errors of their own, which tell less the further out they are.
+
+    >>> try:
+    ...     open("nowhere/at all")
+    ... except OSError as error:
+    ...     cause_of(error)
+    'nowhere/at all: No such file or directory'
+    """
+    innermost, seen = error, {id(error)}
+    while (inner := innermost.__cause__) is not None and id(inner) not in seen:
+        innermost = inner
+        seen.add(id(inner))
+    if isinstance(innermost, OSError) and innermost.strerror:
+        path = innermost.filename
+        return innermost.strerror if path is None else f"{_text(path)}: {innermost.strerror}"
+    line = next((line.strip() for line in str(innermost).splitlines() if line.strip()), "").rstrip(".")
+    return f"{type(innermost).__name__}: {line}".removesuffix(": ")
+
+
+def _text(path: Any) -> str:
+    return path.decode(errors="backslashreplace") if isinstance(path, bytes) else str(path)
+
+
 class KeyValue(NamedTuple):
     """A value of an option that takes pairs: `{'layer': 2}` in Python, `'layer=2'` on the command line."""
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whenever their writing is interrupted."""
+"""Paths as users write them, and files that are whole or absent, whenever their writing is interrupted."""
 
 import os
 from collections.abc import Iterator
@@ -7,6 +7,19 @@ from errno import EIO
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryFile
+
+
+def expanded(text: str) -> str:
+    """A path, or what may be one, with `~`, `~NAME`, `$NAME` and `${NAME}` replaced by what they stand for.
+
+    What stands for nothing stays as it is. Every option and every function that takes a path does this here.
+    """
+    return os.path.expanduser(os.path.expandvars(text))
+
+
+def path_of(given: str | Path) -> Path:
+    """The path that a user wrote, expanded."""
+    return Path(expanded(os.fspath(given)))
 
 
 def nearest(path: Path) -> Path:
