@@ -368,7 +368,7 @@ LIBRARY = {
     "data set of pairs of images": ({"images": Items(lambda place: (X[0], X[1]))}, ["A batch of images"]),
     "no transformation": ({"transformations": []}, ["No transformation was given", "equiscope.rotations()"]),
     "transformation none": ({"transformations": [None]}, ["None is no transformation"]),
-    "transformation a name": ({"transformations": "rotations"}, ["'rotations' is no transformation"]),
+    "transformation a name": ({"transformations": "rotation"}, ["transformations='rotation' is not known", "rot90"]),
     "transformation a number": ({"transformations": [90]}, ["90 is no transformation"]),
     "family empty": ({"transformations": es.Family("none", ())}, ["is no transformation"]),
     "family twice": ({"transformations": [es.flips(), es.flips()]}, ["family flips is given 2 times"]),

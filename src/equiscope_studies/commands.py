@@ -21,6 +21,7 @@ STUDIES = ("data", "augmentation", "capacity", "architecture")
 PRESETS = ("small", "paper")
 FORCE = "Write into a folder that is not empty."
 QUIET = "Nothing on the terminal but the folder that was written."
+DEVICES = "cpu, cuda, cuda:1, mps, or auto: cuda where there is one, else cpu."
 
 
 def _option(default: Any, help: str, **more: Any) -> Any:
@@ -84,7 +85,7 @@ class SurveyOptions:
         metavar="MODEL=PERCENT",
         shown="published, or measured on all labelled images of the split",
     )
-    device: str | None = _option(None, "Where the networks run, such as cuda.", metavar="DEVICE", shown="cpu")
+    device: str = _option("auto", "Where the networks run: " + DEVICES, metavar="DEVICE")
     results: Path | None = _option(
         None,
         "Where each network's measurements are kept: what is finished there is not measured again.",
@@ -134,17 +135,18 @@ def figure(
         equiscope figure 3
         equiscope figure 2 --data data/ --images 500
         equiscope figure 7 --source imagenet/val
-        equiscope figure 4 --data data/ --models cifar-resnet20 \
-            --models cifar-resnet44
+        equiscope figure 4 --data data/ --models cifar-resnet20 cifar-resnet44
     """
     if number not in FIGURES:
         raise ValueError(f"There is no figure {number!r} to make; it is one of {', '.join(FIGURES)}.")
     of_networks = networks.given()
-    given = [f"--{option}" for option, value in of_networks.items() if value]
+    given = [f"--{option}" for option, value in of_networks.items() if value and value != "auto"]
     if number in ("2", "3") and given:
         raise ValueError(f"{given[0]} is for figures 4 and 7, and figure {number} measures a network of its own.")
+    from equiscope_studies.devices import chosen_device
     from equiscope_studies.figures import Survey, figure2, figure3, figure4, figure7
 
+    of_networks["device"] = chosen_device(networks.device)
     of_networks["results"] = networks.results or Path("out", "architectures")
     counted: dict[str, Any] = {"seed": options.seed}
     if options.images is not None:
@@ -213,7 +215,7 @@ class StudyOptions:
 class TrainingOptions:
     """The run. Where networks are trained."""
 
-    device: str | None = _option(None, "Where the networks train, such as cuda.", metavar="DEVICE", shown="cpu")
+    device: str = _option("auto", "Where the networks train: " + DEVICES, metavar="DEVICE")
     workers: int = _option(1, "Networks at a time, each in a process of its own.", metavar="N")
     cluster: str | None = _option(
         None,
@@ -277,7 +279,7 @@ def study(
     [bold]Examples[/bold]
 
         equiscope study data --data data/
-        equiscope study augmentation --preset paper --device cuda
+        equiscope study augmentation --preset paper
         equiscope study capacity --seeds 1 --epochs 2 --limit 1280
         equiscope study architecture --measure-every 1 --workers 2
         equiscope study augmentation --preset paper --device cuda \

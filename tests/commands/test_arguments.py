@@ -11,9 +11,10 @@ def names(families):
 
 
 def test_families_are_those_of_the_library():
-    found = families_of(["rotations", "flips", "d4", "identity", "shifts:1,-2,3:0"])
-    expected = [es.rotations(), es.flips(), es.d4(), es.identity(), es.shifts([1, -2, (3, 0)])]
+    found = families_of(["rotations,flips", "d4", "shifts:1,-2,3:0,identity"])
+    expected = [es.rotations(), es.flips(), es.d4(), es.shifts([1, -2, (3, 0)]), es.identity()]
     assert names(found) == names(expected)
+    assert names(families_of(["rot90"])) == {"rot90": ["rot90"]}
 
 
 def test_options_of_shifts_go_to_shifts_alone():
@@ -32,7 +33,7 @@ def test_strides_layouts_and_numbers():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: families_of(["rotation"]), "--transformations 'rotation' is not known; it is one of rotations, flips"),
+        (lambda: families_of(["rotation"]), "'rotation' is not known; it is one of rotations, flips"),
         (lambda: families_of(["shifts:1,2.5"]), "'2.5', but a shift is a whole number of pixels or a pair"),
         (lambda: families_of(["shifts:1:2:3"]), "'1:2:3'.* DOWN:RIGHT"),
         (lambda: strides_of(["2"]), "--stride '2' is not a layer and its pixels; write --stride"),

@@ -1,5 +1,7 @@
 """`equiscope compare`: a folder with a figure, a table and a page, whole or absent."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 
@@ -26,6 +28,19 @@ def test_the_folder_has_the_figure_the_numbers_and_the_page(saved):
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "data.parquet"), expected)
     page = (folder / "page.md").read_text()
     assert "# Results compared" in page and "- command: `equiscope compare one other`" in page
+
+
+def test_a_scope_is_chosen_for_table_and_figure(saved, monkeypatch):
+    for seed, name in enumerate(("one", "other")):
+        example_scores(layers=2, model=name, seed=seed, scopes=("dataset", "image")).save(saved / name, force=True)
+    drawn = []
+    figure = SimpleNamespace(save=lambda path: path.with_suffix(".png").write_text("a figure"))
+    monkeypatch.setattr(es, "plot_comparison", lambda results, scope: drawn.append(scope) or figure, raising=False)
+    assert equiscope("compare", "one", "other", "--scope", "image").status == 0
+    assert set(pd.read_parquet(saved / "out" / "comparison" / "data.parquet")["scope"]) == {"image"}
+    assert drawn == ["image"]
+    refused = equiscope("compare", "one", "other", "--scope", "layer")
+    assert refused.status == 2 and "--scope 'layer' is not known; it is one of dataset, image" in refused.err
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -10,6 +10,7 @@ from equiscope.commands.main import main
 from equiscope.figures.comparison import BY
 from equiscope.figures.kinds import KINDS
 from equiscope.figures.selection import VALUES
+from equiscope.functional.transformation_names import FAMILIES, SINGLE
 from equiscope.functional.transformations import FILLS, SUBPIXELS
 from equiscope.networks.catalogue import CATALOGUE
 from equiscope.results.columns import MEASURES
@@ -19,6 +20,7 @@ from terminal import equiscope
 def test_the_words_are_what_the_library_knows():
     assert (*CATALOGUE, "timm:", "torchvision:", "transformers:") == completion.MODELS
     assert (completion.FILLS, completion.SUBPIXELS) == (FILLS, SUBPIXELS)
+    assert (*FAMILIES, *SINGLE, "shifts:1,2,4,8") == completion.TRANSFORMATIONS
     assert (tuple(KINDS), tuple(VALUES)) == (plot.KINDS, plot.VALUES)
     (by,) = (one for one in fields(plot.DrawnOptions) if one.name == "by")
     assert by.metadata["words"] == BY
@@ -68,6 +70,7 @@ def ending(monkeypatch, capsys):
         ("equiscope measure x --subpixel ", set(SUBPIXELS)),
         ("equiscope measure x --weights my", set()),
         ("equiscope measure x --log w", {"wandb:"}),
+        ("equiscope compare x --scope i", {"image"}),
         ("equiscope measure x --check", {"--checkpoint-every"}),
         ("equiscope plot x --kind c", {"channels", "comparison"}),
         ("equiscope study a", {"augmentation", "architecture"}),

@@ -38,7 +38,13 @@ def read_parts(texts):
     return {text: len(text) for text in texts}
 
 
-THING = Options("Things", spelled={"parts": "--part"}, read={"parts": read_parts}, fixed={"hidden": 5})
+THING = Options(
+    "Things",
+    first=("weight", "not there"),
+    spelled={"parts": "--part"},
+    read={"parts": read_parts},
+    fixed={"hidden": 5},
+)
 
 
 @pytest.fixture
@@ -78,7 +84,7 @@ def test_what_is_given_has_the_type_of_the_field(run):
     assert thing == Thing(("red", "green", "red"), ("a,b", "c"), 1.5, 2, Path("f"), True, False, {"door": 4}, 5)
 
 
-@pytest.mark.parametrize("arguments", [["--hidden", "1"], ["--count", "two"], ["--shadow"], ["--parts", "door"]])
+@pytest.mark.parametrize("arguments", [["--hidden", "1"], ["--count", "two"], ["--shadow"], ["--colors", "red"]])
 def test_what_is_no_option_or_no_value_of_one_is_refused(run, arguments):
     with pytest.raises(typer.TyperException):
         run("x", *arguments)
@@ -87,12 +93,14 @@ def test_what_is_no_option_or_no_value_of_one_is_refused(run, arguments):
 def test_the_words_of_an_option_are_those_of_the_field(run):
     options = run.options
     assert run.help == "Do it."
-    assert options["colours"].help == "Its colours. May be given several times, or separated by commas."
-    assert options["sizes"].help == "Its sizes. May be given several times."
+    assert options["colours"].help == "Its colours. Takes several, separated by spaces or commas."
+    assert options["sizes"].help == "Its sizes. Takes several, separated by spaces."
+    assert options["sizes"].opts == ["--sizes", "--size"] and options["count"].opts == ["--count"]
     assert options["shadow"].help == "Without a shadow." and options["shadow"].opts == ["--no-shadow"]
     assert (options["weight"].metavar, options["weight"].show_default) == ("KG", "as it is")
     assert options["count"].show_default is True and options["file"].show_default is False
     assert {options[name].rich_help_panel for name in ("colours", "parts")} == {"Things"}
+    assert options["weight"].rich_help_panel is None
     assert options["most"].rich_help_panel == "Made elsewhere"
 
 

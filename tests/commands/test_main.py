@@ -30,14 +30,32 @@ def test_daily_commands_come_before_those_of_other_packages():
     assert max(places[: len(DAILY)]) < min(places[len(DAILY) :])
 
 
-@pytest.mark.parametrize("name", DAILY + GUESTS)
-def test_help_begins_with_examples_and_breaks_no_line(name):
-    answer = equiscope(name, "--help")
-    assert answer.status == 0 and f"    equiscope {name}" in answer.out
-    assert equiscope(name, "-h") == answer
+@pytest.mark.parametrize("columns", [80, 100])
+def test_help_begins_with_examples_and_breaks_no_line(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
     group = command_line.command_line()
-    for line in re.sub(r"\[/?bold\]", "", group.get_command(None, name).help).splitlines():
-        assert f" {line}" in answer.out
+    for name in DAILY + GUESTS:
+        answer = equiscope(name, "--help")
+        assert answer.status == 0 and f"    equiscope {name}" in answer.out
+        assert equiscope(name, "-h") == answer
+        assert max(map(len, answer.out.splitlines())) <= columns
+        shown = [line.strip("│ ") for line in answer.out.splitlines()]
+        for line in re.sub(r"\[/?bold\]", "", group.get_command(None, name).help).splitlines():
+            assert line.strip() in shown, name
+        options = [one for one in group.get_command(None, name).params if one.param_type_name == "option"]
+        assert {one.opts[0] for one in options} <= {line.split(" ")[0] for line in shown}
+        assert not [line for line in shown if line.endswith("-") or "…" in line]
+    summaries = [line for line in equiscope("--help").out.splitlines() if line.startswith("│ ") and "--" not in line]
+    assert len(summaries) == len(DAILY + GUESTS)  # a line for each command
+
+
+def test_what_people_need_first_stands_first():
+    panels = re.split(r"╭─ (.*?) ─*╮", equiscope("measure", "--help").out)[1:]
+    assert panels[0::2][:2] == ["Arguments", "Options"]
+    assert all(panel.startswith("Advanced: ") for panel in panels[0::2][2:])
+    first = re.findall(r"│ (--[\w-]+)", panels[3])
+    known = ["--images", "--limit", "--transformations", "--layers", "--weights", "--name", "--device", "--output"]
+    assert first == [*(one for one in known if one in first), "--help"] and len(first) in (8, 9)
 
 
 def test_help_lists_every_choice():
@@ -66,7 +84,7 @@ def test_the_version_is_the_installed_one():
         (["mesure", "x"], "No such command 'mesure'. Did you mean 'measure'?"),
         (["studi"], "No such command 'studi'. Did you mean 'study'"),
         (["measure"], "Missing argument 'MODEL'"),
-        (["measure", "x", "--layer", "2"], "No such option: --layer"),
+        (["measure", "x", "--layr", "2"], "No such option: --layr"),
     ],
 )
 def test_what_is_misspelt_is_told_in_one_sentence(typed, words):
@@ -79,7 +97,7 @@ def test_help_completions_and_mistakes_import_nothing_heavy():
     program = """
 import os, sys
 from equiscope.commands.main import main
-for typed in ("", "measure --help", "plot --help", "study --help", "measure x --layer 2", "mesure",
+for typed in ("", "measure --help", "plot --help", "study --help", "measure x --layr 2", "mesure",
               "measure x --similarity dot", "measure x --precision int8", "measure x --stride 2"):
     sys.argv = ["equiscope", *typed.split()]
     main()

@@ -11,48 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from equiscope.functional.transformations import Family
 
-FAMILIES = ("rotations", "flips", "d4", "identity")
-
 
 def families_of(given: Iterable[str], **of_shifts: Any) -> "list[Family]":
-    """The families that `rotations`, `flips`, `d4`, `identity` and `shifts:1,2,4,8` mean.
+    """The families that texts such as `rotations,shifts:1,2` and `rot90` name; a transformation is one of its own.
 
     `of_shifts` are the options of `equiscope.shifts`.
     """
-    import equiscope as es
+    from equiscope.functional.transformation_names import named
+    from equiscope.measurement import plan
 
-    named = [(text, offsets_of(text)) for text in given]
-    return [es.shifts(offsets, **of_shifts) if offsets is not None else getattr(es, text)() for text, offsets in named]
-
-
-def offsets_of(text: str) -> list[tuple[int, int]] | None:
-    """The pixels, down and right, of a family of shifts; None for another family.
-
-    >>> offsets_of("shifts:1,0:-2"), offsets_of("flips")
-    ([(1, 1), (0, -2)], None)
-    """
-    name, _, offsets = text.partition(":")
-    if name == "shifts":
-        return [_offset(offset, text) for offset in offsets.split(",")]
-    if text not in FAMILIES:
-        raise ValueError(
-            f"--transformations {text!r} is not known; it is one of {', '.join(FAMILIES)}, or shifts with their "
-            "pixels, as in shifts:1,2,4,8."
-        )
-    return None
-
-
-def _offset(text: str, family: str) -> tuple[int, int]:
-    numbers = text.split(":")
-    try:
-        down, right = map(int, numbers * 2 if len(numbers) == 1 else numbers)
-    except ValueError:
-        message = (
-            f"--transformations {family!r} holds {text!r}, but a shift is a whole number of pixels or a pair "
-            "DOWN:RIGHT of them; write shifts:1,2,4,8 or shifts:3:0,0:-2."
-        )
-        raise ValueError(message) from None
-    return down, right
+    return plan.families_of([one for text in given for one in named(text, **of_shifts)])
 
 
 def strides_of(given: Iterable[str]) -> dict[str, int | tuple[int, int]]:

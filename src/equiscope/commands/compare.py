@@ -7,39 +7,56 @@ from typing import Annotated
 
 import typer
 
-from equiscope.commands.options import FORCE, RESULT, Folders, Quiet
+from equiscope.commands.completion import words
+from equiscope.commands.options import FORCE, SCOPE, Folders, Quiet
 from equiscope.commands.output_folder import moved_into, refuse_taken
+from equiscope.results.columns import SCOPES
+from equiscope.system.errors import known
 
 
 def compare(
     folders: Folders,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", rich_help_panel=RESULT, show_default="out/comparison", help="The folder to write."),
+    scope: Annotated[
+        str | None,
+        typer.Option(
+            "--scope",
+            "--scopes",
+            metavar="NAME",
+            show_default="all; the figure: dataset",
+            help=SCOPE,
+            autocompletion=words(SCOPES),
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", metavar="", rich_help_panel=RESULT, help=FORCE)] = False,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default="out/comparison", help="The folder to write.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", metavar="", help=FORCE)] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Several results in one figure and one table, by part of the network.
+    """Compare several results in one figure and one table.
 
-    Where two were made on the same images, their difference has an interval of
-    its own, which is narrower than theirs. Writes the figure (figure.png,
-    figure.pdf), its numbers (data.parquet), and a page of tables (page.md).
+    Scores are those of the parts of the networks. Where two results were made
+    on the same images, their difference has an interval of its own, which is
+    narrower than theirs. Writes the figure (figure.png, figure.pdf), its
+    numbers (data.parquet), and a page of tables (page.md).
 
-    [bold]Example[/bold]
+    [bold]Examples[/bold]
 
         equiscope compare out/efficientnet-lite0 out/efficientnet-lite1
+        equiscope compare out/resnet18 out/resnet50 --scope image
     """
     import equiscope as es
     from equiscope.commands.comparison_page import page
     from equiscope.results.comparison import loaded
 
+    if scope is not None:
+        known("scope", scope, SCOPES)
     folder = output or Path("out", "comparison")
     refuse_taken(folder, force=force)
     results = loaded(folders)
-    table = es.compare(results)
+    table = es.compare(results, scope=scope)
     text = page(table, shlex.join(["equiscope", *sys.argv[1:]]))
-    figure = es.plot_comparison(results)
+    figure = es.plot_comparison(results, scope=scope or "dataset")
     with moved_into(folder.resolve()) as aside:
         figure.save(aside / "figure")
         with (aside / "data.parquet").open("wb") as stream:

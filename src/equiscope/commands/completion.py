@@ -13,12 +13,15 @@ MODELS = (
     "vit_base_patch16_224.orig_in21k_ft_in1k", "mixer_b16_224.goog_in21k_ft_in1k", "timm:", "torchvision:",
     "transformers:",
 )  # fmt: skip
-DEVICES = ("cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 IMAGES = ("photographs",)
 LOGGERS = ("tensorboard:", "wandb:")
 FILLS = ("zero", "reflect", "wrap", "crop")
 SUBPIXELS = ("linear", "exact", "round")
-TRANSFORMATIONS = ("rotations", "flips", "d4", "identity", "shifts:1,2,4,8")
+TRANSFORMATIONS = (
+    "rotations", "flips", "d4", "identity", "rot90", "rot180", "rot270", "hflip", "vflip", "transpose",
+    "antitranspose", "shifts:1,2,4,8",
+)  # fmt: skip
 WEIGHTS = ("random",)
 
 

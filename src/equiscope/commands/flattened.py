@@ -4,7 +4,7 @@ Typer reads options from the parameters of a function only. The parsers that rea
 jsonargparse) come with completions, help and errors of their own; building a signature keeps those that users know.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields, is_dataclass
 from inspect import Parameter, Signature, cleandoc, signature
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import typer
 
 from equiscope.commands.completion import words
+from equiscope.commands.spelling import spelled_otherwise
 
 KINDS = (bool, Path, float, int, str)  # of a field of several types, the first is what its text is read as
 
@@ -26,10 +27,17 @@ def option(
     choices: Sequence[str] = (),
     words: Sequence[str] = (),
     shown: str | None = None,
+    either: bool = False,
+    commas: bool = False,
 ) -> Any:
-    """A field as `equiscope.system.options.option` makes it, with other words that complete it and a default shown."""
-    metadata = {"help": help, "metavar": metavar, "choices": tuple(choices)}
-    return field(default=default, metadata=metadata | {"words": tuple(words), "shown": shown})
+    """A field as `equiscope.system.options.option` makes it, with other words that complete it and a default shown.
+
+    `either`: the option is taken in the singular and in the plural, as are those of several values. `commas`: its
+    values may be separated by commas, which is left to whoever reads them.
+    """
+    known = {"help": help, "metavar": metavar, "choices": tuple(choices)}
+    more = {"words": tuple(words), "shown": shown, "either": either, "commas": commas}
+    return field(default=default, metadata=known | more)
 
 
 @dataclass(frozen=True)
@@ -38,12 +46,14 @@ class Options:
 
     Attributes:
         panel: The options' heading in the help. None: the first sentence of the dataclass's docstring.
+        first: The fields whose options stand before all panels, for they are those that people need first.
         spelled: The option of a field, where it is not the field's name.
         read: What makes a field's value of the texts given.
         fixed: The values of fields that are no options.
     """
 
     panel: str | None = None
+    first: Collection[str] = ()
     spelled: Mapping[str, str] = field(default_factory=dict)
     read: Mapping[str, Callable[[list[str]], Any]] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
@@ -53,7 +63,7 @@ class Options:
         panel = self.panel or cleandoc(kind.__doc__ or "").partition(".")[0]
         hints = get_type_hints(kind)
         return [
-            _parameter(one, hints[one.name], self.spelled.get(one.name, ""), panel)
+            _parameter(one, hints[one.name], self.spelled.get(one.name, ""), None if one.name in self.first else panel)
             for one in fields(kind)
             if one.name not in self.fixed
         ]
@@ -102,7 +112,7 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
     return called
 
 
-def _parameter(one: "Field[Any]", hint: Any, spelled: str, panel: str) -> Parameter:
+def _parameter(one: "Field[Any]", hint: Any, spelled: str, panel: str | None) -> Parameter:
     """The parameter that makes typer read a field of this type; what is on by default is an option to do without."""
     metadata, default = one.metadata, one.default
     members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
@@ -111,9 +121,11 @@ def _parameter(one: "Field[Any]", hint: Any, spelled: str, panel: str) -> Parame
     name = spelled or metadata.get("spelled") or f"--{one.name.replace('_', '-')}"
     names, text, choices = [name], str(metadata["help"]), metadata.get("choices", ())
     if several:
-        text += " May be given several times, or separated by commas." if choices else " May be given several times."
-        names += [name.removesuffix("s")] * bool(choices)
+        commas = choices or metadata.get("commas")
+        text += f" Takes several, separated by spaces{' or commas' if commas else ''}."
         default = list(default) if isinstance(default, tuple) else default
+    if several or metadata.get("either"):
+        names.append(spelled_otherwise(name))
     if default is True:
         names, text, default = [f"--no-{one.name.replace('_', '-')}"], f"Without {text}", False
     completed = choices or metadata.get("words", ())

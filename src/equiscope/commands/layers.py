@@ -3,21 +3,28 @@
 import sys
 from contextlib import redirect_stdout
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from equiscope.commands.arguments import values_of
-from equiscope.commands.options import AsJson, InputOptions, LayerOptions, ModelName
+from equiscope.commands.flattened import Options
+from equiscope.commands.options import NETWORK, AsJson, InputOptions, LayerOptions, ModelName
 from equiscope.commands.terminal import UNDEFINED, as_json, note, table, tables
 
 
-def layers(model: ModelName, chosen: LayerOptions, network: InputOptions, json: AsJson = False) -> None:
-    """List what would be measured of a network, without running it on an image.
+def layers(
+    model: ModelName,
+    chosen: LayerOptions,
+    network: Annotated[InputOptions, Options(NETWORK, first=("size",))],
+    json: AsJson = False,
+) -> None:
+    """List the layers of a network that would be measured.
 
     For each layer: its name, its part of the network, the module's class, how
     many channels it has, its grid of positions, and its stride: the pixels
-    between neighbouring positions. Then the layers left out, and why.
+    between neighbouring positions. Then the layers left out, and why. The
+    network is not run on any image.
 
     [bold]Examples[/bold]
 

@@ -21,6 +21,7 @@ from equiscope.commands.measure import measure
 from equiscope.commands.models import models
 from equiscope.commands.plot import plot
 from equiscope.commands.report import report
+from equiscope.commands.spelling import Command
 from equiscope.commands.terminal import note
 
 DAILY: tuple[Callable[..., None], ...] = (measure, layers, models, report, plot, compare)
@@ -79,9 +80,8 @@ def _guests() -> dict[str, Any]:
     """The commands that other packages add."""
     app = _app(())
     for point in entry_points(group=GUESTS):
-        app.command(point.name, rich_help_panel=f"Commands of {point.module.partition('.')[0]}")(
-            flattened(point.load())
-        )
+        panel = f"Commands of {point.module.partition('.')[0]}"
+        app.command(point.name, cls=Command, rich_help_panel=panel)(flattened(point.load()))
     return dict(get_group(app).commands)
 
 
@@ -94,7 +94,7 @@ def _app(commands: tuple[Callable[..., None], ...]) -> typer.Typer:
     )
     app.callback()(_equiscope)
     for command in commands:
-        app.command()(flattened(command))
+        app.command(cls=Command)(flattened(command))
     return app
 
 

@@ -13,7 +13,18 @@ import typer
 from equiscope.commands.arguments import as_path
 from equiscope.commands.completion import DEVICES, FILLS, IMAGES, LOGGERS, SUBPIXELS, TRANSFORMATIONS
 from equiscope.commands.flattened import Options, option
-from equiscope.commands.options import FORCE, JSON, MEASURED, QUIET, RUN, LayerOptions, ModelName, NetworkOptions
+from equiscope.commands.options import (
+    FORCE,
+    JSON,
+    MEASURED,
+    NETWORK,
+    QUIET,
+    RESULT,
+    RUN,
+    LayerOptions,
+    ModelName,
+    NetworkOptions,
+)
 from equiscope.commands.output_folder import refuse_taken
 from equiscope.commands.terminal import UNDEFINED
 from equiscope.measurement.options import Run, Scoring
@@ -51,10 +62,12 @@ class TransformationOptions:
 
     transformations: Sequence[str] = option(
         ("rotations",),
-        "rotations, flips, d4, identity, or shifts by whole pixels: shifts:1,2,4,8 along the diagonal, "
-        "shifts:3:0,0:-2 down:right.",
-        metavar="FAMILY",
+        "Families: rotations, flips, d4, identity; shifts by whole pixels, shifts:1,2,4,8 along the diagonal or "
+        "shifts:3:0,0:-2 down:right; or one transformation: rot90, rot180, rot270, hflip, vflip, transpose, "
+        "antitranspose.",
+        metavar="NAME",
         words=TRANSFORMATIONS,
+        commas=True,
     )
     fill: str = option(
         "zero",
@@ -87,8 +100,11 @@ class MachineOptions:
         shown="32 of 224 x 224 pixels, up to 256 of smaller ones",
     )
     dry_run: bool = option(False, "Print the layers, the memory and an estimate of the time, and stop.")
-    device: str | None = option(
-        None, "Where the network runs, such as cuda, cuda:1 or mps.", metavar="DEVICE", words=DEVICES, shown="cpu"
+    device: str = option(
+        "auto",
+        "Where the network runs: cpu, cuda, cuda:1, mps, or auto: cuda where there is one, else cpu.",
+        metavar="DEVICE",
+        words=DEVICES,
     )
     workers: int = option(0, "Processes that read images ahead.", metavar="N")
     seed: int = option(
@@ -146,14 +162,17 @@ class Request:
 
 def measure(
     model: ModelName,
-    network: NetworkOptions,
-    images: ImageOptions,
-    transformations: TransformationOptions,
+    images: Annotated[ImageOptions, Options(first=("images", "limit"))],
+    transformations: Annotated[TransformationOptions, Options(MEASURED, first=("transformations",))],
     layers: LayerOptions,
+    network: Annotated[NetworkOptions, Options(NETWORK, first=("weights",))],
     scoring: Annotated[Scoring, Options(MEASURED, fixed={"seed": 0})],
-    run: Annotated[Run, Options(RUN, fixed={"distributed": False, "checkpoint": CHECKPOINT, "keep_checkpoint": True})],
-    machine: MachineOptions,
-    result: ResultOptions,
+    run: Annotated[
+        Run,
+        Options(RUN, first=("name",), fixed={"distributed": False, "checkpoint": CHECKPOINT, "keep_checkpoint": True}),
+    ],
+    machine: Annotated[MachineOptions, Options(RUN, first=("device",))],
+    result: Annotated[ResultOptions, Options(RESULT, first=("output",))],
 ) -> None:
     r"""Measure how invariant and how equivariant each layer is.
 
@@ -163,11 +182,11 @@ def measure(
     [bold]Examples[/bold]
 
         equiscope measure efficientnet-lite0
-        equiscope measure efficientnet-lite0 --transformations shifts:1,2,4,8
+        equiscope measure efficientnet-lite0 --transformations flips,shifts:1,2
         equiscope measure cifar-resnet44 --weights resnet44.safetensors \
             --images uoft-cs/cifar10 --limit 2000
         equiscope measure timm:resnet18.a1_in1k --images photographs/ \
-            --transformations d4 --layers "layer*.*" --device cuda
+            --transformations d4 --layers "layer1.*" "layer4.*" --name mine
         equiscope measure my_network.py:build --size 64 --output out/mine
     """
     from equiscope.commands.measurement import Measurement

@@ -16,11 +16,14 @@ from equiscope.networks.options import Layers
 
 FORCE = "Write into a folder that is not empty."
 QUIET = "Nothing on the terminal but the folder or file that was written."
+SCOPE = "dataset, one correlation over all images; or image, one within each image, then the mean over images."
 JSON = "The table as JSON on stdout; all else on stderr."
 
-MEASURED = "What is measured"
-RUN = "The run"
-RESULT = "The result"
+# The headings of the options that few people need; those that all need stand before them, without one.
+NETWORK = "Advanced: the network"
+MEASURED = "Advanced: what is measured"
+RUN = "Advanced: the run"
+RESULT = "Advanced: the result"
 
 ModelName = Annotated[
     str,
@@ -36,8 +39,8 @@ Folders = Annotated[
     list[Path],
     typer.Argument(metavar="DIR...", show_default=False, help="Folders that `equiscope measure` wrote."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", metavar="", rich_help_panel=RESULT, help=QUIET)]
-AsJson = Annotated[bool, typer.Option("--json", metavar="", rich_help_panel=RESULT, help=JSON)]
+Quiet = Annotated[bool, typer.Option("--quiet", metavar="", help=QUIET)]
+AsJson = Annotated[bool, typer.Option("--json", metavar="", help=JSON)]
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ LayerOptions = Annotated[
     Layers,
     Options(
         MEASURED,
+        first=("names",),
         spelled={"names": "--layers", "strides": "--stride", "layouts": "--layout"},
         read={"strides": strides_of, "layouts": layouts_of},
         fixed={"pool": None, "default": None},

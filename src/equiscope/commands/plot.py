@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from equiscope.commands.flattened import option
-from equiscope.commands.options import Folders
+from equiscope.commands.options import SCOPE, Folders
 from equiscope.results.columns import ALIGNMENTS, MEASURES, SCOPES
 from equiscope.system.errors import known
 
@@ -29,16 +29,18 @@ class DrawnOptions:
     )
     scope: str | None = option(
         None,
-        "dataset, one correlation over all images; or image, one within each image, then the mean over images.",
+        SCOPE,
         metavar="NAME",
         choices=SCOPES,
         shown="dataset",
+        either=True,
     )
     transformation: str | None = option(
         None,
         "One transformation or family that was measured, such as rotations, rot90 or shift(1,1).",
         metavar="NAME",
         shown="every family",
+        either=True,
     )
     measure: str | None = option(
         None,
@@ -46,6 +48,7 @@ class DrawnOptions:
         metavar="NAME",
         choices=MEASURES,
         shown="all that were measured",
+        either=True,
     )
     value: str | None = option(
         None,

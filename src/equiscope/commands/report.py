@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from equiscope.commands.options import RESULT, Folders, Quiet
+from equiscope.commands.options import Folders, Quiet
 
 
 def report(
@@ -14,7 +14,6 @@ def report(
         Path | None,
         typer.Option(
             metavar="FILE",
-            rich_help_panel=RESULT,
             show_default="DIR/report.html; of several, report.html here",
             help="The page to write; what is there is replaced.",
         ),

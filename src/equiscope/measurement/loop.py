@@ -66,14 +66,15 @@ def measure(
         model: Any network; it comes back as it was.
         images: A tensor `[image, channel, height, width]`, already normalised; a Dataset or DataLoader (labels are
             ignored); or any iterable of such batches. All of one size.
-        transformations: A family, such as `rotations()` or `shifts([1, 2, 4])`, or a list of them. None: rotations.
+        transformations: A family, such as `rotations()` or `shifts([1, 2, 4])`, a single transformation, or names, such
+            as "rot90" or "rotations,shifts:1,2"; or a list of these. None: rotations.
         layers: A name, a glob or a list of them, on module names (`*` stops at a dot, `**` does not); or `Layers`, with
             strides and layouts. None: the network's blocks, its global pooling and its final vector.
         scoring: What is measured, and how scores are made of it.
         run: How it is run.
         batch_size: The most images, transformed ones included, in one forward pass (but two at least). None: 32 of
             224 x 224 pixels, up to 256 of smaller ones.
-        device: Where to run; None: where the model is.
+        device: Where to run; None: where the model is; "auto": on CUDA where there is such a device.
         maps: Of how many images, the first ones, to keep each layer's maps under one transformation of each family, to
             look at (`Scores.maps`); it takes one more forward pass of them. Of several processes, the first keeps them.
         progress: Whether to show a bar on the terminal's error output (None: where that is a terminal), or an object of

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from equiscope.functional.sampling import Sampling, identity
+from equiscope.functional.transformation_names import named
 from equiscope.functional.transformations import Family, Frame, Transformation, frame
 from equiscope.measurement.options import Run, Scoring
 from equiscope.networks.layers import FoundLayers, Layer, find_layers
@@ -17,18 +18,20 @@ from equiscope.results.columns import LADDER
 from equiscope.system.errors import KeyValue, OptionError
 from equiscope.system.provenance import content
 
-Transformations = Family | Transformation | Sequence[Family | Transformation]
+Transformations = str | Family | Transformation | Sequence[str | Family | Transformation]
 
 
 def families_of(transformations: Any) -> list[Family]:
-    """What was asked for, as families: a single transformation is one of its own name.
+    """What was asked for, as families: a text is what it names, a single transformation a family of its own name.
 
     ValueError where something is no transformation, or two of a name are different.
     """
-    if not isinstance(transformations, Family | Transformation | Sequence) or isinstance(transformations, str):
+    if not isinstance(transformations, Family | Transformation | Sequence):
         raise ValueError(f"{transformations!r} is no transformation; give a family such as equiscope.rotations().")
-    given = [transformations] if isinstance(transformations, Family | Transformation) else list(transformations)
-    families = [Family(one.name, (one,)) if isinstance(one, Transformation) else one for one in given]
+    several = isinstance(transformations, Sequence) and not isinstance(transformations, str)
+    given = list(transformations) if several else [transformations]
+    members = [one for text in given for one in (named(text) if isinstance(text, str) else [text])]
+    families = [Family(one.name, (one,)) if isinstance(one, Transformation) else one for one in members]
     for family in families:
         members = family.transformations if isinstance(family, Family) else ()
         if not members or not all(isinstance(member, Transformation) for member in members):

@@ -9,10 +9,15 @@ from torch import nn
 
 @contextmanager
 def placed(model: nn.Module, device: str | torch.device | None) -> Iterator[torch.device]:
-    """The model on the device asked for, and back where it was afterwards."""
+    """The model on the device asked for, and back where it was afterwards.
+
+    "auto": a CUDA device where there is one; else, as with None, where the model is.
+    """
     _check_values(model)
     tensor = next(iter([*model.parameters(), *model.buffers()]), None)
     home = tensor.device if tensor is not None else torch.device("cpu")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else None
     place = home if device is None else available_device(device)
     if place == home:
         yield place

@@ -84,8 +84,8 @@ def launched(device: str | None) -> Iterator[str | None]:
     if "LOCAL_RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield device
         return
-    if device is None and torch.cuda.is_available():
-        device = "cuda"
+    if device in (None, "auto"):
+        device = "cuda" if torch.cuda.is_available() else None
     if device is not None and ":" in device and int(os.environ.get("LOCAL_WORLD_SIZE", "1")) > 1:
         kind = device.partition(":")[0]
         raise OptionError(

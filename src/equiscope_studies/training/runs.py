@@ -18,6 +18,7 @@ import equiscope as es
 from equiscope.results.folder import is_result
 from equiscope.system.files import replacing
 from equiscope.system.progress import Progress
+from equiscope_studies.devices import chosen_device
 from equiscope_studies.training.executors import Executor
 from equiscope_studies.training.labelled import labelled
 from equiscope_studies.training.loop import FORMAT, accuracy, refuse_older, trained
@@ -35,7 +36,7 @@ class Place:
     Attributes:
         runs: The folder that holds the runs' folders.
         data: The folder of data sets; None: the hub.
-        device: Where networks train.
+        device: Where networks train; "auto" is decided by the process that trains one.
         threads: Of a run; None: as torch has them.
         tensorboard: Whether each run also writes `tensorboard/` in its folder.
     """
@@ -156,7 +157,7 @@ def run(recipe: Recipe, measuring: Measuring, place: Place, progress: bool | Pro
 
 def _run(recipe: Recipe, measuring: Measuring, place: Place, home: Path, progress: bool | Progress) -> str:
     (home / RECIPE).write_text(recipe.as_json(), encoding="utf-8")
-    device = torch.device(place.device or "cpu")
+    device = torch.device(chosen_device(place.device) or "cpu")
     validation = labelled(recipe.data, "test", place.data)
     with ExitStack() as after:
         log = after.enter_context(_tensorboard(home)) if place.tensorboard else None
