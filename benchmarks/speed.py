@@ -1,7 +1,9 @@
 """What a measurement costs beside the least that it could cost: forward passes, and the products of the definition.
 
 All contestants take turns in one process, round by round, on the same images. Their cost is that of the images alone:
-finding the layers before and making scores afterwards is timed apart.
+finding the layers before is not in it, and making scores afterwards is timed apart, in the last round.
+
+With one thread it is processor time, which other programs on the machine disturb less; with several, time by the clock.
 
 On Linux the C library is told to keep the memory that was freed. Else each of the network's large features may be given
 new pages, or not, by the turns that the process has taken before: that moves every contestant by up to a third.
@@ -16,6 +18,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from importlib.metadata import version
@@ -72,7 +75,7 @@ class Times:
     """Seconds an image of every round, by contestant, and seconds after the last image of `d`."""
 
     image: dict[str, list[float]] = field(default_factory=lambda: {key: [] for key in CONTESTANTS})
-    after: list[float] = field(default_factory=list)
+    after: float = 0.0
 
 
 def smooth_noise(size: int, images: int) -> Tensor:
@@ -116,17 +119,29 @@ def _multiply(one: Tensor, other: Tensor, action: Action) -> None:
         torch.bmm(one, other.mT)
 
 
+def clock() -> float:
+    """Seconds: of the processor, where one thread computes, else by the clock."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+class Enough(Exception):
+    """Raised after the last image of a round whose scores are not wanted."""
+
+
 class Marks(Progress):
     """When the first and the last batch of images were done."""
 
-    def __init__(self) -> None:
+    def __init__(self, last: int | None) -> None:
         self.times: list[float] = []
         self.images: list[int] = []
+        self._last = last  # image, after which a round ends
 
     def advance(self, images: int) -> None:
         """Note the time."""
-        self.times.append(time.perf_counter())
+        self.times.append(clock())
         self.images.append(images)
+        if self._last is not None and sum(self.images) >= self._last:
+            raise Enough
 
 
 def contest(name: str, family: es.Family, rounds: int, device: str) -> Times:
@@ -140,22 +155,21 @@ def contest(name: str, family: es.Family, rounds: int, device: str) -> Times:
     on_device = images.to(device)
 
     def timed(key: str, run: Callable[[], None]) -> None:
-        began = time.perf_counter()
+        began = clock()
         run()
         if device != "cpu":
             torch.cuda.synchronize()
-        times.image[key].append((time.perf_counter() - began) / len(images))
+        times.image[key].append((clock() - began) / len(images))
 
     forward_passes(network, on_device[:1], family, chosen.copies)
-    for _ in range(rounds):
+    for number in range(rounds):
         timed("a", lambda: forward_passes(network, on_device, family, chosen.copies))
         timed("b", lambda: floor(network, plan, on_device, family, chosen.copies))
-        marks = Marks()
-        es.measure(network, images, family, batch_size=chosen.copies, progress=marks)
-        ended = time.perf_counter()
-        counted = sum(marks.images[1:])
-        times.image["d"].append((marks.times[-1] - marks.times[0]) / counted)
-        times.after.append(ended - marks.times[-1])
+        marks = Marks(len(images) if number < rounds - 1 else None)
+        with suppress(Enough):
+            es.measure(network, images, family, batch_size=chosen.copies, progress=marks)
+            times.after = clock() - marks.times[-1]
+        times.image["d"].append((marks.times[-1] - marks.times[0]) / sum(marks.images[1:]))
     return times
 
 
@@ -168,7 +182,7 @@ def row(name: str, family: es.Family, times: Times) -> list[str]:
     ratio = median(d / b for d, b in zip(times.image["d"], times.image["b"], strict=True))
     spread = max(max(seconds) / min(seconds) for seconds in times.image.values())
     cells = [name, family.name, *(f"{1000 * found[key]:.1f}" for key in ("a", "b", "d"))]
-    return [*cells, f"{ratio:.2f}", f"{median(times.after):.1f}", f"{spread:.2f}"]
+    return [*cells, f"{ratio:.2f}", f"{times.after:.1f}", f"{spread:.2f}"]
 
 
 def machine(device: str) -> str:

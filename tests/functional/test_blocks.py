@@ -6,7 +6,7 @@ import torch
 
 import equiscope as es
 from equiscope.functional import blocks
-from equiscope.functional.blocks import by_operations, taken_in
+from equiscope.functional.blocks import Sums, by_operations, taken_in
 from equiscope.functional.sampling import Gathered, identity
 
 BY_NAME = {one.name: one for one in (*es.d4().transformations, *es.identity().transformations)}
@@ -42,26 +42,30 @@ def random_maps(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
+def empty_sums(channels, positions, *, own=False):
+    """Of 1 everywhere, so that what is added to them shows."""
+    total, square, owns = torch.ones(3, channels, dtype=torch.float64)
+    return Sums(total, square, torch.ones(channels, positions, dtype=torch.float64), owns if own else None)
+
+
 def assert_alike(maps, sampling, *, pilot, scale=1.0, other=True):
     """Both ways give the same block and sums."""
     room = [torch.full((maps.numel(),), torch.nan) for _ in range(2)]
-    sums = [torch.ones(maps.shape[1], sampling.positions, dtype=torch.float64) for _ in range(2)]
+    sums = [empty_sums(maps.shape[1], sampling.positions, own=other) for _ in range(2)]
     beside = random_maps(maps.shape[1], len(maps), sampling.positions, seed=1) if other else None
     options = {"pilot": pilot, "scale": scale, "other": beside}
     loop = taken_in(maps, sampling, room[0], sums[0], **options)
     plain = by_operations(maps, sampling, room[1], sums[1], **options)
-    size = float(plain.block.abs().max()) if plain.block.numel() else 1.0
-    torch.testing.assert_close(loop.block, plain.block, rtol=0, atol=2e-7 * size)
-    torch.testing.assert_close(sums[0], sums[1], rtol=1e-6, atol=1e-5 * size)
-    exact = plain.block.double().flatten(1)
-    torch.testing.assert_close(loop.total, exact.sum(1), rtol=1e-6, atol=1e-4 * size)
-    torch.testing.assert_close(loop.square, exact.square().sum(1), rtol=1e-6, atol=0)
-    if beside is None:
-        assert loop.own is None and plain.own is None
-    else:
-        own = (exact * beside.double().flatten(1)).sum(1)
-        for found in (loop.own, plain.own):
-            torch.testing.assert_close(found, own, rtol=1e-6, atol=1e-4 * size)
+    size = float(plain.abs().max()) if plain.numel() else 1.0
+    torch.testing.assert_close(loop, plain, rtol=0, atol=2e-7 * size)
+    exact = plain.double()
+    for found in sums:
+        torch.testing.assert_close(found.maps, 1 + exact.sum(1), rtol=1e-6, atol=1e-5 * size)
+        torch.testing.assert_close(found.total, 1 + exact.sum((1, 2)), rtol=1e-6, atol=1e-4 * size)
+        torch.testing.assert_close(found.square, 1 + exact.square().sum((1, 2)), rtol=1e-6, atol=0)
+        if beside is not None:
+            own = 1 + (exact * beside.double()).sum((1, 2))
+            torch.testing.assert_close(found.own, own, rtol=1e-6, atol=1e-4 * size)
 
 
 @pytest.mark.parametrize("name", SAMPLINGS)
@@ -91,17 +95,17 @@ def test_what_is_not_finite_stays_so():
     for value in (torch.nan, torch.inf):
         maps = random_maps(2, 3, 30, 30)
         maps[1, 2, -1, -1] = value
-        room, sums = torch.empty(maps.numel()), torch.zeros(3, 900, dtype=torch.float64)
-        square = taken_in(maps, identity(30, 30), room, sums, pilot=torch.zeros(3)).square
-        assert square.isfinite().tolist() == [True, True, False]
+        sums = empty_sums(3, 900)
+        taken_in(maps, identity(30, 30), torch.empty(maps.numel()), sums, pilot=torch.zeros(3))
+        assert sums.square.isfinite().tolist() == [True, True, False]
 
 
 def test_a_channel_with_itself_is_its_square():
     maps = torch.randn(7, 4, 40, 40)
-    room, sums = torch.empty(maps.numel()), torch.zeros(4, 1600, dtype=torch.float64)
-    one = taken_in(maps, identity(40, 40), room, sums, pilot=torch.zeros(4))
-    again = taken_in(maps, identity(40, 40), torch.empty(maps.numel()), sums, pilot=torch.zeros(4), other=one.block)
-    torch.testing.assert_close(again.own, again.square, atol=0, rtol=1e-7)
+    sums = [empty_sums(4, 1600, own=True) for _ in range(2)]
+    one = taken_in(maps, identity(40, 40), torch.empty(maps.numel()), sums[0], pilot=torch.zeros(4))
+    taken_in(maps, identity(40, 40), torch.empty(maps.numel()), sums[1], pilot=torch.zeros(4), other=one)
+    torch.testing.assert_close(sums[1].own, sums[1].square, atol=0, rtol=1e-7)
 
 
 def test_without_a_folder_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):

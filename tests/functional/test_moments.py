@@ -20,10 +20,9 @@ def moments_of(expected, found, origins=(None, None)):
     for image in range(images):
         group = image % GROUPS
         room = (torch.empty(expected[0].numel()), torch.empty(expected[0].numel()))
-        one = moments.expected.add(group, expected[image : image + 1], whole, room[0]).block
-        two = moments.found.add(group, found[image : image + 1], whole, room[1], one)
-        moments.own[group] += two.own
-        moments.cross[group] += one.flatten(1).double() @ two.block.flatten(1).double().T
+        one = moments.expected.add(group, expected[image : image + 1], whole, room[0])
+        two = moments.found.add(group, found[image : image + 1], whole, room[1], own=moments.own[group], other=one)
+        moments.cross[group] += one.flatten(1).double() @ two.flatten(1).double().T
         moments.expected.gram[group] += one.flatten(1).double() @ one.flatten(1).double().T
     return moments
 

@@ -28,33 +28,34 @@ WORTH_THREADS = 2**15  # values
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Some images of one side, and their sums by channel."""
+class Sums:
+    """What the values of one side are added to, channel by channel, in float64."""
 
-    block: Block
     total: Float[Tensor, "channel"]
     square: Float[Tensor, "channel"]
-    own: Float[Tensor, "channel"] | None  # the products with the same channel of the other side
+    maps: Float[Tensor, "channel position"]  # over images
+    own: Float[Tensor, "channel"] | None = None  # products with the same channel of the other side
 
 
 def taken_in(
     maps: Float[Tensor, "image channel row column"],
     sampling: Sampling,
     room: Float[Tensor, "value"],
-    sums: Float[Tensor, "channel position"],
+    sums: Sums,
     *,
     pilot: Float[Tensor, "channel"],
     scale: float = 1.0,
     other: Block | None = None,
-) -> Taken:
-    """The values that a sampling gives, less `pilot`, times `scale`, written into `room`, and added to `sums` of maps.
+) -> Block:
+    """The values that a sampling gives, less `pilot`, times `scale`, written into `room`, and added to `sums`.
 
     >>> from equiscope.functional.sampling import identity
-    >>> sums = torch.zeros(1, 2, dtype=torch.float64)
+    >>> sums = Sums(*torch.zeros(2, 1, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64))
     >>> maps = torch.tensor([[[[1.0, 3.0]]]])
-    >>> taken = taken_in(maps, identity(1, 2), torch.empty(2), sums, pilot=torch.tensor([1.0]))
-    >>> taken.block.tolist(), taken.total.tolist(), taken.square.tolist(), sums.tolist()
-    ([[[0.0, 2.0]]], [2.0], [4.0], [[0.0, 2.0]])
+    >>> taken_in(maps, identity(1, 2), torch.empty(2), sums, pilot=torch.tensor([1.0])).tolist()
+    [[[0.0, 2.0]]]
+    >>> sums.total.tolist(), sums.square.tolist(), sums.maps.tolist()
+    ([2.0], [4.0], [[0.0, 2.0]])
     """
     if maps.device.type == "cpu" and maps.dtype == torch.float32:
         return _by_loop(maps, sampling, room, sums, pilot, scale, other)
@@ -62,8 +63,8 @@ def taken_in(
 
 
 def by_operations(
-    maps: Tensor, sampling: Sampling, room: Tensor, sums: Tensor, *, pilot: Tensor, scale: float, other: Block | None
-) -> Taken:
+    maps: Tensor, sampling: Sampling, room: Tensor, sums: Sums, *, pilot: Tensor, scale: float, other: Block | None
+) -> Block:
     """The same by torch's operations."""
     values = sampling.expected(maps)
     images, channels, rows, columns = values.shape
@@ -72,15 +73,18 @@ def by_operations(
     if scale != 1:
         block.mul_(scale)
     flat = block.flatten(2)
-    added = flat.sum(1).to(sums.device)
-    sums += added
-    own = None if other is None else (flat * other).flatten(1).sum(-1).to(sums)
-    return Taken(flat, added.sum(-1, dtype=torch.float64), (flat * flat).flatten(1).sum(-1).to(sums), own)
+    added = flat.sum(1).to(sums.maps.device)
+    sums.maps.add_(added)
+    sums.total.add_(added.sum(-1, dtype=torch.float64))
+    sums.square.add_((flat * flat).flatten(1).sum(-1).to(sums.square))
+    if sums.own is not None and other is not None:
+        sums.own.add_((flat * other).flatten(1).sum(-1).to(sums.own))
+    return flat
 
 
 def _by_loop(
-    maps: Tensor, sampling: Sampling, room: Tensor, sums: Tensor, pilot: Tensor, scale: float, other: Block | None
-) -> Taken:
+    maps: Tensor, sampling: Sampling, room: Tensor, sums: Sums, pilot: Tensor, scale: float, other: Block | None
+) -> Block:
     if isinstance(sampling, Axes) and not sampling.interpolated:
         flat, layout, (rows, columns) = sampling.strided(maps)
     else:
@@ -91,14 +95,14 @@ def _by_loop(
     block = room[: channels * images * rows * columns].view(channels, images, rows * columns)
     if layout[3] == columns * layout[4]:  # rows follow one another
         rows, columns = 1, rows * columns
-    by_channel = torch.zeros(3, channels, dtype=torch.float64)
     paired = block if other is None else other
+    own = np.zeros(channels) if sums.own is None else sums.own.numpy()
     given = (
         flat.numpy(), np.array([*layout, rows, columns]), pilot.float().numpy(), np.float32(scale), block.numpy(),
-        sums.numpy(), by_channel.numpy(), paired.numpy(),
+        paired.numpy(), sums.total.numpy(), sums.square.numpy(), sums.maps.numpy(), own,
     )  # fmt: skip
-    _on_threads(lambda first, last: _loop()(*given, np.array([first, last])), channels, block.numel())
-    return Taken(block, by_channel[0], by_channel[1], None if other is None else by_channel[2])
+    _on_threads(lambda first, last: _loop()(*given, first, last), channels, block.numel())
+    return block
 
 
 def _on_threads(run: Callable[[int, int], None], channels: int, values: int) -> None:
@@ -125,14 +129,15 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return _POOLS[key]
 
 
-def _sums_of_channels(
-    flat: Any, layout: Any, pilot: Any, scale: Any, block: Any, sums: Any, by_channel: Any, other: Any, some: Any
-) -> None:
+def _sums_of_channels(  # noqa: C901 - one nest of loops, compiled as one
+    flat: Any, layout: Any, pilot: Any, scale: Any, block: Any, other: Any, totals: Any, squares: Any, maps: Any,
+    owns: Any, first: int, last: int,
+) -> None:  # fmt: skip
     """Take in some channels; `layout` is where the first value lies, the four strides, rows and columns."""
     rows, columns, step = layout[5], layout[6], layout[4]
     size = rows * columns
     of_map = np.zeros(size, np.float32)
-    for channel in range(some[0], some[1]):
+    for channel in range(first, last):
         of_map[:] = 0
         off = pilot[channel]
         square: Any = 0.0
@@ -146,6 +151,10 @@ def _sums_of_channels(
                     source, into = flat[begin : begin + columns], here[at : at + columns]
                     for place in range(columns):
                         into[place] = (source[place] - off) * scale
+                elif step == -1 and columns >= LONG:
+                    source, into = flat[begin - columns + 1 : begin + 1], here[at : at + columns]
+                    for place in range(columns):
+                        into[place] = (source[columns - 1 - place] - off) * scale
                 else:
                     for place in range(columns):
                         here[at + place] = (flat[begin + place * step] - off) * scale
@@ -163,11 +172,11 @@ def _sums_of_channels(
                 own += of_own
         total: Any = 0.0
         for place in range(size):
-            sums[channel, place] += of_map[place]
+            maps[channel, place] += of_map[place]
             total += of_map[place]
-        by_channel[0, channel] = total
-        by_channel[1, channel] = square
-        by_channel[2, channel] = own
+        totals[channel] += total
+        squares[channel] += square
+        owns[channel] += own
 
 
 _COMPILED: list[Any] = []

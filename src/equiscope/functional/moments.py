@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equiscope.functional.blocks import Block, Taken, taken_in
+from equiscope.functional.blocks import Block, Sums, taken_in
 from equiscope.functional.sampling import Sampling
 
 GROUPS = 10
@@ -93,37 +93,49 @@ class Side:
             return torch.zeros_like(self.total[0])
         return self.origin.pilot.to(self.total) * self.origin.scale
 
+    def sums(self, group: int, own: Float[Tensor, "channel"] | None = None) -> Sums:
+        """What the values of one group are added to."""
+        return Sums(self.total[group], self.square[group], self.maps, own)
+
     def add(
         self,
         group: int,
         maps: Float[Tensor, "image channel row column"],
         sampling: Sampling,
         room: Tensor,
+        *,
+        own: Float[Tensor, "channel"] | None = None,
         other: Block | None = None,
         scale: float | None = None,
-    ) -> Taken:
+    ) -> Block:
         """Take in some images of one group, as a sampling gives them; `room` has room for as many values.
 
-        The first of them give the side its origin, with `scale`, where that is given.
+        The first of them give the side its origin, with `scale`, where that is given. `own` is what the products with
+        the same channels of the `other` side are added to.
         """
         if self.origin is None:
             self.origin = Origin.of(sampling.expected(maps), scale)
-        taken = taken_in(maps, sampling, room, self.maps, pilot=self.origin.pilot, scale=self.origin.scale, other=other)
-        self._count(group, taken)
-        return taken
+        return self._taken(group, maps, sampling, room, self.origin.pilot, self.origin.scale, own, other)
 
     def add_less(
         self, group: int, maps: Float[Tensor, "image channel row column"], sampling: Sampling, room: Tensor
-    ) -> Taken:
+    ) -> Block:
         """The same of values that are less the origin already."""
-        taken = taken_in(maps, sampling, room, self.maps, pilot=torch.zeros(maps.shape[1], device=maps.device))
-        self._count(group, taken)
-        return taken
+        return self._taken(group, maps, sampling, room, maps.new_zeros(maps.shape[1]), 1.0)
 
-    def _count(self, group: int, taken: Taken) -> None:
-        self.count[group] += taken.block.shape[1] * taken.block.shape[2]
-        self.total[group] += taken.total.to(self.maps.device)
-        self.square[group] += taken.square.to(self.maps.device)
+    def _taken(
+        self,
+        group: int,
+        maps: Tensor,
+        sampling: Sampling,
+        room: Tensor,
+        pilot: Tensor,
+        scale: float,
+        own: Tensor | None = None,
+        other: Block | None = None,
+    ) -> Block:
+        self.count[group] += len(maps) * sampling.positions
+        return taken_in(maps, sampling, room, self.sums(group, own), pilot=pilot, scale=scale, other=other)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Everything that adds, by name."""

@@ -124,7 +124,8 @@ def moments_of(
     positions, channels = layer.height * layer.width, layer.channels
     linear = any(one.permutes and "linear" in one.measures for one in actions)
     original = Side(channels, positions, gram=products if linear else None, device=device)
-    found = LayerMoments(layer, scratch, original, {})
+    pairs: dict[tuple[str, str], Pair] = {}
+    strict: dict[str, Moments] = {}
     for one in actions:
         if one.sampling is None:
             continue
@@ -151,10 +152,10 @@ def moments_of(
                     channels, sampling.positions, similarity=scoring.similarity, negative=scoring.negative,
                     device=device,
                 )  # fmt: skip
-            found.pairs[name, alignment] = Pair(name, sampling, moments, shared, within)
+            pairs[name, alignment] = Pair(name, sampling, moments, shared, within)
         if "strict_invariance" in one.measures:
-            found.strict[name] = Moments.empty(channels, positions, cross=None, expected=original, device=device)
-    return found
+            strict[name] = Moments.empty(channels, positions, cross=None, expected=original, device=device)
+    return LayerMoments(layer, scratch, original, pairs, strict)
 
 
 def _asked(scoring: Scoring) -> bool:

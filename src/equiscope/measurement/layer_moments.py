@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equiscope.functional.blocks import Block, Taken, taken_in
+from equiscope.functional.blocks import Block, Sums, taken_in
 from equiscope.functional.moments import GROUPS, Moments, Origin, Side
-from equiscope.functional.sampling import Axes, Sampling, identity
+from equiscope.functional.sampling import Sampling, identity
 from equiscope.functional.transformations import Transformation
 from equiscope.functional.within_image import OfImages, WithinImage
 from equiscope.networks.layers import Layer
@@ -48,7 +48,12 @@ class Pair:
 
 @dataclass
 class LayerMoments:
-    """What a layer's features come to, under all transformations of a pass."""
+    """What a layer's features come to, under all transformations of a pass.
+
+    The found sides of all pairs that permute are multiplied with the original features at once, and so are these
+    themselves where their Gram matrix is needed: one product reads memory once. `_stacked` holds these sums, of which
+    the sides' Gram and cross matrices are parts.
+    """
 
     layer: Layer
     scratch: Scratch
@@ -56,7 +61,24 @@ class LayerMoments:
     pairs: dict[Key, Pair]
     strict: dict[str, Moments] = field(default_factory=dict)  # by transformation, where Eq. 4 to the letter is asked
     _group: int = -1
-    _waiting: dict[Key | None, list[tuple[Block, Block]]] = field(default_factory=dict)
+    _waiting: dict[Key | None, list[tuple[Block, Tensor]]] = field(default_factory=dict)
+    _stacked: Float[Tensor, "group side found expected"] = field(init=False)
+    _slots: dict[Key | None, int] = field(init=False)  # the sides of `_stacked`; None: the original features
+
+    def __post_init__(self) -> None:
+        sides: list[Key | None] = [None] if self.original.gram is not None else []
+        sides += [key for key, pair in self.pairs.items() if pair.permutes and pair.moments.cross is not None]
+        self._slots = {key: slot for slot, key in enumerate(sides)}
+        channels, like = self.layer.channels, self.original.gram
+        for pair in self.pairs.values():
+            like = pair.moments.cross if like is None else like
+        like = self.original.total if like is None else like
+        self._stacked = like.new_zeros(GROUPS, len(sides), channels, channels)
+        for key, slot in self._slots.items():
+            if key is None:
+                self.original.gram = self._stacked[:, slot]
+            else:
+                self.pairs[key].moments.cross = self._stacked[:, slot].mT
 
     def add(
         self,
@@ -67,8 +89,8 @@ class LayerMoments:
     ) -> Float[Tensor, ""]:
         """Take in a forward pass over images of one group as they are, then under each chosen transformation.
 
-        `first` tells whether the images as they are were not taken in before. The sum of all squares is returned: it
-        is not finite where a value is not, or is too large.
+        `first` tells whether the images as they are were not taken in before. The sum of all squares so far is
+        returned: it is not finite where a value was not, or was too large.
         """
         images, group = len(places), places[0] % GROUPS
         if self.original.origin is None:
@@ -78,93 +100,100 @@ class LayerMoments:
             self._group = group
         size = self.layer.channels * self.layer.height * self.layer.width
         step = max(1, AT_ONCE // max(size, 1))
-        squares = torch.zeros((), dtype=torch.float64, device=maps.device)
         for start in range(0, images, step):
             stop = min(start + step, images)
             by_copy = [maps[images * copy + start : images * copy + stop] for copy in range(1 + len(chosen))]
-            squares = squares + self._add_some(by_copy[0], dict(zip(chosen, by_copy[1:], strict=True)), first)
+            self._add_some(by_copy[0], dict(zip((one.name for one in chosen), by_copy[1:], strict=True)), first)
+        names = {one.name for one in chosen}
         for pair in self.pairs.values():
             if pair.within is not None:
-                pair.within.of_images.places.extend(places if pair.name in {one.name for one in chosen} else ())
-        return squares
+                pair.within.of_images.places.extend(places if pair.name in names else ())
+        squares = [self.original.square[group]]
+        squares += [pair.moments.found.square[group] for pair in self.pairs.values() if pair.name in names]
+        return torch.stack(squares).sum()
 
-    def _add_some(self, original: Tensor, transformed: Mapping[Transformation, Tensor], first: bool) -> Tensor:
+    def _add_some(self, original: Tensor, transformed: Mapping[str, Tensor], first: bool) -> None:
         whole = identity(self.layer.height, self.layer.width)
+        permuting = [key for key in self._slots if key is not None and key[0] in transformed]
+        stacks = first and None in self._slots
+        rooms = self._rooms("stacked", original, whole, 1 + len(permuting))
         if first:
-            taken = self.original.add(self._group, original, whole, self._room("original", original, whole))
-            still, squares = taken.block, taken.square.sum()
-            if self.original.gram is not None:
-                self._multiply(None, still, still)
+            still = self.original.add(self._group, original, whole, rooms[0])
         else:  # they are counted, and needed once more
-            still, squares = self._again(original, whole), torch.zeros((), device=original.device)
-        for transformation, maps in transformed.items():
-            for alignment in ("array", "registered"):
-                if (pair := self.pairs.get((transformation.name, alignment))) is not None:
-                    key = (transformation.name, alignment)
-                    squares = squares + self._add_pair(key, pair, still, original, maps)
-            if transformation.name in self.strict:
-                self._found(self.strict[transformation.name], maps, whole, still)
-        return squares
+            still = self._again(original, whole, rooms[0])
+        for key, room in zip(permuting, rooms[1:], strict=True):
+            self._found(self.pairs[key], transformed[key[0]], still, room)
+        if stacks or permuting:
+            beside = rooms if stacks else rooms[1:]
+            self._multiply(permuting[0] if not stacks else None, still, beside.view(-1, *still.shape[1:]))
+        for key, pair in self.pairs.items():
+            if key[0] in transformed and key not in self._slots:
+                self._add_pair(key, pair, still, transformed[key[0]])
+        for name, moments in self.strict.items():
+            if name in transformed:
+                room = self._rooms("found", original, whole)[0]
+                moments.found.add(
+                    self._group, transformed[name], whole, room, own=moments.own[self._group], other=still,
+                    scale=self._scale,
+                )  # fmt: skip
 
-    def _add_pair(self, key: Key, pair: Pair, still: Block, original: Tensor, maps: Tensor) -> Tensor:
+    def _add_pair(self, key: Key, pair: Pair, still: Tensor, maps: Tensor) -> None:
         moments, expected = pair.moments, still
-        sampling = pair.sampling.inverse if pair.permutes else pair.sampling.window
         if not pair.permutes:
-            expected = self._expected(pair, original, still)
+            expected = self._expected(pair, still)
             if moments.expected.gram is not None:
                 self._multiply((key[0], f"{key[1]} gram"), expected, expected)
-        taken = self._found(moments, maps, sampling, expected)
+        found = self._found(pair, maps, expected, self._rooms("found", maps, pair.sampling)[0])
         if moments.cross is not None:
-            self._multiply(key, expected, taken.block)
-        if pair.within is not None:
-            pilots = moments.expected.pilot.to(maps), moments.found.pilot.to(maps)
-            pair.within.add(self._group, expected, taken.block, pilots)
-        return taken.square.sum()
+            self._multiply(key, found, expected)
 
-    def _expected(self, pair: Pair, original: Tensor, still: Tensor) -> Block:
-        """`T'_g f(X)` less its origin.
+    @property
+    def _scale(self) -> float:
+        assert self.original.origin is not None
+        return self.original.origin.scale
 
-        Where neighbours are averaged along the axes, it is of values that are less the origin already: an average in
-        float32 far from 0 costs digits.
+    def _expected(self, pair: Pair, still: Float[Tensor, "channel image whole"]) -> Block:
+        """`T'_g f(X)` less its origin, of values that are less it already.
+
+        They were just read, and an average of neighbours in float32 far from 0 would cost digits.
         """
         sampling, side = pair.sampling, pair.moments.expected
-        room = self._room("expected", original, sampling)
-        if not (isinstance(sampling, Axes) and sampling.interpolated):
-            assert self.original.origin is not None
-            return side.add(self._group, original, sampling, room, scale=self.original.origin.scale).block
-        assert self.original.origin is not None
-        less = still.unflatten(2, sampling.size).transpose(0, 1)  # type: ignore[no-untyped-call]
         side.origin = self.original.origin
-        return side.add_less(self._group, less, sampling, room).block
+        less = still.unflatten(2, sampling.size).transpose(0, 1)  # type: ignore[no-untyped-call]
+        return side.add_less(self._group, less, sampling, self._rooms("expected", less, sampling)[0])
 
-    def _found(self, moments: Moments, maps: Tensor, sampling: Sampling, expected: Block) -> Taken:
-        assert self.original.origin is not None
-        room, scale = self._room("found", maps, sampling), self.original.origin.scale
-        taken = moments.found.add(self._group, maps, sampling, room, expected, scale)
-        assert taken.own is not None
-        moments.own[self._group] += taken.own.to(moments.own.device)
-        return taken
+    def _found(self, pair: Pair, maps: Tensor, expected: Block, room: Tensor) -> Block:
+        """`f(T_g X)` less its origin, at the positions of the expected side."""
+        moments = pair.moments
+        sampling = pair.sampling.inverse if pair.permutes else pair.sampling.window
+        found = moments.found.add(
+            self._group, maps, sampling, room, own=moments.own[self._group], other=expected, scale=self._scale
+        )
+        if pair.within is not None:
+            pilots = moments.expected.pilot.to(maps), moments.found.pilot.to(maps)
+            pair.within.add(self._group, expected, found, pilots)
+        return found
 
-    def _again(self, original: Tensor, whole: Sampling) -> Block:
+    def _again(self, original: Tensor, whole: Sampling, room: Tensor) -> Block:
         """The original features less their origin, added to nothing."""
         origin = self.original.origin
         assert origin is not None
-        nowhere = torch.zeros_like(self.original.maps)
-        room = self._room("original", original, whole)
-        return taken_in(original, whole, room, nowhere, pilot=origin.pilot, scale=origin.scale).block
+        like = self.original
+        nowhere = Sums(*(torch.zeros_like(value) for value in (like.total[0], like.square[0], like.maps)))
+        return taken_in(original, whole, room, nowhere, pilot=origin.pilot, scale=origin.scale)
 
-    def _room(self, name: str, maps: Tensor, sampling: Sampling) -> Tensor:
-        """Memory for some images; of their own where their products will wait for more."""
+    def _rooms(self, name: str, maps: Tensor, sampling: Sampling, count: int = 1) -> Float[Tensor, "side value"]:
+        """Memory for some images of so many sides; of their own where their products will wait for more."""
         images, channels = maps.shape[:2]
         size = images * channels * sampling.positions
         if images * sampling.positions < ENOUGH:
-            return torch.empty(size, device=maps.device)
-        return self.scratch.room(name, size, maps)
+            return torch.empty(count, size, device=maps.device)
+        return self.scratch.room(name, count * size, maps).view(count, size)
 
-    def _multiply(self, key: Key | None, expected: Block, found: Block) -> None:
+    def _multiply(self, key: Key | None, one: Block, two: Float[Tensor, "row image position"]) -> None:
         """Add the products of every channel with every channel, once there are samples enough."""
         waiting = self._waiting.setdefault(key, [])
-        waiting.append((expected, found))
+        waiting.append((one, two))
         if sum(one.shape[1] * one.shape[2] for one, _ in waiting) >= ENOUGH:
             self._add_products(key)
 
@@ -174,20 +203,22 @@ class LayerMoments:
             return
         sides = [[pair[side].flatten(1) for pair in waiting] for side in (0, 1)]
         one, two = (blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1) for blocks in sides)
-        channels = len(one)
-        room = self.scratch.room("products", channels**2, one).view(channels, channels)
-        sums = self._sums_of(key)[self._group]
-        sums += torch.mm(one, two.T, out=room).to(sums.device)
+        room = self.scratch.room("products", len(one) * len(two), one).view(len(two), len(one))
+        sums = self._sums_of(key, len(two) // self.layer.channels)
+        sums += torch.mm(two, one.T, out=room).view_as(sums).to(sums.device)
 
-    def _sums_of(self, key: Key | None) -> Tensor:
-        if key is None:
-            sums = self.original.gram
-        elif key[1].endswith(" gram"):
+    def _sums_of(self, key: Key | None, sides: int) -> Tensor:
+        """What the products are added to, `[.., second, first]`; `sides` of the stacked ones, from one on."""
+        if key in self._slots:
+            slot = self._slots[key]
+            return self._stacked[self._group, slot : slot + sides]
+        assert key is not None
+        if key[1].endswith(" gram"):
             sums = self.pairs[key[0], key[1].removesuffix(" gram")].moments.expected.gram
         else:
             sums = self.pairs[key].moments.cross
         assert sums is not None
-        return sums
+        return sums[self._group]
 
     def join(self) -> None:
         """Take in what waits."""

@@ -57,10 +57,8 @@ class LayerRegistration:
             self._sums[key] = Moments.empty(self.layer.channels, positions, cross=None, device=self.device)
         moments = self._sums[key]
         whole = identity(*found.shape[-2:])
-        taken = moments.expected.add(0, expected, whole, expected.new_empty(expected.numel()))
-        taken = moments.found.add(0, found, whole, found.new_empty(found.numel()), taken.block)
-        assert taken.own is not None
-        moments.own[0] += taken.own.to(moments.own.device)
+        other = moments.expected.add(0, expected, whole, expected.new_empty(expected.numel()))
+        moments.found.add(0, found, whole, found.new_empty(found.numel()), own=moments.own[0], other=other)
 
     def offsets(self) -> dict[str, Offset | None]:
         """For each transformation the move that makes the layer most invariant; None where nothing is defined."""

@@ -50,7 +50,7 @@ class Processes:
         """The sum over all processes, where and as the value is."""
         if self.count == 1:
             return value
-        shared = value.to(_place()).clone()
+        shared = value.to(_place()).clone(memory_format=torch.contiguous_format)
         dist.all_reduce(shared)
         return shared.to(value.device)
 
