@@ -169,7 +169,7 @@ class StudyOptions:
 
     preset: str = _option(
         "small",
-        "paper: its networks, images and epochs, for GPUs; small: the same question within an hour on two CPU cores.",
+        "paper: its networks, images and epochs, for GPUs; small: the same question in an evening on two CPU cores.",
         metavar="NAME",
         choices=PRESETS,
     )
@@ -216,7 +216,7 @@ class TrainingOptions:
     """The run. Where networks are trained."""
 
     device: str = _option("auto", "Where the networks train: " + DEVICES, metavar="DEVICE")
-    workers: int = _option(1, "Networks at a time, each in a process of its own.", metavar="N")
+    workers: int = _option(1, "Networks at a time, each in a process of its own, of one thread.", metavar="N")
     cluster: str | None = _option(
         None,
         "Every run as a job of its own, by submitit: slurm, or local for processes of this machine.",
@@ -274,7 +274,9 @@ def study(
     (figure.png, figure.pdf), all scores (scores.parquet), what was trained
     (recipe.json), and the paper's claims with their verdicts (page.md).
     A run that was killed goes on from its last epoch when the same command is
-    given again; one that fails stops no other, and is named at the end.
+    given again; one that is finished is not done again, on another machine
+    either, to which its folder goes without the checkpoint; one that fails
+    stops no other, and is named at the end.
 
     [bold]Examples[/bold]
 

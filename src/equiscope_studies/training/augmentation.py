@@ -13,13 +13,14 @@ from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from equiscope_studies.choices import one_of
+from equiscope_studies.training.labelled import QUARTERS, rotated
 
 Images = UInt8[Tensor, "image channel height width"]
 Augmented = tuple[Tensor, Tensor]  # images, and labels: an index each, or a weight for every class
 
 PADDING = 4  # pixels, of random crops
 ALPHA = 1.0  # of CutMix
-OPERATIONS, MAGNITUDE = 2, 9  # of RandAugment
+OPERATIONS, MAGNITUDE, BINS = 2, 9, 31  # of RandAugment: torchvision's defaults
 TEACH_THE_ANSWER = ("TranslateX", "TranslateY", "Rotate")  # RandAugment's operations that a measurement repeats
 
 
@@ -56,20 +57,45 @@ def cutmix(
     return v2.CutMix(alpha=ALPHA, num_classes=classes)(images, labels)  # type: ignore[no-any-return]
 
 
+def rotations(images: Images) -> Images:
+    """Every image rotated by 0, 90, 180 or 270 degrees, drawn for each."""
+    return rotated(images, torch.randint(QUARTERS, (len(images),)).to(images.device))
+
+
 def randaugment(images: Images, *, without: tuple[str, ...] = ()) -> Images:
-    """Two operations on every image, drawn for each: on a whole batch, torchvision would draw once for all."""
-    transform = _randaugment(without)
-    return torch.stack([transform(image) for image in images.cpu()]).to(images.device)
+    """Two operations on every image, drawn for each; those that drew the same one go through it together."""
+    height, width = images.shape[2:]
+    for _ in range(OPERATIONS):
+        choices = randaugment_operations(int(height), int(width), without)
+        drawn = torch.randint(len(choices), (len(images),)).to(images.device)
+        result = torch.empty_like(images)
+        for number in drawn.unique().tolist():
+            result[drawn == number] = choices[number](images[drawn == number])
+        images = result
+    return images
 
 
 @cache
-def _randaugment(without: tuple[str, ...]) -> Callable[[Tensor], Tensor]:
+def randaugment_operations(height: int, width: int, without: tuple[str, ...]) -> list[Callable[[Tensor], Tensor]]:
+    """RandAugment's operations for images of a size, each twice: what has a direction, once in either."""
     from torchvision.transforms import v2
 
     operations: dict[str, Any] = v2.RandAugment._AUGMENTATION_SPACE  # torchvision has no option that leaves some out
-    kept = {name: operation for name, operation in operations.items() if name not in without}
-    chosen = type("RandAugment", (v2.RandAugment,), {"_AUGMENTATION_SPACE": kept})
-    return chosen(num_ops=OPERATIONS, magnitude=MAGNITUDE)  # type: ignore[no-any-return]
+    found = []
+    for name, (magnitudes, signed) in operations.items():
+        if name not in without:
+            values = magnitudes(BINS, height, width)
+            value = 0.0 if values is None else float(values[MAGNITUDE])
+            found += [_operation(name, sign * value if signed else value) for sign in (1, -1)]
+    return found
+
+
+def _operation(name: str, magnitude: float) -> Callable[[Tensor], Tensor]:
+    """One operation of torchvision's RandAugment, at one magnitude."""
+    from torchvision.transforms import v2
+
+    space = {name: (lambda *_: [magnitude], False)}
+    return type("Operation", (v2.RandAugment,), {"_AUGMENTATION_SPACE": space})(num_ops=1, magnitude=0)  # type: ignore[no-any-return]
 
 
 def _of_images(function: Callable[..., Tensor], **options: Any) -> Callable[..., Augmented]:
@@ -84,6 +110,7 @@ AUGMENTATIONS: dict[str, Callable[..., Augmented]] = {
     "crops": _of_images(crops),
     "flips": _of_images(flips),
     "cutmix": cutmix,
+    "rotations": _of_images(rotations),
     "randaugment": _of_images(randaugment),
     "randaugment-static": _of_images(randaugment, without=TEACH_THE_ANSWER),
 }

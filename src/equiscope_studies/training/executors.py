@@ -1,14 +1,11 @@
 """Where runs are done: in processes of this machine, or as jobs of a cluster."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
-
-import torch
 
 from equiscope_studies.choices import one_of
 
@@ -32,20 +29,18 @@ class Executor(Protocol):
 
 
 class Processes(ThreadPoolExecutor):
-    """So many processes of this machine, which share its cores: a new one for each call.
+    """So many processes of this machine: a new one for each call.
 
     A process that is killed, for want of memory for example, takes no other call with it, as in a pool it would.
     """
 
     def submit(self, fn: Any, /, *args: Any) -> Future[Any]:  # type: ignore[override]  # calls without keywords suffice
         """Have `fn(*args)` done in a process of its own."""
-        threads = max(1, (os.cpu_count() or 1) // self._max_workers)
-        return super().submit(_in_a_process, threads, fn, *args)
+        return super().submit(_in_a_process, fn, *args)
 
 
-def _in_a_process(threads: int, call: Any, *args: Any) -> Any:
-    options: dict[str, Any] = {"initializer": torch.set_num_threads, "initargs": (threads,)}
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), **options) as own:
+def _in_a_process(call: Any, *args: Any) -> Any:
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as own:
         return own.submit(call, *args).result()
 
 

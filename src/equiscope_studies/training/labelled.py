@@ -56,6 +56,13 @@ class Labelled:
         """The first so many; None: all."""
         return replace(self, images=self.images[:count], labels=self.labels[:count])
 
+    def rotated(self, quarters: int) -> "Labelled":
+        """The same, rotated counter-clockwise by so many quarters; so is the class where it names the rotation."""
+        labels = self.labels
+        if self.name == "mnist6-rot-eq":
+            labels = labels // QUARTERS * QUARTERS + (labels + quarters) % QUARTERS
+        return replace(self, images=torch.rot90(self.images, quarters, (-2, -1)), labels=labels)
+
     def to(self, device: torch.device) -> "Labelled":
         """The same on another device."""
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))

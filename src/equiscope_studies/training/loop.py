@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import nn
+from jaxtyping import Int
+from torch import Tensor, nn
 
 import equiscope as es
 from equiscope.system.files import replacing
@@ -28,7 +29,8 @@ from equiscope_studies.training.recipe import Recipe
 Log = Callable[[str, float, int], Any]  # name, value, epoch; as `SummaryWriter.add_scalar` takes them
 
 CHECKPOINT, LOG, MEANWHILE = "checkpoint.pt", "log.parquet", "during.parquet"
-FORMAT = 2  # of what a run leaves; the scores of format 1 were defined otherwise
+FORMAT = 3  # of what a run leaves; those before drew the order of images, or defined scores, otherwise
+WARM_UP = 0.2  # of all steps of one cycle, in which the learning rate rises
 EVALUATED = 500  # images in a forward pass
 
 
@@ -92,7 +94,7 @@ class _Run:
 
     model: nn.Module
     optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.MultiStepLR
+    schedule: torch.optim.lr_scheduler.LambdaLR
     rows: list[dict[str, float | int]]
     meanwhile: list[dict[str, Any]]
     finished: int = 0  # epochs
@@ -118,8 +120,23 @@ def _start(recipe: Recipe, train: Labelled, place: torch.device) -> _Run:
         optimiser = torch.optim.SGD(
             model.parameters(), lr=recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
-    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(recipe.milestones), gamma=0.1)
+    steps = len(train) // recipe.batch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda done: part_of_learning_rate(recipe, done, steps))
     return _Run(model, optimiser, schedule, [], [])
+
+
+def part_of_learning_rate(recipe: Recipe, done: int, of_epoch: int) -> float:
+    """What the learning rate is multiplied by after so many steps, of which an epoch has `of_epoch`.
+
+    >>> recipe = Recipe(network="z2cnn", data="mnist6", epochs=10, schedule="one-cycle")
+    >>> [round(part_of_learning_rate(recipe, done, 1), 3) for done in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.125]
+    """
+    if recipe.schedule == "steps":
+        return float(0.1 ** sum(done >= epoch * of_epoch for epoch in recipe.milestones))
+    steps = recipe.epochs * of_epoch
+    rising = WARM_UP * steps
+    return min(1.0, (done + 1) / rising, (steps - done) / (steps - rising))
 
 
 def _epoch(
@@ -130,21 +147,22 @@ def _epoch(
     losses, right, seen = torch.zeros((), device=place), torch.zeros((), device=place), 0
     learning_rate = run.optimiser.param_groups[0]["lr"]
     run.model.train()
-    order = torch.randperm(len(train)).to(place)
+    order = _order(recipe, run.finished, len(train)).to(place)
+    low = recipe.precision == "bfloat16" or place.type == "cuda"
     for chosen in torch.split(order[: len(order) // recipe.batch * recipe.batch], recipe.batch):
         images, labels = augmented(train.images[chosen], train.labels[chosen], recipe.augmentation, train.classes)
         inputs = normalised(images, recipe.data).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
+        with torch.autocast(place.type, torch.bfloat16, enabled=low):
             logits = run.model(inputs)
-            loss = F.cross_entropy(logits, labels)
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         run.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         run.optimiser.step()
+        run.schedule.step()
         seen += len(images)
         losses += loss.detach() * len(images)
         right += (logits.detach().argmax(1) == train.labels[chosen]).sum()
         bar.advance(len(images), loss=losses / seen, accuracy=right / seen)
-    run.schedule.step()
     return {
         "epoch": run.finished + 1,
         "learning_rate": learning_rate,
@@ -153,6 +171,12 @@ def _epoch(
         "images": seen,
         "seconds": round(time.monotonic() - started, 3),
     }
+
+
+def _order(recipe: Recipe, epoch: int, count: int) -> Int[Tensor, "image"]:
+    """The images' order in an epoch: the same whatever the augmentation has drawn, so that conditions are paired."""
+    own = torch.Generator().manual_seed(recipe.seed * 1_000_003 + epoch)
+    return torch.randperm(count, generator=own)
 
 
 def accuracy(model: nn.Module, images: Labelled, place: torch.device) -> float:
@@ -211,7 +235,7 @@ def refuse_older(found: Mapping[str, Any], home: Path) -> None:
     """ValueError where what a run's folder holds was left by an older equiscope."""
     if found.get("format") != FORMAT:
         raise ValueError(
-            f"The run {home} was made by an older equiscope, which defined its scores otherwise; give another folder "
+            f"The run {home} was made by an older equiscope, which trained or scored otherwise; give another folder "
             "of results, or remove that one to train again."
         )
 

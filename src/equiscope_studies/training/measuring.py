@@ -40,11 +40,11 @@ class Measuring:
         for scope in self.scopes:
             one_of("scopes", scope, SCOPES)
 
-    def folders(self, recipe: Recipe, home: Path) -> dict[str, Path]:
-        """The folder of each measurement in a run's own, by the data set measured on; each data set once."""
+    def tables(self, recipe: Recipe, home: Path) -> dict[str, Path]:
+        """The table of each measurement in a run's folder, by the data set measured on; each data set once."""
         digest = hashlib.sha256(json.dumps([self.images, self.scopes, *self.transformations]).encode()).hexdigest()
         names = dict.fromkeys(recipe.data if name == OWN else name for name in self.on)
-        return {name: home / "scores" / f"{name}-{digest[:6]}" for name in names}
+        return {name: home / "scores" / f"{name}-{digest[:6]}.parquet" for name in names}
 
 
 def prepared(images: Labelled, transformations: Iterable[str]) -> tuple[Tensor, list[es.Family]]:
@@ -66,7 +66,7 @@ def _offsets(family: es.Family) -> list[int]:
 
 
 def families(texts: Iterable[str], window: tuple[int, int] | None = None) -> list[es.Family]:
-    """Families of `rotations`, or `shifts:1,2,4` along the diagonal; in a window of the images, where one is given.
+    """Families of `rotations`, `flips`, or `shifts:1,2,4` along the diagonal; in a window, where one is given.
 
     >>> [member.name for member in families(["shifts:1,2"])[0].transformations]
     ['shift(1,1)', 'shift(2,2)']
@@ -76,9 +76,9 @@ def families(texts: Iterable[str], window: tuple[int, int] | None = None) -> lis
 
 def _family(text: str, window: tuple[int, int] | None) -> es.Family:
     name, _, pixels = text.partition(":")
-    if name == "rotations":
-        return es.rotations()
+    if not pixels and name in ("rotations", "flips"):
+        return es.rotations() if name == "rotations" else es.flips()
     if name == "shifts":
         offsets = [int(one) for one in pixels.split(",")]
         return es.shifts(offsets, fill="zero" if window is None else "crop", size=window)
-    raise ValueError(f"{text!r} is neither rotations nor shifts with their pixels, as in shifts:1,2,4.")
+    raise ValueError(f"{text!r} is neither rotations nor flips, nor shifts with their pixels, as in shifts:1,2,4.")

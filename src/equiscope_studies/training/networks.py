@@ -5,11 +5,13 @@
 | `z2cnn` | seven 3 x 3 convolutions of 20 channels without padding: Cohen and Welling, ICML 2016 |
 | `cifar-resnet20` | He et al., CVPR 2016, of any depth 6 n + 2 |
 | `wide-resnet40-4` | Zagoruyko and Komodakis, BMVC 2016: depth 40, width 4 |
+| `wide-resnet10-4-half` | the same with a stride of 2 in its first convolution: a quarter of the cost |
 | `convmixer-152x6`, `vit-48x6`, `mixer-56x6` | width x depth, on patches of 4 x 4 pixels; positions mix otherwise |
 """
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -50,8 +52,9 @@ def refuse_unknown(name: str) -> None:
     if any(re.fullmatch(pattern, name) for pattern in _BUILDERS):
         return
     raise ValueError(
-        f"network={name!r} is not known; it is z2cnn, cifar-resnetDEPTH, wide-resnetDEPTH-WIDTH, "
-        "convmixer-WIDTHxDEPTH, vit-WIDTHxDEPTH or mixer-WIDTHxDEPTH, such as cifar-resnet44 or vit-48x6."
+        f"network={name!r} is not known; it is z2cnn, cifar-resnetDEPTH, wide-resnetDEPTH-WIDTH (or with "
+        "-half behind it), convmixer-WIDTHxDEPTH, vit-WIDTHxDEPTH or mixer-WIDTHxDEPTH, such as cifar-resnet44 or "
+        "vit-48x6."
     )
 
 
@@ -119,15 +122,16 @@ def _cifar_resnet(depth: int, channels: int, size: int, classes: int) -> nn.Modu
     return cifar_resnet(depth, classes)
 
 
-def _wide_resnet(depth: int, width: int, channels: int, size: int, classes: int) -> nn.Module:
+def _wide_resnet(depth: int, width: int, channels: int, size: int, classes: int, first_stride: int = 1) -> nn.Module:
     _colours_only(channels)
-    return wide_resnet(depth, width, classes)
+    return wide_resnet(depth, width, classes, first_stride=first_stride)
 
 
 _BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "z2cnn": lambda channels, size, classes: Z2CNN(channels, classes),
     r"cifar-resnet(\d+)": _cifar_resnet,
     r"wide-resnet(\d+)-(\d+)": _wide_resnet,
+    r"wide-resnet(\d+)-(\d+)-half": partial(_wide_resnet, first_stride=2),
     r"convmixer-(\d+)x(\d+)": _convmixer,
     r"vit-(\d+)x(\d+)": _vit,
     r"mixer-(\d+)x(\d+)": _mixer,

@@ -1,7 +1,7 @@
 """A training study in words, every one of which follows from the numbers."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from typing import Any
@@ -9,28 +9,40 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equiscope.results.columns import PARTS, SCOPES
+from equiscope.results.columns import PARTS
 from equiscope.results.rows import measures_in
 from equiscope_studies.results import markdown, recipe_in_words
-from equiscope_studies.training.picture import families_in
+from equiscope_studies.training.effects import effects, families_in, in_sentences
+from equiscope_studies.training.plan import plan, seeds_that_would_do
 from equiscope_studies.training.presets import Preset, Study, table_of_differences
 from equiscope_studies.training.recipe import Recipe
-from equiscope_studies.training.seeds import (
-    LEAST_FOR_BARS,
-    SIGNS,
-    Mean,
-    Reading,
-    mean,
-    measured_in_words,
-    readings,
-    verdicts_of_seeds,
-)
+from equiscope_studies.training.seeds import LEAST_FOR_BARS, Mean, Reading, mean, readings, verdicts_of_seeds
+from equiscope_studies.verdicts import FAILS, HOLDS, INCONCLUSIVE, joined
 
-NOTHING = "not defined"
+NOTHING = "–"
 
 
-def page(study: Study, table: pd.DataFrame, recipe: Mapping[str, Any], wanted: int, *, epochs: bool) -> str:
-    """The page of a study; `wanted` is how many runs it is to have, `epochs` whether scores by epoch are drawn."""
+def page(
+    study: Study,
+    table: pd.DataFrame,
+    recipe: Mapping[str, Any],
+    wanted: int,
+    *,
+    pilot: pd.DataFrame | None = None,
+    seeds: int = 0,
+    epochs: bool = False,
+) -> str:
+    """The page of a study.
+
+    Args:
+        study: What was asked.
+        table: The scores at hand.
+        recipe: How they were made.
+        wanted: How many runs the study is to have.
+        pilot: Scores of earlier networks, that the number of seeds was planned by.
+        seeds: How many were planned.
+        epochs: Whether scores by epoch are drawn.
+    """
     verdicts = verdicts_of_seeds(study.claims, table)
     there = table["run"].nunique()
     missing = [] if there == wanted else [f"**{there} of {wanted} runs are finished; what follows is of these.**"]
@@ -39,21 +51,22 @@ def page(study: Study, table: pd.DataFrame, recipe: Mapping[str, Any], wanted: i
         [
             f"# {study.question}",
             *missing,
+            answer(study, table, verdicts),
+            "![The effect of each condition](effects.png)",
+            _what_effects_are(study, table),
+            *_claims(table, verdicts),
+            "## The figure in the paper's form",
             "![The figure](figure.png)",
             _what_is_drawn(table),
-            "## The networks, trained",
-            accuracy_table(study, table),
-            "## The claims",
-            _rules(verdicts),
-            *_claims(verdicts),
             *while_training,
-            "## What the preset small changes",
-            table_of_differences(study),
-            "## Every score",
-            _score_table(study, table, "score"),
-            "## Shares of variance explained",
-            _score_table(study, table, "explained"),
-            "## How this was made",
+            "## The numbers",
+            folded("The networks, trained", accuracy_table(study, table)),
+            folded("Every claim in every reading", _every_claim(verdicts)),
+            folded("Every score", _score_table(study, table, "score")),
+            folded("Shares of variance explained", _score_table(study, table, "explained")),
+            *_planned(study, pilot, seeds),
+            folded("What the preset small changes", table_of_differences(study)),
+            "## How this was run",
             recipe_in_words(recipe)
             + "\n\nAll numbers, with more digits, are in `scores.parquet`, the claims with all of "
             "their differences in `claims.parquet`, and what was trained in `recipe.json`.\n",
@@ -61,10 +74,61 @@ def page(study: Study, table: pd.DataFrame, recipe: Mapping[str, Any], wanted: i
     )
 
 
-def _claims(verdicts: pd.DataFrame) -> list[str]:
+def page_before(study: Study, recipe: Mapping[str, Any], wanted: int, pilot: pd.DataFrame | None, seeds: int) -> str:
+    """The page of a study of which no run is finished: what is to be decided, and how."""
+    return "\n\n".join(
+        [
+            f"# {study.question}",
+            f"**None of {wanted} runs is finished.** The claims, their margins and the number of seeds stand here "
+            "before any result does.",
+            _rules(study),
+            *_planned(study, pilot, seeds),
+            folded("What the preset small changes", table_of_differences(study)),
+            "## How this was run",
+            recipe_in_words(recipe) + "\n",
+        ]
+    )
+
+
+def folded(title: str, content: str) -> str:
+    """A long table behind its title, on the site and on GitHub."""
+    return f'<details markdown="1">\n<summary>{title}</summary>\n\n{content}\n\n</details>'
+
+
+def answer(study: Study, table: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """What differs, and what became of the paper's claims."""
+    found = effects(study, table)
+    baseline = next(iter(study.conditions(table["condition"]).values()))
+    told = in_sentences(study, found[found["family"].isin(study.families)], baseline)
+    return " ".join(filter(None, [told, _counted(verdicts)]))
+
+
+def _counted(verdicts: pd.DataFrame) -> str:
     if verdicts.empty:
-        return []
-    return [verdict_table(verdicts), "## What was measured of each claim", claim_table(verdicts)]
+        return ""
+    first = _first_reading(verdicts)
+    counts = first[~first["beyond"]]["verdict"].value_counts()
+    held, failed, open_ = (int(counts.get(one, 0)) for one in (HOLDS, FAILS, INCONCLUSIVE))
+    seeds = first["seeds"].min()
+    return (
+        f"Of the {held + failed + open_} claims of the paper, each of one difference in one part, {held} hold with "
+        f"{seeds} seeds, {failed} fail, and {open_} are inconclusive."
+    )
+
+
+def _first_reading(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the reading that the page leads with."""
+    first = verdicts.iloc[0]
+    return verdicts[(verdicts["on"] == first["on"]) & (verdicts["scope"] == first["scope"])]
+
+
+def _what_effects_are(study: Study, table: pd.DataFrame) -> str:
+    baseline = next(iter(study.conditions(table["condition"]).values()))
+    return (
+        f"Equivariance less that of {baseline}, by part: means over seeds, paired, with 95 % intervals whose residual "
+        "variance is pooled over all conditions. Filled: different from 0 at the level .05, corrected by Holm's method "
+        f"over all that is drawn. Reading: {readings(table)[0]}."
+    )
 
 
 def _what_is_drawn(table: pd.DataFrame) -> str:
@@ -82,10 +146,10 @@ def _what_is_drawn(table: pd.DataFrame) -> str:
         else ""
     )
     return (
-        f"Means over seeds, {most} of each condition, a dot for each; {bars}. Scores are the mean over all rotations "
-        "or all shifts; short dashes are the chance level of equivariance, that of mismatched image pairs. Explained "
-        "is the share of the channels' variance that the same channel, another one, or under rotations a linear map "
-        f"of all of them explains.{within}"
+        f"Means over seeds, {most} of each condition, a dot for each; {bars}. Scores are the mean over all members of "
+        "a family of transformations; short dashes are the chance level of equivariance, that of mismatched image "
+        "pairs. Explained is the share of the channels' variance that the same channel, another one, or (but for "
+        f"shifts) a linear map of all of them explains.{within}"
     )
 
 
@@ -94,55 +158,112 @@ def accuracy_table(study: Study, table: pd.DataFrame) -> str:
     rows = []
     for condition, name in study.conditions(table["condition"]).items():
         found = table[table["condition"] == condition].drop_duplicates("run")
-        accuracies = 100 * found["accuracy"]
-        ends = f"{accuracies.min():.2f} to {accuracies.max():.2f}" if len(found) > 1 else "–"
+        accuracies, rotated = 100 * found["accuracy"], 100 * found["accuracy_rotated"]
+        ends = f"{accuracies.min():.2f} to {accuracies.max():.2f}" if len(found) > 1 else NOTHING
         rows.append(
             [
-                name, str(len(found)), f"{accuracies.mean():.2f}", ends, f"{found['parameters'].iloc[0]:,}",
-                ", ".join(map(str, found["epochs"])), f"{found['seconds'].mean():.0f}",
+                name, str(len(found)), f"{accuracies.mean():.2f}", ends, f"{rotated.mean():.2f}",
+                f"{found['parameters'].iloc[0]:,}", _range(found["epochs"]), f"{found['seconds'].mean():.0f}",
             ]
         )  # fmt: skip
-    return markdown(
-        ["condition", "seeds", "accuracy, %", "lowest to highest", "weights", "epochs", "seconds by the clock"], rows
-    )
+    head = ["condition", "seeds", "accuracy, %", "lowest to highest", "images rotated", "weights", "epochs", "seconds"]
+    return markdown(head, rows)
 
 
-def _rules(verdicts: pd.DataFrame) -> str:
-    if verdicts.empty:
-        return "No claim is about the networks at hand."
+def _range(values: pd.Series) -> str:
+    low, high = values.min(), values.max()
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+# --- the claims
+
+
+def _rules(study: Study) -> str:
+    signs = ", ".join(dict.fromkeys(claim.rule.sign for claim in study.claims))
     return (
-        "A claim is made of differences of two scores, taken seed by seed; in brackets their 95 % t-intervals over "
-        "seeds. It holds where all of its differences bear it out, fails where one does not, and is inconclusive "
-        "otherwise. Nothing is corrected for the number of claims. The rules, for a margin m that was set before any "
-        "result was seen:\n\n" + "\n".join(f"- {sign}" for sign in SIGNS)
+        "A claim is about one difference of two scores in one part, and a margin that was set before any run. It holds "
+        'where the difference lies beyond the margin ("> .01"), below it ("< .05") or within it ("± .05"), and fails '
+        "where it lies on the other side, by a two-sided test at the level .05 that Holm's method corrects over all "
+        f"claims of a reading; else it is inconclusive. The margins of this study: {signs}."
     )
 
 
-def verdict_table(verdicts: pd.DataFrame) -> str:
-    """A row a claim and images measured on: its verdict in each scope."""
-    scopes = [scope for scope in SCOPES if scope in set(verdicts["scope"])]
-    rows = []
-    for key, found in verdicts.groupby(["claim", "on"], sort=False):
-        claim, on = (str(one) for one in key)
-        verdict = {row["scope"]: row["verdict"] for row in found.to_dict("records")}
-        rows.append([_marked(claim, found), on, *(verdict[scope] for scope in scopes)])
-    return markdown(["claim", "measured on", *scopes], rows)
+def _claims(table: pd.DataFrame, verdicts: pd.DataFrame) -> list[str]:
+    if verdicts.empty:
+        return ["## The claims", "No claim is about the networks at hand."]
+    first = _first_reading(verdicts)
+    return [
+        "## The claims",
+        claim_table(first),
+        "Each cell is one claim, with the difference that was found; several differences in one part share a cell. "
+        "The last column is the sentence as a whole: it holds where all of it does, and fails where a part does.",
+        *_what_it_would_take(first),
+    ]
 
 
 def claim_table(verdicts: pd.DataFrame) -> str:
-    """A row a claim and reading: what was measured, and whether it holds; readings that say the same share a row."""
-    rows: dict[tuple[str, str, str, str], list[str]] = {}
-    for key, found in verdicts.groupby(["claim", "on", "scope"], sort=False):
-        claim, on, scope = (str(one) for one in key)
-        measured = NOTHING if found["value"].isna().all() else measured_in_words(found)
-        row = (_marked(claim, found), found["rule"].iloc[0], found["verdict"].iloc[0], measured)
-        rows.setdefault(row, []).append(str(Reading(on, scope)))
-    lines = ([claim, "; ".join(of), measured, rule, verdict] for (claim, rule, verdict, measured), of in rows.items())
-    return markdown(["claim", "reading", "measured", "rule", "verdict"], lines)
+    """A row a sentence, a column a part: what became of the claims in it."""
+    parts = [part for part in PARTS if part in set(verdicts["part"])]
+    rows = []
+    for says, found in verdicts.groupby("says", sort=False):
+        cells = [_cell(found[found["part"] == part]) for part in parts]
+        rows.append([_marked(str(says), found), found["rule"].iloc[0], *cells, found["sentence_verdict"].iloc[0]])
+    return markdown(["claim", "rule", *parts, "as a whole"], rows)
+
+
+def _cell(rows: pd.DataFrame) -> str:
+    if rows.empty:
+        return NOTHING
+    verdict = joined(rows["verdict"])
+    low, high = rows["value"].min(), rows["value"].max()
+    return f"{verdict}, {low:+.3f}" + (f" to {high:+.3f}" if len(rows) > 1 else "")
 
 
 def _marked(claim: str, rows: pd.DataFrame) -> str:
     return f"{claim} (not the paper's)" if rows["beyond"].iloc[0] else claim
+
+
+def _what_it_would_take(verdicts: pd.DataFrame) -> list[str]:
+    rows = verdicts[verdicts["verdict"] == INCONCLUSIVE]
+    if rows.empty:
+        return []
+    lines = [
+        [f"{row['says']}: {row['difference']}", row["rule"], _interval(row), seeds_that_would_do(row, len(verdicts))]
+        for row in (dict(row) for _, row in rows.iterrows())
+    ]
+    return [
+        "What it would take: the seeds that decide an inconclusive claim with a probability of .8, if the difference "
+        "is what was found.",
+        markdown(["inconclusive", "rule", "difference", "seeds"], lines),
+    ]
+
+
+def _every_claim(verdicts: pd.DataFrame) -> str:
+    if verdicts.empty:
+        return "None."
+    rows = [
+        [
+            f"{_marked(str(row['says']), verdicts[verdicts['says'] == row['says']])}: {row['difference']}",
+            str(Reading(row["on"], row["scope"])), _interval(row), row["rule"], f"{row['p']:.2g}", row["verdict"],
+        ]
+        for row in (dict(row) for _, row in verdicts.iterrows())
+    ]  # fmt: skip
+    note = "Intervals are of 95 %, not corrected; p is corrected by Holm's method over the claims of its reading."
+    return f"{note}\n\n{markdown(['claim', 'reading', 'difference', 'rule', 'p', 'verdict'], rows)}"
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    ends = "" if np.isnan(row["low"]) else f" ({row['low']:+.3f} to {row['high']:+.3f})"
+    return f"{row['value']:+.3f}{ends}"
+
+
+def _planned(study: Study, pilot: pd.DataFrame | None, seeds: int) -> list[str]:
+    if pilot is None:
+        return []
+    return [folded("Power, reckoned before the runs", plan(study, pilot, seeds))]
+
+
+# --- all scores
 
 
 def _score_table(study: Study, table: pd.DataFrame, value: str) -> str:
@@ -156,19 +277,21 @@ def _score_table(study: Study, table: pd.DataFrame, value: str) -> str:
         for condition, measure in product(conditions, measures_in(of_reading)):
             found = of_reading[(of_reading["condition"] == condition) & (of_reading["measure"] == measure)]
             if not found.empty:
-                by_part = [found[found["part"] == part] for part in PARTS]
-                cells = [
-                    _in_words(mean(part[value]), part["chance"].mean() if value == "score" else np.nan)
-                    for part in by_part
-                ]
+                cells = _cells(found, value)
                 rows.append([f"{family}, {reading}, {measure}", conditions[condition], *cells])
     note = "Behind each mean half of its interval; after the comma, the chance level." if value == "score" else ""
     return "\n\n".join(filter(None, [note, markdown([value, "condition", *PARTS], rows)]))
 
 
+def _cells(found: pd.DataFrame, value: str) -> Iterable[str]:
+    for part in (found[found["part"] == part] for part in PARTS):
+        chance = part["chance"].dropna()
+        yield _in_words(mean(part[value]), chance.mean() if value == "score" and len(chance) else np.nan)
+
+
 def _in_words(found: Mean, chance: float) -> str:
     if np.isnan(found.value):
-        return "–"
+        return NOTHING
     ends = "" if np.isnan(found.low) else f" ± {(found.high - found.low) / 2:.3f}"
     return f"{found.value:.3f}{ends}" + ("" if np.isnan(chance) else f", {chance:.2f}")
 

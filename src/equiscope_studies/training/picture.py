@@ -25,10 +25,9 @@ from equiscope.figures.style import (
 )
 from equiscope.results.columns import LADDER, PARTS, SCOPES
 from equiscope.results.rows import measures_in
+from equiscope_studies.training.effects import families_in
 from equiscope_studies.training.presets import Study
 from equiscope_studies.training.seeds import LEAST_FOR_BARS, mean
-
-FAMILIES = ("rotations", "shifts")
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,6 @@ def panels_of(table: pd.DataFrame) -> list[list[Panel]]:
     return lines if len(columns) > 1 else [[panel for line in lines for panel in line]]
 
 
-def families_in(table: pd.DataFrame) -> list[str]:
-    """The families that a study measured."""
-    there = set(table["transformation"])
-    return [family for family in FAMILIES if family in there]
-
-
 def picture(study: Study, table: pd.DataFrame) -> Plot:
     """The figure: every condition's scores by part or layer, the mean over seeds and each seed."""
     conditions = study.conditions(table["condition"])
@@ -100,6 +93,40 @@ def picture(study: Study, table: pd.DataFrame) -> Plot:
         labels = [str(handle.get_label()) for handle in handles]
         figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(labels, width - 0.4), **LEGEND)
     return figure
+
+
+def picture_of_effects(study: Study, found: pd.DataFrame) -> Plot:
+    """The difference that each condition makes, part by part: a panel a family; `found` as `effects` gives it."""
+    families = list(dict.fromkeys(found["family"]))
+    conditions = study.conditions(found["condition"])
+    colours = {one: series_look(place).colour for place, one in enumerate(conditions, 1)}  # as in the other figure
+    with drawing():
+        figure = Plot(figsize=(7, 0.5 + 1.9 * len(families)), layout="constrained")
+        panels = figure.subplots(len(families), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, family in zip(panels, families, strict=True):
+            for place, condition in enumerate(conditions):
+                aside = 0.7 * ((place + 0.5) / len(conditions) - 0.5)
+                rows = found[(found["family"] == family) & (found["condition"] == condition)]
+                _draw_effects(axes, rows.set_index("part").reindex(PARTS), colours[condition], aside)
+            axes.axhline(0, color=GREY, linewidth=0.6, zorder=1)
+            axes.set_xticks(range(len(PARTS)), PARTS)
+            axes.set(ylabel="difference of equivariance", xlim=(-0.5, len(PARTS) - 0.5))
+            axes.set_title(family, color=GREY)
+            axes.grid(axis="y")
+        handles = [Line2D([], [], color=colours[one], marker="o", markersize=3.5, linestyle="none", label=name)
+                   for one, name in conditions.items()]  # fmt: skip
+        columns = legend_columns([str(handle.get_label()) for handle in handles], 6.6)
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, **LEGEND)
+    return figure
+
+
+def _draw_effects(axes: Axes, rows: pd.DataFrame, colour: str, aside: float) -> None:
+    """The differences of one condition, filled where they are none of chance."""
+    at = np.arange(len(rows)) + aside
+    draw_intervals(axes, at, rows["low"].to_numpy(float), rows["high"].to_numpy(float), colour, width=2.2)
+    for place, (value, differs) in zip(at, zip(rows["value"], rows["differs"], strict=True), strict=True):
+        axes.plot(place, value, "o", color=colour, markersize=3.8, markeredgewidth=0.8,
+                  markerfacecolor=colour if differs is True or differs == 1 else "white", zorder=3)  # fmt: skip
 
 
 def _legend(conditions: Any, measures: Sequence[str]) -> list[Line2D]:

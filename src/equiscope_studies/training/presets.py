@@ -19,7 +19,7 @@ class Preset(Schedule):
     Attributes:
         seeds: How many; they are 0, 1, 2, ...
         measured_on, measured_images, scopes: As in `Measuring`.
-        rotations: Whether the rotations are measured.
+        rotations, flips: Whether these are measured.
         shifts: Pixels along the diagonal that are measured; none: no shifts.
     """
 
@@ -31,14 +31,15 @@ class Preset(Schedule):
     measured_images: int = 2000
     scopes: tuple[str, ...] = ("dataset", "image")  # the paper's equations are of single images
     rotations: bool = False
+    flips: bool = False
     shifts: tuple[int, ...] = ()
 
     @property
     def measuring(self) -> Measuring:
         """What is measured of each network when it is trained."""
-        rotated = ("rotations",) if self.rotations else ()
+        exact = tuple(name for name in ("rotations", "flips") if getattr(self, name))
         shifted = (f"shifts:{','.join(map(str, self.shifts))}",) if self.shifts else ()
-        return Measuring(self.measured_on, self.measured_images, rotated + shifted, self.scopes)
+        return Measuring(self.measured_on, self.measured_images, exact + shifted, self.scopes)
 
     def recipes(self) -> Iterator[Recipe]:
         """The runs, seed by seed, so that a study that is not finished has all conditions with fewer seeds."""
@@ -95,6 +96,7 @@ class Study:
     Attributes:
         varies: The field of `Recipe` whose values are the conditions that are compared.
         names: The conditions' values and how figures call them, in the order drawn.
+        families: Of transformations that the question is about.
         by: Whether scores are drawn by "part" of the network, or by "layer", where all conditions have the same.
     """
 
@@ -104,6 +106,7 @@ class Study:
     presets: Mapping[str, Preset]
     names: Mapping[str, str]
     claims: tuple[SeedClaim, ...]
+    families: tuple[str, ...]
     by: str = "part"
 
     def conditions(self, found: Iterable[str]) -> dict[str, str]:

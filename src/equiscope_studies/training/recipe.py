@@ -10,6 +10,8 @@ from equiscope_studies.training.labelled import DATA_SETS
 from equiscope_studies.training.networks import refuse_unknown
 
 OPTIMISERS = ("sgd", "adam")
+SCHEDULES = ("steps", "one-cycle")
+PRECISIONS = ("float32", "bfloat16")
 HASH = 12  # hexadecimal digits
 
 
@@ -19,10 +21,14 @@ class Schedule:
 
     Attributes:
         optimiser: "sgd" (with momentum) or "adam".
-        learning_rate: At the start; divided by 10 at each of the milestones.
+        schedule: "steps": the learning rate is divided by 10 at each of the milestones; "one-cycle": it rises from 0
+            over the first fifth of all steps, and falls to 0 over the others.
+        learning_rate: The highest.
         weight_decay: The L2 penalty's factor.
         batch: Images in a step.
-        milestones: Epochs that are finished when the learning rate falls.
+        milestones: Epochs that are finished when the learning rate falls in steps.
+        label_smoothing: The share of each label that is spread evenly over all classes.
+        precision: Of the forward and backward pass on a CPU: "float32", or "bfloat16" by autocast, as on a GPU always.
         limit: Training images; None: all.
         validation: Images that accuracy is measured on after each epoch; None: all.
         measure_every: Equivariance is measured after each so many epochs; 0: never.
@@ -37,6 +43,9 @@ class Schedule:
     batch: int = 128
     epochs: int = 1
     milestones: tuple[int, ...] = ()
+    schedule: str = "steps"
+    label_smoothing: float = 0.0
+    precision: str = "float32"
     limit: int | None = None
     validation: int | None = None
     measure_every: int = 0
@@ -45,6 +54,12 @@ class Schedule:
 
     def __post_init__(self) -> None:
         one_of("optimiser", self.optimiser, OPTIMISERS)
+        one_of("schedule", self.schedule, SCHEDULES)
+        one_of("precision", self.precision, PRECISIONS)
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {self.label_smoothing}, but it must be at least 0 and below 1.")
+        if self.schedule != "steps" and self.milestones:
+            raise ValueError(f"milestones are given, but the schedule {self.schedule} has none; give milestones=none.")
         for name, least in (("epochs", 1), ("batch", 2), ("measure_every", 0), ("meanwhile", 20)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}, but it must be at least {least}.")

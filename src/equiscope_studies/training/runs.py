@@ -7,26 +7,32 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 
 import equiscope as es
-from equiscope.results.folder import is_result
+from equiscope.results.rows import overall
 from equiscope.system.files import replacing
 from equiscope.system.progress import Progress
 from equiscope_studies.devices import chosen_device
 from equiscope_studies.training.executors import Executor
-from equiscope_studies.training.labelled import labelled
+from equiscope_studies.training.labelled import QUARTERS, Labelled, labelled
 from equiscope_studies.training.loop import FORMAT, accuracy, refuse_older, trained
 from equiscope_studies.training.measuring import Measuring, prepared
 from equiscope_studies.training.recipe import Recipe
 
 RESULT, RECIPE, FAILURE = "accuracy.json", "recipe.json", "failure.txt"
 BATCH = 512  # images in a forward pass of a measurement, transformed ones included
+KEPT = (  # columns of the table of a measurement
+    "layer", "part", "transformation", "measure", "scope", "score", "low", "high", "in_sample", "chance", "explained",
+    "explained_low", "explained_high", "held_out", "images", "undefined",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,14 @@ class Place:
         runs: The folder that holds the runs' folders.
         data: The folder of data sets; None: the hub.
         device: Where networks train; "auto" is decided by the process that trains one.
-        threads: Of a run; None: as torch has them.
+        threads: Of a run. With one, a recipe gives the same network each time on the same kind of machine.
         tensorboard: Whether each run also writes `tensorboard/` in its folder.
     """
 
     runs: Path
     data: Path | None = None
     device: str | None = None
-    threads: int | None = None
+    threads: int = 1
     tensorboard: bool = False
 
 
@@ -87,7 +93,7 @@ def finished(recipe: Recipe, measuring: Measuring, runs: Path) -> bool:
     if not (home / RESULT).is_file():
         return False
     result(home)
-    return all(is_result(folder) for folder in measuring.folders(recipe, home).values())
+    return all(table.is_file() for table in measuring.tables(recipe, home).values())
 
 
 def result(home: Path) -> dict[str, Any]:
@@ -167,20 +173,23 @@ def _run(recipe: Recipe, measuring: Measuring, place: Place, home: Path, progres
         found = {
             "format": FORMAT,
             "accuracy": accuracy(network.model, validation, device),
+            "accuracy_rotated": _accuracy_rotated(network.model, validation, device),
             "images": len(validation),
             "parameters": sum(weights.numel() for weights in network.model.parameters()),
+            "epochs": len(network.log),
             "seconds": float(network.log["seconds"].sum()),
             "device": str(device),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
+            "equiscope": version("equiscope"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         with replacing(home / RESULT) as aside:
             aside.write_text(json.dumps(found, indent=2), encoding="utf-8")
     started = time.monotonic()
-    for name, folder in measuring.folders(recipe, home).items():
-        if not is_result(folder):
-            _measured(recipe, network.model, measuring, name, place, progress).save(folder, force=True)
+    for name, file in measuring.tables(recipe, home).items():
+        if not file.is_file():
+            _keep(_measured(network.model, measuring, name, place, progress), file)
     found = result(home)
     return (
         f"{recipe.network}, {recipe.data}, {recipe.augmentation}, seed {recipe.seed}: {found['accuracy']:.2%}, "
@@ -189,26 +198,38 @@ def _run(recipe: Recipe, measuring: Measuring, place: Place, home: Path, progres
 
 
 def _measured(
-    recipe: Recipe, model: torch.nn.Module, measuring: Measuring, name: str, place: Place, progress: bool | Progress
+    model: torch.nn.Module, measuring: Measuring, name: str, place: Place, progress: bool | Progress
 ) -> es.Scores:
     images, families = prepared(labelled(name, "test", place.data).first(measuring.images), measuring.transformations)
-    scores = es.measure(
+    return es.measure(
         model, images, families, scoring=es.Scoring(scopes=measuring.scopes), batch_size=BATCH, device=place.device,
         progress=progress,
     )  # fmt: skip
-    own = {
-        "model": recipe.network,
-        "data": {"source": name, "split": "test", "images": len(images)},
-        "recipe": asdict(recipe),
-        "hash": recipe.hash,
-    }
-    return replace(scores, manifest=scores.manifest | own)
+
+
+def _accuracy_rotated(model: torch.nn.Module, validation: Labelled, device: torch.device) -> float:
+    """The mean accuracy on the validation images rotated by 90, 180 and 270 degrees."""
+    each = [accuracy(model, validation.rotated(quarters), device) for quarters in range(1, QUARTERS)]
+    return sum(each) / len(each)
+
+
+def _keep(scores: es.Scores, file: Path) -> None:
+    """The rows of layers, over families, and those of parts, as one table of some tens of KiB.
+
+    `layer` is empty in the rows of parts.
+    """
+    layers, parts = overall(scores.scores), overall(scores.parts)
+    layers = layers[layers["transformation"].isin(scores.families)]
+    table = pd.concat([layers, parts.assign(layer=None)], ignore_index=True)[list(KEPT)]
+    file.parent.mkdir(exist_ok=True)
+    with replacing(file) as aside:
+        table.to_parquet(aside, compression="zstd")
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
+def _threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(count)
     try:
         yield
     finally:

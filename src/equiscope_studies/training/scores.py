@@ -5,18 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-import equiscope as es
-from equiscope.results.rows import overall
-from equiscope_studies.training.loop import LOG, MEANWHILE
+from equiscope_studies.training.loop import MEANWHILE
 from equiscope_studies.training.measuring import OWN, Measuring
 from equiscope_studies.training.presets import Study
 from equiscope_studies.training.recipe import Recipe
 from equiscope_studies.training.runs import finished, result
 
-KEPT = (
-    "part", "transformation", "measure", "scope", "score", "low", "high", "in_sample", "chance", "explained",
-    "explained_low", "explained_high", "held_out", "images", "undefined",
-)  # fmt: skip
 ON = {OWN: "own images", "mnist6": "upright"}
 
 
@@ -40,25 +34,15 @@ def numbers(study: Study, recipes: Iterable[Recipe], measuring: Measuring, runs:
 def _of_run(study: Study, recipe: Recipe, measuring: Measuring, home: Path) -> Iterable[pd.DataFrame]:
     """The layers and the parts of one run, on each data set measured on."""
     its = result(home)
-    folders = measuring.folders(recipe, home)
+    tables = measuring.tables(recipe, home)
     for wanted in measuring.on:
-        scores = es.load(folders[recipe.data if wanted == OWN else wanted])
-        labels = {
+        yield pd.read_parquet(tables[recipe.data if wanted == OWN else wanted]).assign(**{
             "run": recipe.hash, "condition": getattr(recipe, study.varies), "seed": recipe.seed,
             "on": ON.get(wanted, wanted), "accuracy": its["accuracy"],
-            "parameters": its["parameters"], "epochs": epochs_of(home), "seconds": its["seconds"],
+            "accuracy_rotated": its["accuracy_rotated"], "parameters": its["parameters"], "epochs": its["epochs"],
+            "seconds": its["seconds"],
             "trained_on": f"{its['device']}, {its['threads']} threads, torch {its['torch']}",
-        }  # fmt: skip
-        for table in (overall(scores.scores), overall(scores.parts)):
-            layer = table["layer"] if "layer" in table else pd.Series(None, index=table.index, dtype=object)
-            if "layer" in table:  # of single transformations the parts suffice
-                table = table[table["transformation"].isin(scores.families)]
-            yield table[list(KEPT)].assign(**labels, layer=layer)
-
-
-def epochs_of(home: Path) -> int:
-    """How many epochs a run took."""
-    return len(pd.read_parquet(home / LOG, columns=["epoch"]))
+        })  # fmt: skip
 
 
 def meanwhile(study: Study, recipes: Iterable[Recipe], runs: Path) -> pd.DataFrame:

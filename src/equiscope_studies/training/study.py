@@ -14,18 +14,19 @@ import pandas as pd
 from equiscope.results.folder import refuse_taken
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import drawn, save
+from equiscope_studies.training.effects import effects
 from equiscope_studies.training.labelled import refuse_missing
-from equiscope_studies.training.page import page, recipes_as_json
-from equiscope_studies.training.picture import picture, picture_of_epochs
+from equiscope_studies.training.page import page, page_before, recipes_as_json
+from equiscope_studies.training.picture import picture, picture_of_effects, picture_of_epochs
 from equiscope_studies.training.presets import Preset, Study
 from equiscope_studies.training.recipe import Recipe
-from equiscope_studies.training.runs import RESULT, Failure, Place, Work, all_done
+from equiscope_studies.training.runs import Failure, Place, Work, all_done, finished
 from equiscope_studies.training.scores import meanwhile, numbers
 from equiscope_studies.training.seeds import verdicts_of_seeds
 from equiscope_studies.training.studies import architecture, augmentation, capacity, data
 
 STUDIES: dict[str, Study] = {module.STUDY.name: module.STUDY for module in (data, augmentation, capacity, architecture)}
-TABLE = "scores.parquet"
+TABLE, PILOT = "scores.parquet", "pilot.parquet"
 
 
 def study(
@@ -42,8 +43,9 @@ def study(
 ) -> list[Failure]:
     """Do what is left of a study's runs, write its folder, and return the runs that failed.
 
-    The folder then holds `figure.png`, `figure.pdf`, `scores.parquet`, `claims.parquet`, `recipe.json` and `page.md`,
-    and `during.png` and `during.pdf` where scores were measured while networks trained.
+    The folder then holds `effects` and `figure` (as `.png` and `.pdf`), `scores.parquet`, `claims.parquet`,
+    `recipe.json` and `page.md`, and `during` where scores were measured while networks trained. Where it holds scores
+    of earlier networks in `pilot.parquet`, the page tells the power that these promise, even before the first run.
 
     Args:
         name: "data", "augmentation", "capacity" or "architecture".
@@ -70,12 +72,12 @@ def study(
     place = replace(place, runs=place.runs.resolve(), data=folder_of_data(place.data))
     if not draw_only:
         refuse_missing({recipe.data for recipe in recipes}, place.data)
-    of_a_study = (output / TABLE).is_file() or (output / "runs").is_dir()
+    of_a_study = any((output / name).exists() for name in (TABLE, "runs", PILOT))
     refuse_taken(output, force=force or of_a_study)
     failures: list[Failure] = []
     if not draw_only:
         failures = all_done(recipes, size.measuring, place, work)
-    if failures and not any((place.runs / one.hash / RESULT).is_file() for one in recipes):
+    if failures and not any(finished(one, size.measuring, place.runs) for one in recipes):
         return failures  # there is nothing to draw, and that is not what the user should read
     _write(chosen, size, recipes, place.runs, output, command or f"equiscope study {name} --preset {preset}")
     return failures
@@ -83,6 +85,11 @@ def study(
 
 def _write(study: Study, preset: Preset, recipes: list[Recipe], runs: Path, output: Path, command: str) -> None:
     """The study's folder, of what its runs left."""
+    pilot = pd.read_parquet(output / PILOT) if (output / PILOT).is_file() else None
+    if pilot is not None and not any(finished(one, preset.measuring, runs) for one in recipes):
+        text = page_before(study, _recipe(command, None, len(recipes)), len(recipes), pilot, preset.seeds)
+        (output / "page.md").write_text(text, encoding="utf-8")
+        return
     table = numbers(study, recipes, preset.measuring, runs)
     by_epoch = meanwhile(study, recipes, runs)
     recipe = _recipe(command, table, len(recipes))
@@ -90,18 +97,23 @@ def _write(study: Study, preset: Preset, recipes: list[Recipe], runs: Path, outp
     stream = BytesIO()
     verdicts_of_seeds(study.claims, table).to_parquet(stream)
     more["claims.parquet"] = stream.getvalue()
+    found = effects(study, table)
+    if not found.empty:
+        more |= drawn("effects", picture_of_effects(study, found))
     if not by_epoch.empty:
         more |= drawn("during", picture_of_epochs(study, by_epoch))
-    text = page(study, table, recipe, len(recipes), epochs=not by_epoch.empty)
+    text = page(
+        study, table, recipe, len(recipes), pilot=pilot, seeds=preset.seeds, epochs=not by_epoch.empty,
+    )  # fmt: skip
     save(output, table, picture(study, table), text, table=TABLE, more=more, force=True)
 
 
-def _recipe(command: str, table: pd.DataFrame, wanted: int) -> dict[str, Any]:
-    packages = ("equiscope", "torch", "torchvision", "timm", "numpy")
+def _recipe(command: str, table: pd.DataFrame | None, wanted: int) -> dict[str, Any]:
+    packages = ("equiscope", "torch", "torchvision", "timm", "numpy", "statsmodels")
     return {
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "runs": f"{table['run'].nunique()} of {wanted}",
-        "trained on": "; ".join(dict.fromkeys(table["trained_on"])),
+        "runs": f"{0 if table is None else table['run'].nunique()} of {wanted}",
+        **({} if table is None else {"trained on": "; ".join(dict.fromkeys(table["trained_on"]))}),
         "versions": {one: version(one) for one in packages} | {"python": sys.version.split()[0]},
     }

@@ -28,11 +28,14 @@ class _Block(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """Three stages of 16, 32 and 64 channels times the width; the mean over positions is a function."""
+    """Three stages of 16, 32 and 64 channels times the width; the mean over positions is a function.
 
-    def __init__(self, blocks_per_stage: int, width: int, classes: int) -> None:
+    With a first stride of 2 all feature maps are half as high and wide, and the network costs a quarter.
+    """
+
+    def __init__(self, blocks_per_stage: int, width: int, classes: int, first_stride: int = 1) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(3, 16, 3, stride=first_stride, padding=1, bias=False)
         self.layer1 = _stage(16, 16 * width, blocks_per_stage, 1)
         self.layer2 = _stage(16 * width, 32 * width, blocks_per_stage, 2)
         self.layer3 = _stage(32 * width, 64 * width, blocks_per_stage, 2)
@@ -48,7 +51,7 @@ class WideResNet(nn.Module):
         return self.linear(F.relu(self.bn(x)).mean((-2, -1)))  # type: ignore[no-any-return]
 
 
-def wide_resnet(depth: int, width: int, classes: int = 10) -> WideResNet:
+def wide_resnet(depth: int, width: int, classes: int = 10, *, first_stride: int = 1) -> WideResNet:
     """An untrained wide residual network of `depth` layers with weights, `width` times as wide as the narrowest.
 
     >>> network = wide_resnet(40, 4)
@@ -61,7 +64,7 @@ def wide_resnet(depth: int, width: int, classes: int = 10) -> WideResNet:
             f"depth is {depth} and width {width}, but three stages of n blocks need 6 n + 4 layers and a width of at "
             "least 1: choose for example 10, 16, 28 or 40"
         )
-    return WideResNet(blocks_per_stage, width, classes)
+    return WideResNet(blocks_per_stage, width, classes, first_stride)
 
 
 def _stage(before: int, after: int, blocks: int, stride: int) -> nn.Sequential:

@@ -4,8 +4,14 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from equiscope_studies.training import augmentation
-from equiscope_studies.training.augmentation import PADDING, TEACH_THE_ANSWER, augmented, crops, flips
+from equiscope_studies.training.augmentation import (
+    PADDING,
+    TEACH_THE_ANSWER,
+    augmented,
+    crops,
+    flips,
+    randaugment_operations,
+)
 
 
 @pytest.fixture
@@ -55,10 +61,22 @@ def test_randaugment_draws_for_every_image_and_without_what_teaches_the_answer(b
     result, _ = augmented(images[:1].expand(32, -1, -1, -1), labels[:32], "randaugment", 10)
     assert result.dtype == torch.uint8
     assert len({image.numpy().tobytes() for image in result}) > 8
-    whole, without = (augmentation._randaugment(names) for names in ((), TEACH_THE_ANSWER))
-    assert (whole.num_ops, whole.magnitude) == (2, 9)
-    assert set(whole._AUGMENTATION_SPACE) - set(without._AUGMENTATION_SPACE) == set(TEACH_THE_ANSWER)
-    assert set(TEACH_THE_ANSWER) <= set(v2.RandAugment._AUGMENTATION_SPACE)
+    whole, without = (randaugment_operations(12, 12, names) for names in ((), TEACH_THE_ANSWER))
+    names = v2.RandAugment._AUGMENTATION_SPACE
+    assert len(whole) == 2 * len(names) and len(without) == len(whole) - 2 * len(TEACH_THE_ANSWER)
+    assert set(TEACH_THE_ANSWER) <= set(names)
+
+
+def test_randaugments_operations_are_torchvisions_and_treat_each_image_of_a_batch_by_itself(batch):
+    images, _ = batch
+    identity, *others = randaugment_operations(12, 12, ())
+    assert torch.equal(identity(images), images)
+    for operation in others:
+        alone = torch.stack([operation(image) for image in images[:4]])
+        assert torch.equal(operation(images)[:4], alone)
+    torch.manual_seed(0)
+    theirs = {v2.RandAugment(num_ops=1)(images[0]).numpy().tobytes() for _ in range(400)}
+    assert theirs == {operation(images[0]).numpy().tobytes() for operation in (identity, *others)}
 
 
 def test_augmentations_follow_one_another(batch):

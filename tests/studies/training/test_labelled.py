@@ -35,6 +35,10 @@ def test_rotated_digits_are_rotated_as_a_measurement_rotates_them_and_classes_sa
     actions = [lambda images: images, *(one.on_pixels for one in es.rotations().transformations)]
     for place, its in enumerate(quarters.tolist()):
         assert torch.equal(equivariant.images[place], actions[its](upright.images[place]))
+    rotated, quarter = equivariant.rotated(3), (equivariant.labels + 3) % 4
+    assert torch.equal(rotated.images, torch.stack([actions[3](image) for image in equivariant.images]))
+    assert torch.equal(rotated.labels, digit * 4 + quarter)
+    assert torch.equal(invariant.rotated(1).labels, invariant.labels)
 
 
 def test_rotations_are_upfront_the_same_each_time_and_others_for_the_test_images(mnist):

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 import equiscope as es
+from equiscope_studies.training import loop
+from equiscope_studies.training.augmentation import augmented
 from equiscope_studies.training.labelled import labelled
 from equiscope_studies.training.loop import trained
 from equiscope_studies.training.recipe import Recipe
@@ -34,6 +36,24 @@ def test_training_learns_logs_and_leaves_the_callers_random_state(images, tmp_pa
     assert ("validation_accuracy", 4) in heard
 
 
+def test_conditions_of_a_seed_see_the_images_in_one_order_and_seeds_in_another(images, tmp_path, monkeypatch):
+    seen = []
+
+    def watched(images, labels, *rest):
+        seen.append(labels.tolist())
+        return augmented(images, labels, *rest)
+
+    monkeypatch.setattr(loop, "augmented", watched)
+    recipe = replace(RECIPE, network="convmixer-16x1", epochs=2, limit=128, milestones=())
+    for number, (augmentation, seed) in enumerate((("none", 1), ("crops+rotations", 1), ("none", 2))):
+        its = replace(recipe, augmentation=augmentation, seed=seed, schedule="one-cycle", label_smoothing=0.1)
+        log = trained(its, *images, tmp_path / str(number)).log
+        assert list(log["learning_rate"]) == pytest.approx([0.01, 0.01 * 2 / 3.2])  # a step of 4 is the rise
+    first, again, other = seen[:4], seen[4:8], seen[8:]
+    assert first == again != other
+    assert first[:2] != first[2:]
+
+
 def test_training_ends_where_the_wanted_accuracy_is_reached(images, tmp_path):
     result = trained(replace(RECIPE, epochs=20, until=0.6), *images, tmp_path)
     reached = result.log["validation_accuracy"] >= 0.6
@@ -57,7 +77,7 @@ def test_what_an_older_equiscope_left_is_refused(images, tmp_path):
     recipe = replace(RECIPE, epochs=2, limit=64)
     trained(replace(recipe, epochs=1), *images, tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert state.pop("format") == 2
+    assert state.pop("format") == 3
     torch.save(state, tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match="made by an older equiscope, which defined its scores otherwise"):
+    with pytest.raises(ValueError, match="made by an older equiscope, which trained or scored otherwise"):
         trained(recipe, *images, tmp_path)

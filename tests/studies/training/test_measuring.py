@@ -26,7 +26,7 @@ def test_a_shift_of_digits_brings_in_black_and_of_photographs_what_the_paper_has
     assert {one.fill for one in found[1].transformations} == {"zero"}
 
 
-def test_each_measurement_has_a_folder_of_its_own(tmp_path):
+def test_each_measurement_has_a_table_of_its_own(tmp_path):
     recipe = Recipe(network="z2cnn", data="mnist6-rot-eq")
     one = Measuring(on=("own", "mnist6"), images=30, transformations=("rotations",))
     others = [
@@ -34,11 +34,11 @@ def test_each_measurement_has_a_folder_of_its_own(tmp_path):
         Measuring(one.on, 30, ("shifts:1",)),
         Measuring(one.on, 30, one.transformations, ("dataset",)),
     ]
-    folders = [measuring.folders(recipe, tmp_path) for measuring in (one, *others)]
-    assert all(list(found) == ["mnist6-rot-eq", "mnist6"] for found in folders)
-    assert len({path for found in folders for path in found.values()}) == 8
+    tables = [measuring.tables(recipe, tmp_path) for measuring in (one, *others)]
+    assert all(list(found) == ["mnist6-rot-eq", "mnist6"] for found in tables)
+    assert len({path for found in tables for path in found.values()}) == 8
     upright = Recipe(network="z2cnn", data="mnist6")
-    assert list(one.folders(upright, tmp_path)) == ["mnist6"]  # whose own images these are
+    assert list(one.tables(upright, tmp_path)) == ["mnist6"]  # whose own images these are
 
 
 def test_what_cannot_be_measured_is_refused():
@@ -46,5 +46,5 @@ def test_what_cannot_be_measured_is_refused():
         Measuring(on=("own",), images=19, transformations=("rotations",))
     with pytest.raises(ValueError, match="'pixel' is not known; it is one of dataset, image"):
         Measuring(on=("own",), images=20, transformations=("rotations",), scopes=("pixel",))
-    with pytest.raises(ValueError, match="neither rotations nor shifts"):
-        families(["flips"])
+    with pytest.raises(ValueError, match="neither rotations nor flips, nor shifts"):
+        families(["turns"])

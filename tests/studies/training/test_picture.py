@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from equiscope_studies.training.picture import panels_of, picture, picture_of_epochs
+from equiscope_studies.training.effects import effects, in_sentences
+from equiscope_studies.training.picture import panels_of, picture, picture_of_effects, picture_of_epochs
 from equiscope_studies.training.scores import meanwhile
 from equiscope_studies.training.study import STUDIES
 
@@ -40,6 +41,21 @@ def test_means_seeds_intervals_and_chance_levels_are_drawn(table):
     assert all(one.collections for one in axes[:2])  # of three seeds, intervals
     dots = [line for line in first.get_lines() if line.get_marker() == "."]
     assert len(dots) == 3 * 3 * 2  # conditions, seeds, measures
+
+
+def test_effects_are_drawn_filled_where_they_are_none_of_chance(table):
+    table = table.assign(
+        score=table["score"] + 0.2 * (table["condition"] == "mnist6-rot-inv") * (table["part"] == "pool")
+    )
+    found = effects(STUDY, table)
+    assert found.groupby("condition")["part"].count().to_dict() == {"mnist6-rot-inv": 3, "mnist6-rot-eq": 3}
+    (axes,) = picture_of_effects(STUDY, found).axes
+    dots = {line.get_ydata()[0]: line for line in axes.get_lines() if line.get_marker() == "o"}
+    assert sorted(dots) == sorted(found["value"])
+    for value, differs in zip(found["value"], found["differs"], strict=True):
+        assert (dots[value].get_markerfacecolor() != "white") == differs
+    told = in_sentences(STUDY, found, "MNIST6")
+    assert told.startswith("Under rotations, compared with MNIST6: with Rot-Inv, equivariance is raised in ")
 
 
 def test_scores_by_epoch_have_a_panel_a_condition(done, toy):

@@ -57,4 +57,4 @@ def test_a_preset_changes_by_name_and_milestones_move_with_epochs():
     assert Preset.read("rotations", "true") is True
     with pytest.raises(ValueError, match="There is no value 'epoch'"):
         paper.changed({"epoch": 8})
-    assert ("limit", "all", "15000") in differences(*STUDIES["augmentation"].presets.values())
+    assert ("batch", "128", "256") in differences(*STUDIES["augmentation"].presets.values())

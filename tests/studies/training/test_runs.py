@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 
-import equiscope as es
 from equiscope_studies.training import runs
 from equiscope_studies.training.executors import executor
 from equiscope_studies.training.measuring import Measuring
@@ -48,14 +47,17 @@ def test_a_run_that_fails_is_named_and_stops_no_other_and_what_is_finished_is_sk
     assert (place.runs / FAILS.hash / "failure.txt").read_text().count("\n") == 1
     assert finished(recipe(0), MEASURING, place.runs)
     home = place.runs / recipe(0).hash
-    folders = sorted(folder.name.rpartition("-")[0] for folder in (home / "scores").iterdir())
-    assert folders == ["mnist6", "mnist6-rot-eq"]
+    tables = sorted(table.name.rpartition("-")[0] for table in (home / "scores").iterdir())
+    assert tables == ["mnist6", "mnist6-rot-eq"]
     assert {"checkpoint.pt", "log.parquet", "accuracy.json", "recipe.json"} <= {path.name for path in home.iterdir()}
     assert pd.read_parquet(home / "log.parquet")["images"].tolist() == [64]
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
     all_done([recipe(0)], MEASURING, place, work)
     assert said[-1] == "1 runs, of which 1 are finished."
     assert before == {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+    (home / "checkpoint.pt").unlink()  # what is kept of a finished run has none
+    assert finished(recipe(0), MEASURING, place.runs)
+    assert sum(path.stat().st_size for path in home.rglob("*")) < 100_000
 
 
 def test_a_run_of_an_older_equiscope_is_refused(place, tmp_path):
@@ -123,5 +125,5 @@ def test_a_run_that_is_killed_in_training_and_in_measuring_ends_as_if_it_had_not
     assert first["accuracy"] == pytest.approx(second["accuracy"], abs=1e-4)
     logs = [pd.read_parquet(one.runs / its.hash / "log.parquet").drop(columns="seconds") for one in (whole, killed)]
     pd.testing.assert_frame_equal(*logs)
-    scores = [es.load(next((one.runs / its.hash / "scores").iterdir())).parts for one in (whole, killed)]
+    scores = [pd.read_parquet(next((one.runs / its.hash / "scores").iterdir())) for one in (whole, killed)]
     pd.testing.assert_frame_equal(*scores)

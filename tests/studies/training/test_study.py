@@ -12,15 +12,15 @@ from terminal import equiscope
 
 def test_a_study_leaves_a_figure_its_scores_its_recipe_and_a_page_of_claims(done):
     assert {path.name for path in done.iterdir()} == {
-        "figure.png", "figure.pdf", "scores.parquet", "claims.parquet", "recipe.json", "page.md", "during.png",
-        "during.pdf", "runs",
+        "effects.png", "effects.pdf", "figure.png", "figure.pdf", "scores.parquet", "claims.parquet", "recipe.json",
+        "page.md", "during.png", "during.pdf", "runs",
     }  # fmt: skip
     table = pd.read_parquet(done / "scores.parquet")
     recipe = json.loads((done / "recipe.json").read_text())
     assert set(recipe["runs"]) == set(table["run"])
     claims = pd.read_parquet(done / "claims.parquet")
     page = (done / "page.md").read_text()
-    assert all(claim in page for claim in claims["claim"])
+    assert all(claim in page for claim in claims["says"])
     assert set(claims["verdict"]) <= {"holds", "fails", "inconclusive"}
     assert len(claims.groupby(["on", "scope"])) == 4
 
@@ -29,6 +29,17 @@ def test_what_is_there_is_drawn_again_without_training(done, toy, tmp_path):
     study("data", tmp_path, changes=toy | {"seeds": 3}, place=Place(done / "runs"), draw_only=True)
     assert pd.read_parquet(tmp_path / "scores.parquet").equals(pd.read_parquet(done / "scores.parquet"))
     assert "3 of 9 runs are finished" in (tmp_path / "page.md").read_text()
+
+
+def test_with_a_pilot_the_power_is_told_before_the_first_run(done, toy, tmp_path):
+    pilot = pd.read_parquet(done / "scores.parquet")
+    seeds = [pilot.assign(seed=seed, score=pilot["score"] + 0.01 * seed**2) for seed in range(3)]
+    pd.concat(seeds).to_parquet(tmp_path / "pilot.parquet")
+    study("data", tmp_path, changes=toy | {"seeds": 5}, place=Place(tmp_path / "runs"), draw_only=True)
+    page = (tmp_path / "page.md").read_text()
+    assert "**None of 15 runs is finished.**" in page and "with 5 seeds" in page
+    assert "| no difference between the three data sets in early: MNIST6 less Rot-Inv, early | ± 0.05 |" in page
+    assert {path.name for path in tmp_path.iterdir()} == {"pilot.parquet", "page.md"}
 
 
 def test_the_command_does_a_study_and_exits_with_1_where_a_run_failed(digits_folder, toy, tmp_path):
