@@ -107,7 +107,7 @@ def picture_of_effects(study: Study, found: pd.DataFrame) -> Plot:
             for place, condition in enumerate(conditions):
                 aside = 0.7 * ((place + 0.5) / len(conditions) - 0.5)
                 rows = found[(found["family"] == family) & (found["condition"] == condition)]
-                _draw_effects(axes, rows.set_index("part").reindex(PARTS), colours[condition], aside)
+                _draw_effects(axes, rows, colours[condition], aside)
             axes.axhline(0, color=GREY, linewidth=0.6, zorder=1)
             axes.set_xticks(range(len(PARTS)), PARTS)
             axes.set(ylabel="difference of equivariance", xlim=(-0.5, len(PARTS) - 0.5))
@@ -122,11 +122,13 @@ def picture_of_effects(study: Study, found: pd.DataFrame) -> Plot:
 
 def _draw_effects(axes: Axes, rows: pd.DataFrame, colour: str, aside: float) -> None:
     """The differences of one condition, filled where they are none of chance."""
-    at = np.arange(len(rows)) + aside
+    at = [PARTS.index(part) + aside for part in rows["part"]]
     draw_intervals(axes, at, rows["low"].to_numpy(float), rows["high"].to_numpy(float), colour, width=2.2)
-    for place, (value, differs) in zip(at, zip(rows["value"], rows["differs"], strict=True), strict=True):
-        axes.plot(place, value, "o", color=colour, markersize=3.8, markeredgewidth=0.8,
-                  markerfacecolor=colour if differs is True or differs == 1 else "white", zorder=3)  # fmt: skip
+    for place, value, differs in zip(at, rows["value"], rows["differs"], strict=True):
+        filled = colour if differs else "white"
+        axes.plot(
+            place, value, "o", color=colour, markersize=3.8, markeredgewidth=0.8, markerfacecolor=filled, zorder=3
+        )  # fmt: skip
 
 
 def _legend(conditions: Any, measures: Sequence[str]) -> list[Line2D]:

@@ -50,7 +50,6 @@ SMALL = replace(
     epochs=12,
     milestones=(),
     seeds=6,
-    validation=2000,
     measured_images=1000,
     rotations=True,
     flips=True,
