@@ -247,11 +247,13 @@ def _manifest(
         options |= {"fill": "zero", "size": None, "subpixel": "linear"}
     return {
         "model": model,
+        "network": "Example",
         "weights": {"source": "the model's own", "sha256": "0" * 64},
         "data": {"kind": "example", "fingerprint": "abc", "split": None, "column": None, "seed": seed, "left_out": 0},
         "preprocessing": "as the images were given",
         "images_left_out": [],
         "images": images,
+        "statistics_estimated_on": 0,
         "image_shape": [3, 32, 32],
         "options": options,
         "layers_left_out": [],

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from equiscope.networks.layers import find_layers
     from equiscope.networks.loading import Network, load_network
     from equiscope.networks.options import Layers
+    from equiscope.networks.statistics import estimate_statistics
     from equiscope.page.write import report
     from equiscope.results.comparison import compare
     from equiscope.results.folder import load
@@ -57,6 +58,7 @@ __all__ = [
     "compare",
     "d4",
     "estimate",
+    "estimate_statistics",
     "find_layers",
     "flips",
     "identity",
@@ -90,6 +92,7 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "Scoring": "measurement.options",
     "compare": "results.comparison",
     "estimate": "measurement.estimation",
+    "estimate_statistics": "networks.statistics",
     "find_layers": "networks.layers",
     "load": "results.folder",
     "load_network": "networks.loading",

@@ -20,7 +20,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 import equiscope as es
-from equiscope.figures.style import GREEN, GREY, MEASURE_COLOURS, VERMILION, Plot, drawing
+from equiscope.figures.style import AMBER, GREY, MEASURE_COLOURS, PURPLE, Plot, drawing
 from equiscope.results.columns import SCOPES
 from equiscope.system.progress import Progress
 from equiscope_studies import networks
@@ -206,7 +206,7 @@ def _draw_layers(axes: Axes, scores: pd.DataFrame) -> None:
 
 def _draw_strides(axes: Axes, means: pd.DataFrame) -> None:
     whole, half = SETTINGS.sizes
-    for pixels, colour in ((whole, GREEN), (half, VERMILION)):
+    for pixels, colour in ((whole, PURPLE), (half, AMBER)):
         rows = means[means["pixels"] == pixels]
         axes.fill_between(rows["stride"], rows["low"], rows["high"], color=colour, alpha=0.25, linewidth=0)
         axes.plot(rows["stride"], rows["value"], "o-", color=colour, label=f"{pixels} pixels")
@@ -235,7 +235,7 @@ def _draw_partners(figure: Plot, left: float, partners: pd.DataFrame) -> None:
 
 def _draw_points(axes: Axes) -> None:
     """A short row of pixels, odd and even: which of them stride 2 samples, and where a rotation by 180 sends those."""
-    for line, pixels, colour in ((0, 9, GREEN), (1, 8, VERMILION)):
+    for line, pixels, colour in ((0, 9, PURPLE), (1, 8, AMBER)):
         for pixel in range(pixels):
             square = Rectangle((pixel - 0.5, line - 0.25), 1, 0.5, facecolor="none", edgecolor="#BFBFBF", linewidth=0.6)
             axes.add_patch(square)

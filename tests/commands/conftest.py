@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 import equiscope as es
+from equiscope.figures import kinds
 from example import example_scores
 from terminal import network_file, pictures
 
@@ -51,6 +52,6 @@ def undrawn(monkeypatch):
             file.write_text("a figure")
         return files
 
-    for name in ("plot_layers", "plot_comparison"):
-        monkeypatch.setattr(es, name, lambda *given, **named: SimpleNamespace(save=save), raising=False)
+    monkeypatch.setattr(kinds, "headline", lambda scores: SimpleNamespace(save=save))
+    monkeypatch.setattr(es, "plot_comparison", lambda *given, **named: SimpleNamespace(save=save), raising=False)
     monkeypatch.setattr(es, "report", lambda scores, file: Path(file).write_text("a report"), raising=False)

@@ -15,6 +15,7 @@ from equiscope.measurement.options import Run, Scoring
 from equiscope.networks.loading import load_network
 from equiscope.networks.options import Layers
 from equiscope.results.columns import TABLES
+from equiscope.results.shares import sentences_of
 from terminal import equiscope
 
 WHITE = ("--mean", "0.5,0.5,0.5", "--std", "0.25,0.25,0.25")
@@ -61,7 +62,8 @@ def test_what_is_printed_is_whole_plain_and_the_scores(measured):
     assert "\x1b" not in answer.out + answer.err
     assert answer.out.startswith(f"{es.load(folder)}\n")
     assert answer.out.startswith("my code/net.py:small: 6 images, 6 layers")
-    assert answer.out.endswith("Figure: out/net.py-small/figure.png\nReport: out/net.py-small/report.html\n")
+    read = "\n".join(sentences_of(es.load(folder)))
+    assert answer.out.endswith(f"Figure: out/net.py-small/figure.png\nReport: out/net.py-small/report.html\n\n{read}\n")
     parts = es.load(folder).parts
     row = parts[(parts["transformation"] == "shifts") & (parts["measure"] == "equivariance")].iloc[0]
     lines = [line.split() for line in answer.out.splitlines()]
@@ -96,6 +98,21 @@ def test_the_manifest_says_how_to_do_it_again(measured):
     assert "declares no preprocessing" in found["remarks"][0] and "needs more images" in found["remarks"][1]
     assert len(found["remarks"]) == 2 and all(f"Note: {one}" in answer.err.splitlines() for one in found["remarks"])
     assert found["options"]["transformations"]["shifts"] == ["shift(2,2)", "shift(3,-1)"]
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_baseline_is_measured_and_written_too_under_the_name_that_was_given():
+    asked = ("measure", "timm:resnet10t", "--weights", "weights.pth", "--images", "good", "--size", "32", "--maps", "0")
+    torch.save(load_network("timm:resnet10t", weights="random", seed=5).model.state_dict(), "weights.pth")
+    answer = equiscope(*asked, "--baseline", "--name", "mine", "--layers", "layer*", "--output", "both", "--quiet")
+    assert answer.status == 0, answer.err
+    both, other = manifest("both"), manifest("both/baseline")
+    assert (both["model"], other["model"]) == ("mine", "mine, randomly initialised")
+    assert (both["statistics_estimated_on"], other["statistics_estimated_on"]) == (0, 3)
+    assert other["weights"]["source"] == "random (seed 0)" and both["weights"]["file"] == "weights.pth"
+    assert other["data"] == both["data"] and other["command"] == both["command"]
+    refused = equiscope(*asked[:2], "--weights", "random", "--baseline", "--output", "again")
+    assert refused.status == 2 and "measures one network twice" in refused.err
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import equiscope as es
+from equiscope.figures import kinds
 from example import example_scores
 from terminal import equiscope
 
@@ -107,7 +108,7 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_left(measure, monkeypatch, t
     def full(*given, **named):
         raise OSError(ENOSPC, "No space left on device")
 
-    places = {"figure": (es, "plot_layers"), "report": (es, "report"), "tables": (Path, "write_bytes")}
+    places = {"figure": (kinds, "headline"), "report": (es, "report"), "tables": (Path, "write_bytes")}
     monkeypatch.setattr(*places[step], full)
     message = f"Error: {tmp_path / 'out'} cannot be read or written (No space left on device); give another path, or "
     assert measure() == (2, "", f"{message}mend this one.\n")

@@ -58,6 +58,9 @@ def test_options_of_one_kind_arrive(drawn, saved):
     assert drawn["transformations"] == {"layers": ("a", "b"), "heatmap": True, "caption": False}
     assert equiscope("plot", saved / "one", "--kind", "explained").status == 0
     assert drawn["explained"].keys() == {"caption", "results"}
+    for options, kind in (((), "explained"), (("--scope", "image"), "layers")):
+        drawn.clear()
+        assert equiscope("plot", saved / "one", *options).status == 0 and list(drawn) == [kind]
 
 
 def test_the_command_writes_what_the_function_draws(saved):
@@ -78,8 +81,8 @@ def test_by_default_a_drawing_goes_to_the_result_as_pdf_and_png(saved):
 @pytest.mark.parametrize(
     ("options", "words"),
     {
-        "a kind": (["--kind", "pie"], "--kind 'pie' is not known; it is one of layers, explained, parts,"),
-        "folders": (["other"], "--kind layers draws one folder, and 2 are given; give --kind comparison."),
+        "a kind": (["--kind", "pie"], "--kind 'pie' is not known; it is one of explained, layers, parts,"),
+        "folders": (["other"], "--kind explained draws one folder, and 2 are given; give --kind comparison."),
         "one to compare": (["--kind", "comparison"], "1 result cannot be compared; give two at least."),
         "twice": (["one", "--kind", "comparison"], "A folder is given twice; give each once."),
         "no result": (["nowhere", "--kind", "comparison"], "nowhere is no result of equiscope"),
@@ -92,7 +95,7 @@ def test_by_default_a_drawing_goes_to_the_result_as_pdf_and_png(saved):
             ["--kind", "transformations", "--layers", "x", "--output", "x.pdf"],
             "--layers 'x' was not measured; there is layer1",
         ),
-        "of one kind": (["--layers", "x"], "--layers is for --kind transformations, not for layers."),
+        "of one kind": (["--layers", "x"], "--layers is for --kind transformations, not for explained."),
         "of many kinds": (["--kind", "explained", "--scope", "image"], "--scope is for --kind layers, parts, "),
         "a way": (["other", "--kind", "comparison", "--by", "size"], "--by 'size' is not known; it is one of part, d"),
         "a picture": (["--output", "x.svg"], "A figure is written as .pdf or .png, or both, but not as .svg: x.svg."),

@@ -27,7 +27,7 @@ def test_results_side_by_side_are_their_tables(scores: Scores, by: str, value: s
     results = {"one": scores, "other": undefined_at(scores, "relu")}
     figure = plot_comparison(results, by=by, value=value)
     kinds = [(family, measure) for family, measures in OF_FAMILY.items() for measure in measures]
-    assert [axes.get_title() for axes in figure.axes] == [f"{family}: {measure}" for family, measure in kinds]
+    assert [axes.get_title("left") for axes in figure.axes] == [f"{family}: {measure}" for family, measure in kinds]
     for axes, (family, measure) in zip(figure.axes, kinds, strict=True):
         for name, of_name in results.items():
             table = of_name.parts if by == "part" else of_name.scores
@@ -42,7 +42,7 @@ def test_results_side_by_side_are_their_tables(scores: Scores, by: str, value: s
 
 def test_only_measures_that_all_results_have_are_drawn(scores: Scores) -> None:
     few = example_scores(list(scores.layers["layer"][:4]), measures=("invariance", "equivariance"))
-    titles = [axes.get_title() for axes in plot_comparison({"a": scores, "b": few}).axes]
+    titles = [axes.get_title("left") for axes in plot_comparison({"a": scores, "b": few}).axes]
     assert titles == [f"{family}: {one}" for family in OF_FAMILY for one in ("invariance", "equivariance")]
 
 

@@ -9,8 +9,8 @@ from matplotlib.colors import to_rgb
 
 from drawn import OF_FAMILY, column, drawable, heights, segments, undefined_at, words
 from equiscope.figures.explained import plot_explained
-from equiscope.figures.style import LOST, MEASURE_COLOURS, REST, SHARES_IN_FULL
 from equiscope.results.scores import Scores
+from equiscope.results.shares import COLOURS, MEANINGS, SHARES
 from example import example_scores, shuffled
 
 
@@ -40,7 +40,7 @@ def test_the_borders_are_the_explained_shares(scores: Scores) -> None:
     for axes, (family, measures) in zip(figure.axes, OF_FAMILY.items(), strict=True):
         shares = [column(scores.scores, "explained", transformation=family, measure=one) for one in measures]
         for measure, share in zip(measures, shares, strict=True):
-            np.testing.assert_array_equal(heights(axes, f"_{measure}"), share)
+            np.testing.assert_allclose(heights(axes, f"_{measure}"), share)
         places = next(line for line in axes.get_lines() if line.get_label() == "_invariance").get_xdata()
         for number, place in enumerate(places):
             borders = [0.0, *(share[number] for share in shares), 1.0]
@@ -55,12 +55,14 @@ def test_the_borders_are_the_explained_shares(scores: Scores) -> None:
 def test_the_legend_names_the_shares_and_what_was_not_measured(scores: Scores) -> None:
     figure = plot_explained(scores)
     legend = figure.legends[0]
-    assert [text.get_text() for text in legend.get_texts()] == [*SHARES_IN_FULL.values(), LOST, REST]
-    colours = [patch.get_facecolor()[:3] for patch in legend.get_patches()[:3]]
-    assert colours == [to_rgb(MEASURE_COLOURS[measure]) for measure in SHARES_IN_FULL]
+    looks = dict(zip((text.get_text() for text in legend.get_texts()), legend.get_patches(), strict=True))
+    assert set(looks) == set(MEANINGS.values())
+    assert all(looks[MEANINGS[one]].get_facecolor()[:3] == to_rgb(COLOURS[one]) for one in SHARES)
     only = plot_explained(scores, "shifts")
-    assert [text.get_text() for text in only.legends[0].get_texts()] == [*list(SHARES_IN_FULL.values())[:2], REST]
-    assert [axes.get_ylabel() for axes in figure.axes] == ["rotations\nshare of variance", "shifts\nshare of variance"]
+    assert [text.get_text() for text in only.legends[0].get_texts()] == [
+        MEANINGS[one] for one in ("stays", "swaps", "rest")
+    ]
+    assert [axes.get_title("left") for axes in figure.axes] == ["rotations", "shifts"]
 
 
 def test_parts_are_named_and_no_area_leads_from_a_map_to_a_vector(scores: Scores) -> None:
@@ -85,7 +87,7 @@ def test_where_one_border_alone_is_undefined_the_layer_is_a_gap(scores: Scores) 
     table = scores.scores.copy()
     table.loc[(table["layer"] == "relu") & (table["measure"] == "linear"), "explained"] = np.nan
     axes = plot_explained(replace(scores, scores=table)).axes[0]
-    assert all(np.isnan(heights(axes, f"_{measure}")[1]) for measure in SHARES_IN_FULL)
+    assert all(np.isnan(heights(axes, f"_{measure}")[1]) for measure in OF_FAMILY["rotations"])
 
 
 def test_without_intervals_none_are_drawn_nor_named() -> None:
@@ -110,3 +112,17 @@ def test_without_both_of_the_first_measures_it_is_refused_in_a_sentence() -> Non
 
 def test_the_order_of_rows_changes_nothing(scores: Scores) -> None:
     assert plot_explained(shuffled(scores)).png(dpi=40) == plot_explained(scores).png(dpi=40)
+
+
+def test_a_baseline_is_a_second_column_on_the_same_layers(scores: Scores) -> None:
+    other = example_scores(list(scores.layers["layer"][:-2]), scopes=("dataset", "image"), seed=5)
+    figure = plot_explained(replace(scores, baseline=other))
+    assert [axes.get_title("left") for axes in figure.axes] == [
+        "rotations", "rotations, randomly initialised", "shifts", "shifts, randomly initialised",
+    ]  # fmt: skip
+    for axes, family in zip(figure.axes[1::2], OF_FAMILY, strict=True):
+        share = column(other.scores, "explained", transformation=family, measure="equivariance")
+        np.testing.assert_allclose(heights(axes, "_equivariance"), share)
+    assert plot_explained(scores, baseline=other).png(dpi=40) == figure.png(dpi=40)
+    with pytest.raises(ValueError, match="other layers than the network"):
+        plot_explained(scores, baseline=example_scores(2))

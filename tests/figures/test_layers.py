@@ -1,5 +1,6 @@
 """Scores by layer: every line is a column of a table, and gaps are gaps."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -26,8 +27,7 @@ def test_every_number_drawn_is_the_table_s(scores: Scores, scope: str, value: st
     assert len(figure.axes) == 2
     for axes, (family, measures) in zip(figure.axes, OF_FAMILY.items(), strict=True):
         measures = measures[:2] if scope == "image" or value == "in_sample" else measures
-        chances = [f"chance level of {measure}" for measure in measures if measure != "linear"]
-        assert sorted(labels(axes)) == sorted([*measures, *(chances if value != "explained" else [])])
+        assert labels(axes) == list(measures)
         drawn = segments(axes)
         for measure in measures:
             row = {"scope": scope, "transformation": family, "measure": measure}
@@ -38,7 +38,7 @@ def test_every_number_drawn_is_the_table_s(scores: Scores, scope: str, value: st
                 assert len(pairs) and all(pair.tolist() in drawn for pair in pairs)
             if value != "explained" and measure != "linear":
                 chance = column(scores.scores, "chance", **row)
-                np.testing.assert_array_equal(heights(axes, f"chance level of {measure}"), chance)
+                np.testing.assert_array_equal(heights(axes, f"_chance level of {measure}"), chance)
         if scope == "image":
             assert np.isnan(heights(axes, "invariance")[-2:]).all(), "vectors have no score within one image"
 
@@ -49,7 +49,18 @@ def test_the_legend_names_what_any_panel_shows() -> None:
     assert list(options) == ["flips", "shifts"]
     options["shifts"], options["flips"] = options.pop("shifts"), options.pop("flips")  # the shifts first
     legend = plot_layers(scores).legends[0]
-    assert {"invariance", "equivariance", "linear"} <= {text.get_text() for text in legend.get_texts()}
+    assert {text.get_text() for text in legend.get_texts()} == {"invariance", "equivariance", "linear", "chance level"}
+
+
+def test_an_axis_begins_where_scores_do_and_says_so(scores: Scores) -> None:
+    table = scores.scores.copy()
+    shifted = table["transformation"].isin(["shifts", "shift(1,1)", "shift(2,2)"])
+    table.loc[shifted, ["score", "low", "high"]] = 0.86 + 0.1 * table.loc[shifted, ["score", "low", "high"]]
+    rotations, shifts = plot_layers(replace(scores, scores=table)).axes
+    assert rotations.get_ylim()[0] <= 0 and rotations.get_ylabel() == "score"
+    assert shifts.get_ylim()[0] == pytest.approx(0.8) and shifts.get_ylabel() == "score (axis from 0.8)"
+    lowest = min(height for pair in segments(shifts) for height in pair if height > 0.5)
+    assert lowest >= 0.8, "no interval is cut off"
 
 
 def test_the_order_of_rows_changes_nothing(scores: Scores) -> None:
@@ -75,7 +86,7 @@ def test_a_panel_without_any_score_says_so(scores: Scores) -> None:
 
 def test_one_transformation_and_one_measure_are_selected(scores: Scores) -> None:
     (axes,) = plot_layers(scores, transformation="shift(1,1)", measure="invariance").axes
-    assert labels(axes) == ["invariance", "chance level of invariance"]
+    assert labels(axes) == ["invariance"]
     row = {"transformation": "shift(1,1)", "measure": "invariance"}
     np.testing.assert_array_equal(heights(axes, "invariance"), column(scores.scores, "score", **row))
 

@@ -14,9 +14,11 @@ def test_a_series_is_its_scores_intervals_and_chance_levels() -> None:
     axes = Plot().add_subplot()
     rows = pd.DataFrame({"score": [0.2, NAN, 0.4], "low": [0.1, NAN, NAN], "high": [0.3, NAN, 0.5], "chance": 0.05})
     draw_scores(axes, np.arange(3), rows, Look(BLUE, "o"), Value(), Placing(joined=False), label="a")
-    (line,) = axes.get_lines()
+    line = next(line for line in axes.get_lines() if line.get_label() == "a")
     np.testing.assert_array_equal(line.get_ydata(), rows["score"])
-    assert line.get_label() == "a" and line.get_linestyle() == "None"
+    assert line.get_linestyle() == "None"
+    ends = [list(line.get_ydata()) for line in axes.get_lines() if line.get_label() == "_interval"]
+    assert ends == [[0.1], [0.3]], "a bar at either end of the one interval that is defined"
     assert segments(axes) == [[0.1, 0.3], [0.05, 0.05], [0.05, 0.05], [0.05, 0.05]]
 
 

@@ -26,7 +26,7 @@ def test_a_line_over_transformations_is_the_table_s(scores: Scores, layers: list
     by, table = ("part", scores.parts) if layers is None else ("layer", scores.scores)
     low, high = ("low", "high") if value == "score" else ("explained_low", "explained_high")
     kinds = [(family, measure) for family, measures in OF_FAMILY.items() for measure in measures]
-    assert [axes.get_title() for axes in figure.axes] == [f"{family}: {measure}" for family, measure in kinds]
+    assert [axes.get_title("left") for axes in figure.axes] == [f"{family}: {measure}" for family, measure in kinds]
     for axes, (family, measure) in zip(figure.axes, kinds, strict=True):
         lines = {line.get_label(): line for line in axes.get_lines()}
         drawn = segments(axes)
@@ -37,7 +37,7 @@ def test_a_line_over_transformations_is_the_table_s(scores: Scores, layers: list
             np.testing.assert_array_equal(lines[name].get_ydata(), of_name)
             for row in rows:
                 assert [*column(table, low, **row), *column(table, high, **row)] in drawn
-        chances = [line for line in axes.get_lines() if line.get_label() == "_chance"]
+        chances = [line for line in axes.get_lines() if line.get_gid() == "chance"]
         assert len(chances) == (0 if value == "explained" or measure == "linear" else len(layers or PARTS))
 
 

@@ -30,6 +30,7 @@ REFUSED = [
     (es.Scoring, {"seed": -1}, "seed=-1 is not usable: it must be between 0 and 4294967295"),
     (es.Scoring, {"seed": 2**32}, "seed=4294967296 is not usable"),
     (es.Scoring, {"seed": True}, "seed=True is not usable"),
+    (es.Run, {"name": " "}, "name=' ' is no name; give a text"),
     (es.Run, {"precision": "half"}, "precision='half' is not known; it is one of float32, bfloat16"),
     (es.Run, {"memory": "2"}, "memory='2' must be a number of GiB greater than 0"),
     (es.Run, {"memory": 0}, "memory=0 must be a number of GiB"),

@@ -79,6 +79,19 @@ def test_maps_and_orbits_are_there_where_there_are_any_and_go_with_their_result(
     assert names(tmp_path) == FILES and es.load(tmp_path).maps is None
 
 
+def test_a_baseline_is_a_result_within_the_result_and_goes_with_it(tmp_path: Path, scores: Scores) -> None:
+    other = example_scores(seed=3)
+    for _ in range(2):  # into a folder that is there, too
+        replace(scores, baseline=other).save(tmp_path / "both", force=True)
+        assert names(tmp_path / "both") == FILES | {"baseline"}
+        found = es.load(tmp_path / "both")
+        assert_equal(found, scores)
+        assert found.baseline is not None
+        assert_equal(found.baseline, other)
+    scores.save(tmp_path / "both", force=True)
+    assert names(tmp_path / "both") == FILES and es.load(tmp_path / "both").baseline is None
+
+
 def test_what_was_drawn_of_an_old_result_goes_with_it(tmp_path: Path, scores: Scores, others: Scores) -> None:
     others.save(tmp_path)
     for name in ("figure.png", "figure.pdf", "report.html", "layers.pdf"):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from equiscope.results.scores import Scores
-from equiscope.results.summary import heading, part_table
+from equiscope.results.shares import SHARES, shares_of
+from equiscope.results.summary import bars_text, heading, part_table
 from example import example_scores, shuffled
 
 
@@ -37,7 +38,7 @@ def test_the_order_of_rows_changes_nothing(scores: Scores) -> None:
 
 
 def test_the_text_is_the_table_in_columns_a_paragraph_per_scope(scores: Scores) -> None:
-    first, dataset, image = str(scores).split("\n\n")
+    first, bars, dataset, image = str(scores).split("\n\n")
     assert first == heading(scores) == "a <network>: 24 images, 6 layers"
     assert dataset.startswith("Scores over all images (scope: dataset)\n")
     assert image.startswith("Scores within each image, then averaged (scope: image)\n")
@@ -45,6 +46,20 @@ def test_the_text_is_the_table_in_columns_a_paragraph_per_scope(scores: Scores) 
     cells = [re.split(r" {2,}", line) for line in lines]
     assert cells == [list(part_table(scores).columns), *part_table(scores).to_numpy().tolist()]
     assert len({line.index(cell[1]) for line, cell in zip(lines, cells, strict=True)}) == 1
+
+
+def test_a_bar_a_part_shows_the_shares_and_the_baseline_below(scores: Scores) -> None:
+    lines = bars_text(scores).split("\n")
+    assert len(lines) == 1 + 2 * 5 + 1 and lines[-1] == "██ stays   ▓▓ swaps   ▒▒ mixes   ░░ lost"
+    row = shares_of(scores, "rotations").loc["early"]
+    bar = next(line for line in lines if line.startswith("rotations")).split()
+    assert bar[3:] == [f"{row[share]:.2f}" for share in SHARES]
+    assert len(bar[2]) == 30 and abs(bar[2].count("█") - 30 * row["stays"]) <= 1
+    both = bars_text(replace(scores, baseline=example_scores(seed=3, shifts=())))
+    assert [line.split()[0] for line in both.split("\n")[1:8]] == [
+        "rotations", "middle", "late", "pool", "final", "randomly", "initialised"
+    ]  # fmt: skip
+    assert bars_text(example_scores(measures=("invariance",))) == ""
 
 
 def test_alignments_are_named_where_there_are_two() -> None:
@@ -60,6 +75,6 @@ def test_zero_has_no_minus_sign_and_undefined_is_a_dash(scores: Scores) -> None:
 
 def test_a_notebook_shows_it_as_html(scores: Scores) -> None:
     html = scores._repr_html_()
-    assert "a &lt;network&gt;" in html and html.count("<table") == 2
-    assert html.count("<td>rotations</td>") == len(part_table(scores).query("transformation == 'rotations'")) + 10
+    assert "a &lt;network&gt;" in html and html.count("<table") == 3
+    assert html.count("<td>rotations</td>") == len(part_table(scores).query("transformation == 'rotations'")) + 11
     assert repr(scores) == "<Scores of a <network>: 24 images, 6 layers, rotations, shifts>"

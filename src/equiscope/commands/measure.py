@@ -26,11 +26,13 @@ from equiscope.commands.options import (
     NetworkOptions,
 )
 from equiscope.commands.output_folder import refuse_taken
-from equiscope.commands.terminal import UNDEFINED
+from equiscope.commands.terminal import UNDEFINED, readable, tables
 from equiscope.measurement.options import Run, Scoring
 from equiscope.system.errors import known
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from equiscope.measurement.estimation import Estimate
     from equiscope.results.scores import Scores
 
@@ -82,6 +84,12 @@ class TransformationOptions:
         "take the nearest position (round).",
         metavar="NAME",
         choices=SUBPIXELS,
+    )
+
+    baseline: bool = option(
+        False,
+        "Also measure the same network, randomly initialised, on the same images (its normalisation statistics are "
+        "estimated on them first): what was learned is what differs. Figures and report show both.",
     )
 
     def __post_init__(self) -> None:
@@ -228,10 +236,20 @@ def _show(scores: "Scores", folder: Path, result: ResultOptions) -> None:
     if result.json:
         typer.echo(_json_table(scores))
     if not result.quiet:
-        files = f"Figure: {folder / 'figure.png'}\nReport: {folder / 'report.html'}"
-        typer.echo(f"{scores}\n\n{UNDEFINED} is undefined; the report says when.\n\n{files}", err=result.json)
+        _show_answer(scores, folder, tables(stderr=result.json))
     elif not result.json:
         typer.echo(folder)
+
+
+def _show_answer(scores: "Scores", folder: Path, console: "Console") -> None:
+    """The picture and the table of the parts, the files, and a sentence a family that reads the result."""
+    from equiscope.results.shares import sentences_of
+
+    files = f"Figure: {folder / 'figure.png'}\nReport: {folder / 'report.html'}"
+    console.print(readable(str(scores), console), soft_wrap=True)
+    console.print(f"\n{readable(UNDEFINED, console)} is undefined; the report says when.\n\n{files}\n", soft_wrap=True)
+    for sentence in sentences_of(scores):
+        console.print(sentence, soft_wrap=True)
 
 
 def _json_table(scores: "Scores") -> str:

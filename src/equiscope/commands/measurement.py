@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
@@ -41,9 +42,11 @@ class Measurement:
         moved, seed, network = request.transformations, request.machine.seed, request.network
         families = families_of(moved.transformations)
         mean, std = values_of("--mean", network.mean), values_of("--std", network.std)
-        self.network = load_network(
-            request.model, weights=network.weights, size=network.size, mean=mean, std=std, seed=seed
-        )
+        loaded = partial(load_network, request.model, size=network.size, mean=mean, std=std, seed=seed)
+        self.network = loaded(weights=network.weights)
+        if moved.baseline and self.network.random:
+            raise ValueError("--baseline beside --weights random measures one network twice; leave one of them out.")
+        self.baseline = loaded(weights="random") if moved.baseline else None
         preprocessing, self.window = self.network.preprocessing, None
         if moved.fill == "crop":
             self.window, preprocessing = preprocessing.size, preprocessing.larger_by(*spans(families))
@@ -69,7 +72,7 @@ class Measurement:
         """The layers that would be measured, and the memory and time that it would take."""
         note(self.network.remarks)
         run = replace(self.request.run, checkpoint=None, resume=False)
-        return es.estimate(self.network.model, self.source, self._families, run=run, **self._options)
+        return es.estimate(self.network, self.source, self._families, run=run, **self._options)
 
     def scores(self) -> "Scores | None":
         """The scores, written; None where they were there already, or where another process writes them."""
@@ -96,13 +99,18 @@ class Measurement:
         run = replace(self.request.run, checkpoint=self._checkpoint, keep_checkpoint=True, distributed=distributed)
         with _noted(quiet) as remarks:
             scores = es.measure(
-                self.network.model, self.source, self._families, run=run, maps=self.request.result.maps,
-                batch_size=self.request.machine.batch_size,
+                self.network, self.source, self._families, run=run, baseline=self.baseline,
+                maps=self.request.result.maps, batch_size=self.request.machine.batch_size,
                 progress=not quiet, **self._options,
             )  # fmt: skip
         own = scores.manifest.get("remarks", [])
         note([] if quiet else [*_left_out(self.source), *own])
-        return replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks, *own]))
+        scores = replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks, *own]))
+        if (baseline := scores.baseline) is not None:
+            manifest = self._manifest(baseline.manifest, baseline.manifest.get("remarks", []))
+            named = {name: baseline.manifest[name] for name in ("model", "weights")}
+            scores = replace(scores, baseline=replace(baseline, manifest=manifest | named))
+        return scores
 
     @property
     def _options(self) -> dict[str, Any]:
@@ -115,8 +123,7 @@ class Measurement:
         preprocessing = data.pop("preprocessing")
         network, left_out = self.network, self.source.left_out
         added = {
-            "model": network.name,
-            "network": measured["model"],
+            "model": self.request.run.name or network.name,
             "weights": network.weights,
             "command": shlex.join(["equiscope", *sys.argv[1:]]),
             "data": data | {"tried": len(self.source), "left_out": len(left_out)},
@@ -156,9 +163,10 @@ class Measurement:
 
     def _write(self, scores: "Scores") -> None:
         """The folder of the result, its figure and its report."""
+        from equiscope.figures import kinds  # matplotlib, which measuring does not need
+
         with moved_into(self.folder) as aside:
-            scope = "dataset" if "dataset" in scores.manifest["options"]["scopes"] else "image"
-            es.plot_layers(scores, scope=scope).save(aside / "figure")
+            kinds.headline(scores).save(aside / "figure")
             es.report(scores, aside / "report.html")
             scores.save(self.folder, force=True)  # whether it may was asked before
 

@@ -13,7 +13,7 @@ from equiscope.commands.options import SCOPE, Folders
 from equiscope.results.columns import ALIGNMENTS, MEASURES, SCOPES
 from equiscope.system.errors import known
 
-KINDS = ("layers", "explained", "parts", "transformations", "channels", "comparison")
+KINDS = ("explained", "layers", "parts", "transformations", "channels", "comparison")
 VALUES = ("score", "explained", "in_sample")
 
 
@@ -21,11 +21,13 @@ VALUES = ("score", "explained", "in_sample")
 class DrawnOptions:
     """What is drawn. And how."""
 
-    kind: str = option(
-        "layers",
-        "layers, explained, parts, transformations, channels, or comparison, which takes several folders.",
+    kind: str | None = option(
+        None,
+        "explained (what stays, swaps, mixes and is lost), layers, parts, transformations, channels, or comparison, "
+        "which takes several folders.",
         metavar="NAME",
         choices=KINDS,
+        shown="explained; with --scope, --measure or --value, layers",
     )
     scope: str | None = option(
         None,
@@ -80,18 +82,23 @@ class DrawnOptions:
     )
     no_caption: bool = option(False, "Without title and small print, as for a paper.")
 
+    @property
+    def figure(self) -> str:
+        """The kind of figure that is drawn."""
+        return self.kind or ("layers" if self.scope or self.measure or self.value else "explained")
+
     def arguments(self) -> dict[str, Any]:
         """What the function that draws this kind is given. ValueError where an option is for other kinds."""
         from equiscope.figures.kinds import KINDS as functions
 
-        known("kind", self.kind, functions)
+        known("kind", self.figure, functions)
         taken = {kind: signature(function).parameters for kind, function in functions.items()}
         found: dict[str, Any] = {"caption": not self.no_caption}
         for name in (one.name for one in fields(self) if one.name not in ("kind", "no_caption")):
             if given := getattr(self, name):
-                if name not in taken[self.kind]:
+                if name not in taken[self.figure]:
                     kinds = ", ".join(kind for kind in functions if name in taken[kind])
-                    raise ValueError(f"--{name} is for --kind {kinds}, not for {self.kind}.")
+                    raise ValueError(f"--{name} is for --kind {kinds}, not for {self.figure}.")
                 found[name] = given
         return found
 
@@ -112,10 +119,11 @@ class FileOptions:
 def plot(folders: Folders, drawn: DrawnOptions, file: FileOptions) -> None:
     r"""Draw a result, or several side by side, as PDF and PNG.
 
-    By layer, by part, by transformation (over pixels or degrees, or as a heat
-    map), the variance explained, the distribution of channels, or several
-    results compared. Fonts are embedded, widths are those of one or two
-    columns of a paper, and the same result gives the same bytes.
+    What stays, swaps, mixes and is lost by layer; scores by layer, by part or
+    by transformation (over pixels or degrees, or as a heat map); the
+    distribution of channels; or several results compared. Fonts are
+    embedded, widths are those of one or two columns of a paper, and the same
+    result gives the same bytes.
 
     [bold]Examples[/bold]
 
@@ -131,13 +139,13 @@ def plot(folders: Folders, drawn: DrawnOptions, file: FileOptions) -> None:
     from equiscope.results.folder import load
 
     arguments = drawn.arguments()
-    several = drawn.kind == "comparison"
+    kind, several = drawn.figure, drawn.figure == "comparison"
     if not several and len(folders) > 1:
-        raise ValueError(f"--kind {drawn.kind} draws one folder, and {len(folders)} are given; give --kind comparison.")
-    path = file.output or (Path("out", drawn.kind) if several else folders[0] / drawn.kind)
+        raise ValueError(f"--kind {kind} draws one folder, and {len(folders)} are given; give --kind comparison.")
+    path = file.output or (Path("out", kind) if several else folders[0] / kind)
     for one in files_for(path):
         if one.exists() and not file.force:
             raise FileExistsError(f"{one} exists; give another --output, or --force to replace it.")
     results = loaded(folders) if several else load(folders[0])
-    for written in functions[drawn.kind](results, **arguments).save(path):
+    for written in functions[kind](results, **arguments).save(path):
         typer.echo(written)

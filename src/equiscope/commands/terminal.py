@@ -5,17 +5,34 @@ from json import dumps
 from typing import Any
 
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
 UNDEFINED = "–"
 WIDEST = 10_000  # columns of a pipe, in which nothing is cut off
+IN_ASCII = str.maketrans("█▓▒░" + UNDEFINED, "#=-.-")
 
 
-def tables() -> Console:
+def tables(*, stderr: bool = False) -> Console:
     """Where tables go: as wide as the terminal, and in a pipe as wide as they are."""
-    console = Console(markup=False, highlight=False, emoji=False)
-    return console if console.is_terminal else Console(markup=False, highlight=False, emoji=False, width=WIDEST)
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDEST
+    return console
+
+
+def readable(text: str, console: Console) -> Text:
+    """The text with its bars in colour; where the output takes ASCII alone, in that."""
+    from equiscope.results.shares import BLOCKS, COLOURS, SHARES  # pandas, which no help needs
+
+    if not console.encoding.lower().startswith("utf"):
+        text = text.translate(IN_ASCII)
+    found = Text(text)
+    for share, block in BLOCKS.items():
+        if share in SHARES:
+            found.highlight_regex(f"{block}+", Style(color=COLOURS[share]))
+    return found
 
 
 def table(*columns: str, numbers: Iterable[str] = ()) -> Table:

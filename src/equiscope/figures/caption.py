@@ -6,18 +6,21 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import Collection
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from equiscope.figures.marks import draw_nothing
+from equiscope.figures.marks import CHANCE, SCORES, draw_nothing
 from equiscope.figures.panels import shortened
 from equiscope.figures.selection import Selection, members
-from equiscope.figures.style import DASHED, GREY, LEGEND, Look, Plot, legend_columns
+from equiscope.figures.style import DASHED, GREY, LEGEND, MEASURE_LOOKS, Look, Plot, legend_columns
+from equiscope.functional.statistics import Array
 from equiscope.results.scores import Scores
 
 TITLE, LEGEND_LINE, MARGIN = 0.24, 0.16, 0.08  # inches: of the head, and what is left free
-CHANCE = "chance level"
+CHANCE_LEVEL = "chance level"
+LEAST_CUT = 0.5  # an axis begins at 0, or so high at least
 
 
 def legend_of(looks: Mapping[str, Look], *, chance: bool = False) -> list[Line2D]:
@@ -26,7 +29,17 @@ def legend_of(looks: Mapping[str, Look], *, chance: bool = False) -> list[Line2D
         Line2D([], [], linestyle=look.line, linewidth=1.2, label=shortened(name), **look.marked(4.5))
         for name, look in looks.items()
     ]
-    return [*handles, Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label=CHANCE)] if chance else handles
+    return (
+        [*handles, Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label=CHANCE_LEVEL)]
+        if chance
+        else handles
+    )
+
+
+def measures_legend(scores: Scores, selection: Selection, families: Sequence[str]) -> list[Line2D]:
+    """An entry per measure that any of the families has, and one for the chance levels."""
+    drawn = selection.measures(scores, families)
+    return legend_of({one: MEASURE_LOOKS[one] for one in drawn}, chance=selection.has_chance(scores, families))
 
 
 def finish(
@@ -37,27 +50,29 @@ def finish(
     legend: Sequence[Any] | None = None,
     *,
     caption: bool,
+    families: Sequence[str] | None = None,
 ) -> None:
-    """Give the panels one scale, and the figure a title, a legend (by default of what is labelled) and small print."""
-    set_scale(panels)
+    """Give the panels a scale, and the figure a title, a legend (by default of what is labelled) and small print."""
+    set_scale(panels, families)
     if legend is None:
         legend = _labelled(panels)
     width, height = figure.get_size_inches()
     columns = legend_columns([str(handle.get_label()) for handle in legend], width - 2 * MARGIN)
-    lines = textwrap.wrap("; ".join(small_print), int(20 * width)) if caption else []
+    lines = textwrap.wrap("; ".join(small_print), int(17 * width)) if caption else []
     title_height = TITLE if caption and title else 0.0
     head = MARGIN + title_height + LEGEND_LINE * -(-len(legend) // columns) + (0.05 if legend else 0.0)
-    foot = 0.06 + 0.11 * len(lines)
+    foot = 0.06 + 0.135 * len(lines)
     height += head + foot
     figure.set_size_inches(width, height)
     left, top = MARGIN / width, 1 - MARGIN / height
     if title_height:
         figure.text(left, top, _shorter(title, int(10 * width)), ha="left", va="top", fontsize=10, fontweight="bold")
     if lines:
-        figure.text(left, 0.06 / height, "\n".join(lines), ha="left", va="bottom", fontsize=6.5, color=GREY)
+        figure.text(left, 0.06 / height, "\n".join(lines), ha="left", va="bottom", fontsize=8, color=GREY)
     if legend:
         figure.legend(
-            handles=list(legend), loc="upper left", bbox_to_anchor=(left, top - title_height / height), ncols=columns,
+            handles=[one for column in range(columns) for one in legend[column::columns]],  # read line by line
+            loc="upper left", bbox_to_anchor=(left, top - title_height / height), ncols=columns,
             borderaxespad=0, **LEGEND,
         )  # fmt: skip
     layout = ConstrainedLayoutEngine(rect=(0, foot / height, 1, 1 - (head + foot) / height))
@@ -74,17 +89,42 @@ def _labelled(panels: Sequence[Axes]) -> list[Any]:
     return list(found.values())
 
 
-def set_scale(panels: Sequence[Axes]) -> None:
-    """One scale of scores for all panels, from 0 to 1 at least."""
-    low = min([0.0, *(axes.dataLim.y0 for axes in panels if np.isfinite(axes.dataLim.y0))])
-    high = max([1.0, *(axes.dataLim.y1 for axes in panels if np.isfinite(axes.dataLim.y1))])
-    for axes in panels:
-        axes.set_ylim(low - 0.02, high + 0.02)
-        axes.grid(axis="y")
-        if low < 0:
-            axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
-        if _undefined(axes).all():
-            draw_nothing(axes)
+def set_scale(panels: Sequence[Axes], families: Sequence[str] | None = None) -> None:
+    """The scale of the scores: from 0 to 1 at least, or, where all scores of a panel are high, from below the lowest.
+
+    Panels of one of the `families` (one a panel) share their scale. An axis that does not begin at 0 says so in its
+    label; chance levels may lie below it.
+    """
+    named = [str(number) for number in range(len(panels))] if families is None else families
+    for name in dict.fromkeys(named):
+        together = [axes for axes, its in zip(panels, named, strict=True) if its == name]
+        drawn = np.concatenate([_heights(axes) for axes in together])
+        low, high = (float(drawn.min()), float(drawn.max())) if len(drawn) else (0.0, 1.0)
+        floor = np.floor(10 * low - 0.2) / 10
+        cut = floor >= LEAST_CUT
+        if not cut:
+            drawn = np.concatenate([_heights(axes, chance=True) for axes in together])
+            floor = min([0.0, *drawn])
+        pad = 0.02 * (max(high, 1.0) - floor)
+        for axes in together:
+            axes.set_ylim(floor - (0 if cut else pad), max(high, 1.0) + pad)
+            axes.grid(axis="y")
+            if floor < 0:
+                axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
+            if cut and axes.get_ylabel():
+                axes.set_ylabel(f"{axes.get_ylabel()} (axis from {floor:.1f})")
+            if _undefined(axes).all():
+                draw_nothing(axes)
+
+
+def _heights(axes: Axes, *, chance: bool = False) -> Array:
+    """How high the scores and the ends of their intervals lie; with `chance` the chance levels too."""
+    wanted = [one for one in [*axes.get_lines(), *axes.collections] if chance or one.get_gid() != CHANCE]
+    lines = [np.asarray(one.get_ydata(), dtype=float) for one in wanted if isinstance(one, Line2D)]
+    corners = [path.vertices for one in wanted if isinstance(one, Collection) for path in one.get_paths()]
+    found = np.concatenate([*lines, *(np.asarray(of_path, dtype=float)[:, 1] for of_path in corners), np.empty(0)])
+    finite: Array = found[np.isfinite(found)]
+    return finite
 
 
 def name_scores(panels: Sequence[Axes], label: str) -> None:
@@ -96,8 +136,8 @@ def name_scores(panels: Sequence[Axes], label: str) -> None:
 
 
 def _undefined(axes: Axes) -> NDArray[np.bool_]:
-    """Which of a panel's scores are gaps; scores are the lines that have marks."""
-    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if line.get_marker() != "None"]
+    """Which of a panel's scores are gaps."""
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if line.get_gid() == SCORES]
     gaps: NDArray[np.bool_] = np.isnan(np.concatenate(drawn or [np.empty(0)]))
     return gaps
 

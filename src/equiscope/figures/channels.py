@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from equiscope.figures.caption import finish, small_print, title_of
-from equiscope.figures.marks import draw_chance
+from equiscope.figures.caption import finish, measures_legend, small_print, title_of
+from equiscope.figures.marks import SCORES, draw_chance
 from equiscope.figures.panels import layer_panels, shortened
 from equiscope.figures.selection import Selection, members
 from equiscope.figures.style import MEASURE_COLOURS, MEASURE_LOOKS, TWO_COLUMNS, Plot, drawing
@@ -44,8 +44,10 @@ def plot_channels(
     layers = in_order(scores.layers)
     channels = scores.channels[(scores.channels["scope"] == scope) & (scores.channels["alignment"] == alignment)]
     with drawing():
-        figure, panels, places = layer_panels(layers, len(families), 1.9)
+        figure, lines, places = layer_panels(layers, [[shortened(family)] for family in families], 1.7)
+        panels = [line[0] for line in lines]
         room = (TWO_COLUMNS - 1) / float(places[-1]) if len(places) > 1 else 1.0
+        room *= 2 / max(2, len(selection.measures(scores, families)))
         for axes, family in zip(panels, families, strict=True):
             rows = channels[channels["transformation"].isin(members(scores, family))]
             measures = [one for one in selection.measures(scores, [family]) if _column(one, value) in rows]
@@ -57,12 +59,13 @@ def plot_channels(
                     draw_chance(
                         axes, places + lane.centre, chance.reindex(layers["layer"]).to_numpy(dtype=float),
                         MEASURE_COLOURS[one], joined=room < ROOM_FOR_BARS, half=(lane.left, lane.right),
-                        label=f"chance level of {one}",
+                        label=f"_chance level of {one}",
                     )  # fmt: skip
-            axes.set_ylabel(f"{shortened(family)}\n{selection.label} of channels")
+            axes.set_ylabel(f"{selection.label} of channels")
         shown = "medians and quartiles" if room < ROOM_FOR_BARS else "marks: medians, with quartiles and 5 to 95 %"
         sentences = small_print(scores, selection, families, panels, shown)
-        finish(figure, panels, title_of(scores), sentences, caption=caption)
+        legend = measures_legend(scores, selection, families)
+        finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
     return figure
 
 
@@ -129,11 +132,11 @@ def _draw_quantiles(axes: Axes, places: Array, by_layer: Sequence[Array], measur
     colour, look = MEASURE_COLOURS[measure], MEASURE_LOOKS[measure]
     if room < ROOM_FOR_BARS:
         axes.fill_between(places, lower, upper, facecolor=colour, edgecolor="none", alpha=0.28, zorder=1.5)
-        axes.plot(places, median, linestyle=look.line, linewidth=1.2, label=measure, **look.marked(1.5))
+        axes.plot(places, median, linestyle=look.line, linewidth=1.2, label=measure, gid=SCORES, **look.marked(1.5))
         return
     size = float(np.clip(12 * room, 2, 4))
     if there.any():
         for low, high, width in ((least, most, 0.2), (lower, upper, 0.55)):
             axes.vlines(places[there], low[there], high[there], color=colour, linewidth=width * size, zorder=2.5)
     marks = look.marked(size) | {"markersize": size, "markeredgewidth": 0.2 * size, "markerfacecolor": "white"}
-    axes.plot(places, median, linestyle="none", label=measure, **marks | {"zorder": 4})
+    axes.plot(places, median, linestyle="none", label=measure, gid=SCORES, **marks | {"zorder": 4})

@@ -18,7 +18,7 @@ from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError, known
 
 BY = ("part", "depth")
-AFTER = {"pool": 1.2, "final": 1.4}  # where the vectors are drawn, by depth
+AFTER = {"pool": 1.3, "final": 1.62}  # where the vectors are drawn, by depth
 
 
 def plot_comparison(
@@ -53,11 +53,13 @@ def plot_comparison(
                 for name, scores in results.items()
             }
             draw(axes, results, rows, looks, selection)
-            axes.set_title(f"{shortened(family, int(14 * room_of(columns) - 5))}: {one}")
+            axes.set_title(f"{shortened(family, int(14 * room_of(columns) - 5))}: {one}", fontweight="bold")
         name_scores(panels, selection.label)
         chance = any(selection.has_chance(scores, families) for scores in results.values())
         title, sentences = _words(results, selection, families, panels)
-        finish(figure, panels, title, sentences, legend_of(looks, chance=chance), caption=caption)
+        of_panels = [family for family, _ in filter(None, kinds)]
+        legend = legend_of(looks, chance=chance)
+        finish(figure, panels, title, sentences, legend, caption=caption, families=of_panels)
     return figure
 
 
@@ -122,7 +124,7 @@ def _draw_by_depth(
                 at = np.full(len(of_part), place)
                 draw_scores(axes, at, of_part, looks[name], selection.columns, placing, label=label)
     axes.set_xticks([0, 0.5, 1, *AFTER.values()], ["first", "half", "last", *AFTER])
-    axes.set_xlim(-0.08, 1.5)
+    axes.set_xlim(-0.1, 1.78)
     axes.set_xlabel("layer, by its relative depth")
 
 

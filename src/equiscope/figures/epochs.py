@@ -43,7 +43,7 @@ def plot_epochs(
         for axes, family in zip(panels, families, strict=True):
             of_family = rows[(rows["transformation"] == family) & rows["measure"].isin(measures)]
             draw_epochs(axes, of_family.assign(score=of_family[column]))
-            axes.set_title(shortened(family))
+            axes.set_title(shortened(family), fontweight="bold")
         name_scores(panels, selection.label)
         parts = [part for part in PARTS if part in set(table["part"])]
         looks = {one: replace(MEASURE_LOOKS[one], colour=GREY, marker="o") for one in measures}

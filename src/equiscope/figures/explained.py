@@ -10,58 +10,74 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
 from equiscope.figures.caption import finish, small_print, title_of
-from equiscope.figures.marks import asides, draw_intervals
-from equiscope.figures.panels import edges_of, layer_panels, shortened, width_for
+from equiscope.figures.marks import SCORES, asides, draw_intervals, moved
+from equiscope.figures.panels import edges_of, layer_panels, shortened
 from equiscope.figures.selection import Selection
-from equiscope.figures.style import (
-    BLACK,
-    GREY,
-    LOST,
-    LOST_COLOUR,
-    MEASURE_COLOURS,
-    REST,
-    SHARES_IN_FULL,
-    Plot,
-    drawing,
-)
+from equiscope.figures.style import BLACK, GREY, Plot, drawing
 from equiscope.functional.statistics import Array
 from equiscope.results.columns import LADDER
 from equiscope.results.rows import in_order
 from equiscope.results.scores import Scores
+from equiscope.results.shares import COLOURS, MEANINGS, REST, SHARES, divided
 
 VECTORS = ("pool", "final")  # no area leads from one to the other, nor from a feature map to them
+UNTRAINED = "randomly initialised"
 
 
 def plot_explained(
-    scores: Scores, transformation: str | None = None, *, alignment: str = "array", caption: bool = True
+    scores: Scores,
+    transformation: str | None = None,
+    *,
+    alignment: str = "array",
+    baseline: Scores | None = None,
+    caption: bool = True,
 ) -> Plot:
     """The share of the variance of each layer that stays, swaps, mixes and is lost, in order of execution.
 
     A panel per family, or for the one `transformation` or family named. What *stays* is explained by the same channel
     of the original image, transformed (invariance); what *swaps* by one other channel (equivariance less invariance);
     what *mixes* by a linear map of all channels (linear less equivariance). Where linear was not measured there are
-    *stays*, *swaps* and *rest*. Thin lines are the 95 % confidence intervals of the borders. An undefined layer is a
-    gap. ValueError where invariance and equivariance were not both measured.
+    *stays*, *swaps* and *rest*. Lines are the 95 % confidence intervals of the borders. An undefined layer is a gap.
+
+    In a second column stands the `baseline`, the same network randomly initialised; by default the one that was
+    measured with it (`measure(..., baseline=...)`), if any. ValueError where invariance and equivariance were not both
+    measured, and where the baseline has other layers.
     """
     selection = Selection("dataset", transformation, None, alignment, "explained")
     families = selection.families(scores)
     layers = in_order(scores.layers)
-    edges = edges_of(list(layers["part"]), width_for(len(layers)))
+    columns = _columns(scores, scores.baseline if baseline is None else baseline)
+    titles = [[shortened(family) + more for more in columns] for family in families]
     with drawing():
-        figure, panels, places = layer_panels(layers, len(families), 1.7)
+        figure, lines, places = layer_panels(layers, titles, 1.6)
+        edges = edges_of(list(layers["part"]), places)
         legend: dict[str, Patch] = {}
-        for axes, family in zip(panels, families, strict=True):
-            stack = _Stack.of(scores, selection, family, layers)
-            legend |= stack.draw(axes, places, edges)
-            axes.set_ylabel(f"{shortened(family)}\nshare of variance")
+        for line, family in zip(lines, families, strict=True):
+            for axes, of_column in zip(line, columns.values(), strict=True):
+                legend |= _Stack.of(of_column, selection, family, layers).draw(axes, places, edges)
+            line[0].set_ylabel("share of variance")
+            for axes in line[1:]:
+                axes.tick_params(labelleft=False)
         intervals = scores.manifest["options"]["intervals"]
-        more = "lines: 95 % confidence intervals of the borders" if intervals else ""
+        more = "bars: 95 % confidence intervals of the borders" if intervals else ""
+        panels = [axes for line in lines for axes in line]
         sentences = small_print(scores, selection, families, panels, more, intervals=False, chance=False)
-        order = [label for label in (*SHARES_IN_FULL.values(), LOST, REST) if label in legend]
+        order = [label for label in MEANINGS.values() if label in legend]
         finish(figure, panels, title_of(scores), sentences, [legend[label] for label in order], caption=caption)
         for axes in panels:
             axes.set_ylim(0, 1)
     return figure
+
+
+def _columns(scores: Scores, baseline: Scores | None) -> dict[str, Scores]:
+    """The results that are drawn side by side, by what is added to a panel's title."""
+    if baseline is None:
+        return {"": scores}
+    if set(baseline.layers["layer"]) != set(scores.layers["layer"]):
+        raise ValueError(
+            "The baseline has other layers than the network; measure the same network randomly initialised."
+        )
+    return {"": scores, f", {UNTRAINED}": baseline}
 
 
 @dataclass(frozen=True)
@@ -87,41 +103,37 @@ class _Stack:
         return cls(list(layers["part"]), rows)
 
     @property
-    def borders(self) -> dict[str, Array]:
-        """The upper border of each share, a value per layer; NaN in all where one is undefined."""
-        values = np.stack([rows["explained"].to_numpy(dtype=float) for rows in self.rows.values()])
-        values[:, np.isnan(values).any(axis=0)] = np.nan
-        return dict(zip(self.rows, np.maximum.accumulate(values), strict=True))
+    def shares(self) -> dict[str, Array]:
+        """Each share by its name, a value per layer; NaN in all where one is undefined."""
+        values = divided(np.stack([rows["explained"].to_numpy(dtype=float) for rows in self.rows.values()]))
+        top = SHARES[-1] if "linear" in self.rows else REST
+        return dict(zip([*SHARES[: len(self.rows)], top], values, strict=True))
 
     def draw(self, axes: Axes, places: Array, edges: Array) -> dict[str, Patch]:
         """The areas, their borders' intervals, and a mark per layer and border; the legend's entries by label."""
-        borders = self.borders
-        top = LOST if "linear" in borders else REST
-        looks: dict[str, dict[str, Any]] = {
-            SHARES_IN_FULL[measure]: {"facecolor": MEASURE_COLOURS[measure], "alpha": 0.8} for measure in borders
-        }
-        looks[top] = {"facecolor": LOST_COLOUR} if top == LOST else {"facecolor": "white", "hatch": "////"}
-        looks = {label: {"edgecolor": LOST_COLOUR, "linewidth": 0} | look for label, look in looks.items()}
-        nothing = np.where(np.isnan(borders["invariance"]), np.nan, 0.0)
-        levels = [nothing, *borders.values(), nothing + 1]
-        for first, last in self._runs((~np.isnan(nothing)).tolist()):
+        shares = self.shares
+        looks = {name: _look(name) for name in shares}
+        levels = np.cumsum([0 * shares["stays"], *shares.values()], axis=0)
+        for first, last in self._runs((~np.isnan(levels[0])).tolist()):
             at = np.concatenate([[edges[first]], places[first : last + 1], [edges[last + 1]]])
             cut = [np.pad(level[first : last + 1], 1, mode="edge") for level in levels]
             for lower, upper, look in zip(cut, cut[1:], looks.values(), strict=False):
                 axes.fill_between(at, lower, upper, zorder=1.2, **look)
-        size = float(np.clip(100 / len(places), 0.5, 2))
-        for aside, (measure, border) in zip(asides(len(borders), 1.6), borders.items(), strict=True):
-            rows = self.rows[measure]
+            for border in cut[1:-1]:
+                axes.plot(at, border, color="white", linewidth=0.6, zorder=1.25)
+        size = float(np.clip(100 / len(places), 1, 4))
+        apart = asides(len(self.rows), 0.5 * size)  # so that intervals of borders that coincide stay visible
+        for aside, (measure, rows), border in zip(apart, self.rows.items(), levels[1:], strict=False):
             ends = rows["explained_low"], rows["explained_high"]
-            draw_intervals(axes, places, *ends, BLACK, width=0.35 * size, aside=aside)
+            draw_intervals(axes, places, *ends, BLACK, size=size, aside=aside)
             axes.plot(
-                places, border, linestyle="none", marker="o", markersize=size, markeredgewidth=0, color="white",
-                label=f"_{measure}",
+                places, border, linestyle="none", marker="o", markersize=0.4 * size, markeredgewidth=0, color=BLACK,
+                transform=moved(axes, aside), label=f"_{measure}", gid=SCORES, zorder=5,
             )  # fmt: skip
         for place, (one, other) in enumerate(zip(self.parts, self.parts[1:], strict=False)):
             if one != other:
-                axes.axvline(edges[place + 1], color=GREY, linewidth=0.4, zorder=1.3)
-        return {label: Patch(label=label, **look) for label, look in looks.items()}
+                axes.axvline(edges[place + 1], color=GREY, linewidth=0.6, zorder=1.3)
+        return {MEANINGS[name]: Patch(label=MEANINGS[name], **look) for name, look in looks.items()}
 
     def _runs(self, defined: Sequence[bool]) -> Iterator[tuple[int, int]]:
         """The first and last place of each run of defined layers; a vector is a run of its own."""
@@ -133,3 +145,9 @@ class _Stack:
             if there and start is not None and ends:
                 yield start, place
                 start = None
+
+
+def _look(share: str) -> dict[str, Any]:
+    """How the area of a share is filled."""
+    hatched = {"hatch": "////", "edgecolor": COLOURS["lost"]} if share == REST else {"edgecolor": "none"}
+    return {"facecolor": COLOURS[share], "linewidth": 0} | hatched

@@ -8,7 +8,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
 from equiscope.figures.caption import finish, small_print, title_of
-from equiscope.figures.panels import edges_of, layer_panels, shortened, width_for
+from equiscope.figures.panels import edges_of, layer_panels, shortened
 from equiscope.figures.selection import Selection, members
 from equiscope.figures.style import HEAT, Plot, drawing
 from equiscope.functional.statistics import Array
@@ -26,16 +26,16 @@ def heatmap_of(
     with drawing():
         tables = _tables(scores, selection, families, names, chosen)
         height = 0.25 + float(np.clip(0.17 * len(names), 0.8, 4.0))
-        figure, panels, _ = layer_panels(layers, len(tables), height)
+        figure, panels_by_line, places = layer_panels(layers, [[measure] for measure in tables], height)
+        panels = [axes for line in panels_by_line for axes in line]
         defined = np.concatenate([table[~np.isnan(table)] for table in tables.values()])
         norm = Normalize(min([0.0, *defined]), max([1.0, *defined]))
-        edges = edges_of(list(layers["part"]), width_for(len(layers)))
-        for axes, (measure, table) in zip(panels, tables.items(), strict=True):
+        edges = edges_of(list(layers["part"]), places)
+        for axes, table in zip(panels, tables.values(), strict=True):
             _draw_table(axes, table, edges, norm)
             for end in np.cumsum([len(of_family) for of_family in lines.values()])[:-1]:
                 axes.axhline(end, color="white", linewidth=1.5, zorder=2)
             _name_lines(axes, names)
-            axes.set_ylabel(measure)
         bar = ScalarMappable(norm, HEAT)
         figure.colorbar(bar, ax=panels, label=selection.label, fraction=0.03, pad=0.01, aspect=25)
         sentences = small_print(scores, selection, families, [], intervals=False, chance=False)

@@ -9,12 +9,21 @@ from equiscope.figures.layers import plot_layers
 from equiscope.figures.parts import plot_parts
 from equiscope.figures.style import Plot
 from equiscope.figures.transformations import plot_transformations
+from equiscope.results.scores import Scores
+from equiscope.results.shares import shares_of
 
 KINDS: Mapping[str, Callable[..., Plot]] = {
-    "layers": plot_layers,
     "explained": plot_explained,
+    "layers": plot_layers,
     "parts": plot_parts,
     "transformations": plot_transformations,
     "channels": plot_channels,
     "comparison": plot_comparison,
 }
+
+
+def headline(scores: Scores) -> Plot:
+    """The figure that stands first: what stays, swaps, mixes and is lost; the scores by layer where that is unknown."""
+    if all(len(shares_of(scores, family)) for family in scores.families):
+        return plot_explained(scores)
+    return plot_layers(scores, "dataset" if "dataset" in set(scores.scores["scope"]) else "image")

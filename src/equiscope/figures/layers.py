@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from equiscope.figures.caption import finish, small_print, title_of
+from equiscope.figures.caption import finish, measures_legend, small_print, title_of
 from equiscope.figures.marks import Placing, draw_scores
 from equiscope.figures.panels import layer_panels, shortened
 from equiscope.figures.selection import Selection
@@ -30,16 +30,18 @@ def plot_layers(
     families = selection.families(scores)
     layers = in_order(scores.layers)
     names = list(layers["layer"])
-    placing = Placing(size=float(np.clip(190 / len(names), 1.5, 5)))
+    placing = Placing(size=float(np.clip(150 / len(names), 1.5, 4.5)))
     with drawing():
-        figure, panels, places = layer_panels(layers, len(families), 1.7)
+        figure, lines, places = layer_panels(layers, [[shortened(family)] for family in families], 1.5)
+        panels = [line[0] for line in lines]
         for axes, family in zip(panels, families, strict=True):
             for one in selection.measures(scores, [family]):
                 rows = selection.rows(scores.scores, family, one).set_index("layer").reindex(names)
-                draw_scores(
-                    axes, places, rows, MEASURE_LOOKS[one], selection.columns, placing, label=one,
-                    chance_label=f"chance level of {one}",
-                )  # fmt: skip
-            axes.set_ylabel(f"{shortened(family)}\n{selection.label}")
-        finish(figure, panels, title_of(scores), small_print(scores, selection, families, panels), caption=caption)
+                draw_scores(axes, places, rows, MEASURE_LOOKS[one], selection.columns, placing, label=one)
+            axes.set_ylabel(selection.label)
+        legend, sentences = (
+            measures_legend(scores, selection, families),
+            small_print(scores, selection, families, panels),
+        )
+        finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
     return figure

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from equiscope.figures.style import DASHED, GREY, Look
 from equiscope.functional.statistics import Array
 
+SCORES, CHANCE = "scores", "chance"  # what a line or collection is of, as its gid
+
 
 @dataclass(frozen=True)
 class Value:
@@ -46,34 +48,36 @@ def draw_scores(
     placing: Placing,
     *,
     label: str = "",
-    chance_label: str = "",
 ) -> None:
     """One series: its scores, their intervals and their chance levels, from rows of a table; undefined is a gap."""
-    if value.ends is not None:
-        low, high = value.ends
-        width = 0.32 * placing.size
-        draw_intervals(axes, places, rows[low], rows[high], look.colour, width=width, aside=placing.aside)
     axes.plot(
-        places, rows[value.column], transform=moved(axes, placing.aside), label=label or "_score",
+        places, rows[value.column], transform=moved(axes, placing.aside), label=label or "_score", gid=SCORES,
         linestyle=look.line if placing.joined else "none", linewidth=1.2, **look.marked(placing.size),
     )  # fmt: skip
+    if value.ends is not None:
+        low, high = value.ends
+        draw_intervals(axes, places, rows[low], rows[high], look.colour, size=placing.size, aside=placing.aside)
     if value.chance is not None:
         draw_chance(
             axes, places, rows[value.chance].to_numpy(dtype=float), look.colour, joined=placing.joined,
-            half=placing.half, aside=placing.aside, label=chance_label,
+            half=placing.half, aside=placing.aside, label=f"_chance level of {label}",
         )  # fmt: skip
 
 
 def draw_intervals(
-    axes: Axes, places: Any, low: Any, high: Any, colour: str, *, width: float = 1.6, aside: float = 0.0
+    axes: Axes, places: Any, low: Any, high: Any, colour: str, *, size: float = 5.0, aside: float = 0.0
 ) -> None:
-    """A pale bar from the low to the high end of each interval that is defined."""
+    """A line with a bar at either end for each interval that is defined, as wide as fits marks of a size in points."""
     at, low, high = (np.asarray(values, dtype=float) for values in (places, low, high))
     known = ~np.isnan(low) & ~np.isnan(high)
-    if known.any():  # a collection of no lines has no place, and layouts fail on it
-        axes.vlines(
-            at[known], low[known], high[known], transform=moved(axes, aside), color=colour, alpha=0.45,
-            linewidth=width, zorder=2,
+    if not known.any():  # a collection of no lines has no place, and layouts fail on it
+        return
+    look: dict[str, Any] = {"color": colour, "transform": moved(axes, aside), "zorder": 5}
+    axes.vlines(at[known], low[known], high[known], linewidth=0.16 * size + 0.1, **look)
+    for ends in (low, high):
+        axes.plot(
+            at[known], ends[known], linestyle="none", marker="_", markersize=0.7 * size, label="_interval",
+            markeredgewidth=0.1 * size + 0.15, **look,
         )  # fmt: skip
 
 
@@ -95,7 +99,7 @@ def draw_chance(
     if np.isnan(chance).all():
         return
     transform = moved(axes, aside)
-    line: dict[str, Any] = {"color": colour, "linewidth": 0.8, "zorder": 1, "transform": transform}
+    line: dict[str, Any] = {"color": colour, "linewidth": 0.8, "zorder": 1, "transform": transform, "gid": CHANCE}
     if joined:
         axes.plot(places, chance, linestyle=DASHED, label=label or "_chance", **line)
         isolated, half, label = _isolated(chance), (0.4, 0.4), ""

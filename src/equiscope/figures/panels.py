@@ -12,7 +12,6 @@ from matplotlib.transforms import ScaledTranslation
 from equiscope.figures.style import GREY, ONE_COLUMN, PALE, TWO_COLUMNS, Plot
 from equiscope.functional.statistics import Array
 
-MOST_NAMES = 40  # along the axis; of more layers, only some are named
 LONGEST_NAME = 32  # characters
 
 Kind = TypeVar("Kind")
@@ -75,35 +74,54 @@ def width_for(layers: int) -> float:
     return ONE_COLUMN if layers <= 3 else TWO_COLUMNS
 
 
-def layer_panels(layers: pd.DataFrame, count: int, height: float) -> tuple[Plot, list[Axes], Array]:
-    """A figure of panels along the layers, with bands for the parts; the panels; and the place of each layer."""
-    names = list(layers["layer"])
-    width = width_for(len(names))
-    places, bands = _places(list(layers["part"]), width)
-    horizontal = _fit(names, width)
-    below = 0.15 if horizontal else 0.06 * max(len(shortened(name)) for name in names)
-    figure, panels = panel_figure(count, height - 0.25, columns=1, width=width, below=below + 0.2)
-    for axes in panels:
-        for number, (_, left, right) in enumerate(bands):
-            axes.axvspan(left, right, color=PALE if number % 2 == 0 else "white", linewidth=0, zorder=0)
-        axes.set_xlim(bands[0][1], bands[-1][2])
-        axes.tick_params(bottom=False, labelbottom=False)
-    for part, left, right in bands:
-        _above(panels[0], part, (left + right) / 2)
-    _name_layers(panels[-1], places, names, horizontal=horizontal)
-    return figure, panels, places
+def layer_panels(
+    layers: pd.DataFrame, titles: Sequence[Sequence[str]], height: float
+) -> tuple[Plot, list[list[Axes]], Array]:
+    """A figure of panels along the layers, with bands for the parts; the panels by line; and the place of each layer.
+
+    `titles` are those of the panels, line by line; each is so many inches high.
+    """
+    names, columns = list(layers["layer"]), len(titles[0])
+    width = width_for(len(names)) if columns == 1 else TWO_COLUMNS
+    room = width / columns - 0.7
+    places, bands = _places(list(layers["part"]), room)
+    horizontal = _fit(names, room)
+    below = 0.35 if horizontal else 0.2 + 0.066 * max(len(shortened(name)) for name in names)
+    figure, panels = panel_figure(len(titles) * columns, height, columns=columns, width=width, below=below + 0.2)
+    lines = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    for number, (line, of_line) in enumerate(zip(lines, titles, strict=True)):
+        for axes, title in zip(line, of_line, strict=True):
+            for place, (_, left, right) in enumerate(bands):
+                axes.axvspan(left, right, color=PALE if place % 2 == 0 else "white", linewidth=0, zorder=0)
+            axes.set_xlim(bands[0][1], bands[-1][2])
+            axes.tick_params(bottom=False, labelbottom=False)
+            axes.set_title(title, fontweight="bold", pad=15 if number == 0 else None)
+    for axes in lines[0]:
+        for part, left, right in bands:
+            _above(axes, part, (left + right) / 2)
+    for axes in lines[-1]:
+        _name_layers(axes, places, names, room, horizontal=horizontal)
+    return figure, lines, places
 
 
-def _places(parts: Sequence[str], width: float) -> tuple[Array, list[tuple[str, float, float]]]:
-    """The place of each layer along the axis; and each part's name, left and right, with room for its name."""
+def _places(parts: Sequence[str], room: float) -> tuple[Array, list[tuple[str, float, float]]]:
+    """The place of each layer along an axis of so many inches; and each part's name, left and right.
+
+    A part has room for its name, however few its layers.
+    """
     runs = [(part, len(list(run))) for part, run in groupby(parts)]
-    name = 0.5  # inches
-    least = name * len(parts) / (width - 1 - name * len(runs))
+    least = [0.1 + 0.066 * len(part) for part, _ in runs]  # inches
+    layer = room / len(parts)  # inches of one, less than that where names need more
+    for _ in runs:
+        narrow = [count * layer < name for (_, count), name in zip(runs, least, strict=True)]
+        free = sum(count for (_, count), one in zip(runs, narrow, strict=True) if not one)
+        taken = sum(name for name, one in zip(least, narrow, strict=True) if one)
+        layer = max(room - taken, 0.1 * room) / free if free else layer
     places: list[float] = []
     bands = []
     left = 0.0
-    for part, count in runs:
-        right = left + max(count, least)
+    for (part, count), name in zip(runs, least, strict=True):
+        right = left + max(count, name / layer)
         places.extend(left + (right - left) * (place + 0.5) / count for place in range(count))
         bands.append((part, left, right))
         left = right
@@ -115,14 +133,15 @@ def _above(axes: Axes, text: str, place: float) -> None:
     axes.text(place, 1, text, transform=axes.get_xaxis_transform() + aside, ha="center", va="bottom", color=GREY)
 
 
-def _fit(names: Sequence[str], width: float) -> bool:
+def _fit(names: Sequence[str], room: float) -> bool:
     """Whether the layers' names fit side by side."""
-    return 0.08 * max(len(shortened(name)) for name in names) * len(names) < width - 2
+    return 0.09 * max(len(shortened(name)) for name in names) * len(names) < room - 0.5
 
 
-def _name_layers(axes: Axes, places: Array, names: Sequence[str], *, horizontal: bool) -> None:
+def _name_layers(axes: Axes, places: Array, names: Sequence[str], room: float, *, horizontal: bool) -> None:
     """The layers' names along the axis: horizontal where they fit, else vertical; of very many layers, only some."""
-    apart = places[-1] / MOST_NAMES if len(names) > MOST_NAMES else 0.0
+    most = int(room / 0.155)
+    apart = places[-1] / most if len(names) > most else 0.0
     named = [0]
     for number, place in enumerate(places):
         if number and place - places[named[-1]] >= apart:
@@ -133,11 +152,12 @@ def _name_layers(axes: Axes, places: Array, names: Sequence[str], *, horizontal:
     axes.set_xlabel(f"layer, in order of execution{some}")
 
 
-def edges_of(parts: Sequence[str], width: float) -> Array:
-    """Where along the axis the room of each layer begins, and where that of the last ends."""
-    _, bands = _places(parts, width)
-    counts = [len(list(run)) for _, run in groupby(parts)]
-    starts = [
-        np.linspace(left, right, count, endpoint=False) for (_, left, right), count in zip(bands, counts, strict=True)
-    ]
-    return np.append(np.concatenate(starts), bands[-1][2])
+def edges_of(parts: Sequence[str], places: Array) -> Array:
+    """Where along the axis the room of each layer begins, and where that of the last ends, of the layers' places."""
+    edges, start = np.zeros(1), 0
+    for _, run in groupby(parts):
+        count = len(list(run))
+        left, middle = edges[-1], places[start : start + count].mean()
+        edges = np.append(edges, np.linspace(left, 2 * middle - left, count + 1)[1:])
+        start += count
+    return edges

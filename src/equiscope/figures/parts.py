@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from equiscope.figures.caption import finish, small_print, title_of
+from equiscope.figures.caption import finish, measures_legend, small_print, title_of
 from equiscope.figures.marks import Placing, draw_scores
 from equiscope.figures.panels import panel_figure, shortened
 from equiscope.figures.selection import Selection
@@ -37,13 +37,16 @@ def plot_parts(
             for number, one in enumerate(measures):
                 rows = selection.rows(scores.parts, family, one).set_index("part").reindex(parts)
                 places = np.arange(len(parts)) + apart * (number - (len(measures) - 1) / 2)
-                draw_scores(
-                    axes, places, rows, MEASURE_LOOKS[one], selection.columns, Placing(joined=False, half=apart / 2),
-                    label=one, chance_label=f"chance level of {one}",
-                )  # fmt: skip
+                placing = Placing(joined=False, half=apart / 2)
+                draw_scores(axes, places, rows, MEASURE_LOOKS[one], selection.columns, placing, label=one)
             axes.set_xticks(range(len(parts)), [f"{part}\n({counts[part]})" for part in parts])
             axes.set_xlim(-0.5, len(parts) - 0.5)
             axes.set_xlabel("part (layers in it)")
-            axes.set_ylabel(f"{shortened(family)}\n{selection.label}")
-        finish(figure, panels, title_of(scores), small_print(scores, selection, families, panels), caption=caption)
+            axes.set_ylabel(selection.label)
+            axes.set_title(shortened(family), fontweight="bold")
+        legend, sentences = (
+            measures_legend(scores, selection, families),
+            small_print(scores, selection, families, panels),
+        )
+        finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
     return figure

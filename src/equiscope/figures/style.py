@@ -9,20 +9,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib.style
-import numpy as np
 from matplotlib.figure import Figure
 
-from equiscope.results.columns import PARTS
+from equiscope.results import shares
+from equiscope.results.columns import LADDER, PARTS
 from equiscope.system.files import replacing
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches: the widths of figures in most journals and proceedings
 DPI = 200
 
-# Okabe and Ito's palette, distinct for every kind of colour vision, without its yellow, which is too pale for lines on
-# white; and two darker colours that are as distinct from all of these.
-BLUE, VERMILION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
-SKY, PURPLE, BLACK = "#56B4E9", "#CC79A7", "#000000"
-BROWN, NAVY = "#6B3E12", "#08306B"
+# Every colour has one meaning in all figures: a measure (with its share of the variance, in a lighter tone), a part of
+# the network (from light to dark in order of execution), or one of several results. All are distinct from one another
+# for every kind of colour vision.
+BLUE, VERMILION, BROWN, NAVY = "#0072B2", "#D55E00", "#6B3E12", "#08306B"  # of the measures
+GREENS = ("#7FC9B0", "#3FA488", "#177A62", "#0C5041", "#04241D")  # of the parts
+PURPLE, AMBER, SKY, CRIMSON, VIOLET, PINK, BLACK = (  # of results
+    "#6A1B9A", "#E0A100", "#5DB7E8", "#C2185B", "#7A5CFF", "#EE7FC4", "#000000",
+)  # fmt: skip
 GREY, PALE = "#595959", "#F0F0F0"
 HEAT = "cividis"  # as light as it is high, for every eye and in grey
 
@@ -36,11 +39,12 @@ _STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8,
-    "axes.titlecolor": GREY,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 4,
     "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
     "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -160,21 +164,17 @@ MEASURE_LOOKS = {
 }
 MEASURE_COLOURS = {measure: look.colour for measure, look in MEASURE_LOOKS.items()}
 # What the variance of a layer divides into, each share by the measure whose explained variance is its upper border.
-SHARES = {"invariance": "stays", "equivariance": "swaps", "linear": "mixes"}
-SHARES_IN_FULL = {
-    "invariance": "stays (invariance)",
-    "equivariance": "swaps (equivariance less invariance)",
-    "linear": "mixes (linear less equivariance)",
-}
-LOST, REST = "lost", "rest (linear not measured)"  # above the uppermost border
-LOST_COLOUR = "#DADADA"
-PART_COLOURS = dict(zip(PARTS, (SKY, GREEN, ORANGE, PURPLE, BLACK), strict=True))
+SHARES = dict(zip(LADDER, shares.SHARES, strict=False))
+SHARES_IN_FULL = {measure: shares.MEANINGS[share] for measure, share in SHARES.items()}
+LOST, REST = shares.MEANINGS["lost"], shares.MEANINGS[shares.REST]  # above the uppermost border
+LOST_COLOUR = shares.COLOURS["lost"]
+PART_COLOURS = dict(zip(PARTS, GREENS, strict=True))
 PART_LOOKS = {
     part: Look(colour, marker)
     for (part, colour), marker in zip(PART_COLOURS.items(), ("o", "s", "^", "D", "v"), strict=True)
 }
 # Of networks, results, conditions, chosen layers: of whatever else is drawn side by side.
-SERIES_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, BLACK)
+SERIES_COLOURS = (PURPLE, AMBER, SKY, CRIMSON, VIOLET, PINK, BLACK)
 _SERIES_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 
 
@@ -187,9 +187,9 @@ LEGEND: dict[str, Any] = {"borderpad": 0, "handlelength": 2.2, "columnspacing": 
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:
-    """The most columns of entries of such a `LEGEND` that fit into so many inches."""
+    """The most columns of entries of such a `LEGEND`, read line by line, that fit into so many inches."""
     for columns in range(len(labels), 1, -1):
-        parts = np.array_split([0.48 + 0.052 * len(label) for label in labels], columns)
-        if sum(part.max() for part in parts) <= width:
+        widest = [max(0.48 + 0.056 * len(label) for label in labels[column::columns]) for column in range(columns)]
+        if sum(widest) <= width:
             return columns
     return 1

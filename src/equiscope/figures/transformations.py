@@ -67,11 +67,12 @@ def plot_transformations(
                 of_name = rows[rows[by] == name].set_index("transformation").reindex(shown[family])
                 placing = Placing(joined=ordered, aside=aside)
                 draw_scores(axes, steps, of_name, look, selection.columns, placing, label=shortened(name))
-            axes.set_title(f"{shortened(family, int(14 * room - 5))}: {one}")
+            axes.set_title(f"{shortened(family, int(14 * room - 5))}: {one}", fontweight="bold")
         name_scores(panels, selection.label)
+        of_panels = [family for family, _ in filter(None, kinds)]
         legend = legend_of(looks, chance=selection.has_chance(scores, families))
         sentences = small_print(scores, selection, families, panels)
-        finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
+        finish(figure, panels, title_of(scores), sentences, legend, caption=caption, families=of_panels)
     return figure
 
 
@@ -98,7 +99,7 @@ def _set_steps(axes: Axes, names: Sequence[str], room: float) -> tuple[Array, bo
     angles = [re.fullmatch(r"rot(\d+)", name) for name in names]
     shifts = [re.fullmatch(r"shift\((-?\d+),(-?\d+)\)", name) for name in names]
     if all(angles):
-        return _set_numbers(axes, [int(one[1]) for one in angles if one], "angle of the rotation (degrees)", room)
+        return _set_angles(axes, [int(one[1]) for one in angles if one])
     if all(shifts):
         moves = [(int(one[1]), int(one[2])) for one in shifts if one]
         for direction, step in (
@@ -113,6 +114,15 @@ def _set_steps(axes: Axes, names: Sequence[str], room: float) -> tuple[Array, bo
     axes.set_xlim(-0.5, len(short) - 0.5)
     axes.set_xlabel("transformation")
     return np.arange(len(short), dtype=np.float64), False
+
+
+def _set_angles(axes: Axes, angles: Sequence[int]) -> tuple[Array, bool]:
+    """Degrees along the axis, with a tick at every right angle."""
+    axes.set_xlim(min(angles) - 35, max(angles) + 35)
+    shown = list(range(min(angles) // 90 * 90, max(angles) + 1, 90))
+    axes.set_xticks(shown, [f"{angle}°" for angle in shown])
+    axes.set_xlabel("angle of the rotation")
+    return np.array(angles, dtype=np.float64), True
 
 
 def _height(names: Sequence[str], room: float) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from equiscope.figures.layers import plot_layers
+from equiscope.figures.kinds import headline
 from equiscope.integrations.during_training import logged, of_families
 from equiscope.results.folder import manifest_text
 from equiscope.results.scores import Scores
@@ -72,7 +72,7 @@ def log_scores(scores: Scores, log: Any, step: int | None = None) -> None:
 
 
 def _picture(scores: Scores) -> Image.Image:
-    return Image.open(BytesIO(plot_layers(scores).png())).convert("RGB")
+    return Image.open(BytesIO(headline(scores).png())).convert("RGB")
 
 
 def logger_named(text: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from equiscope.measurement.options import Run, Scoring
 from equiscope.measurement.plan import Transformations, families_of, planned
 from equiscope.networks.features import left_as_found, unwrapped
 from equiscope.networks.layers import FoundLayers
+from equiscope.networks.loading import Network
 from equiscope.networks.options import Layers
 
 WARM_UP, TIMED = 2, 4  # images
@@ -51,7 +52,7 @@ def _duration(seconds: float) -> str:
 
 
 def estimate(
-    model: nn.Module,
+    model: nn.Module | Network,
     images: Images,
     transformations: Transformations | None = None,
     *,
@@ -70,6 +71,8 @@ def estimate(
     if used_up(images):
         raise ValueError("An estimate would use up these images; give some that can be gone over again, or a tensor.")
     scoring, run = scoring or Scoring(), run or Run()
+    if isinstance(model, Network):
+        layers, model = model.with_layers(Layers.of(layers)), model.model
     families = families_of(rotations() if transformations is None else transformations)
     with left_as_found(model):
         plan = planned(unwrapped(model), opened(images)[0], families, layers, scoring)

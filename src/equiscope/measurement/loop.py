@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from equiscope.functional.transformations import Family, rotations
 from equiscope.functional.within_image import OfImages
-from equiscope.images.batches import Images, opened
+from equiscope.images.batches import Images, opened, same_again
 from equiscope.measurement.budget import Budget, budgeted
 from equiscope.measurement.checkpoint import Checkpoint, State, fingerprint
 from equiscope.measurement.findings import Findings, Offset, findings_of, moments_of
@@ -35,7 +35,9 @@ from equiscope.measurement.plan import (
 from equiscope.measurement.reader import Reader
 from equiscope.measurement.registration import LayerRegistration
 from equiscope.measurement.scored import remarks_on, scored
-from equiscope.networks.features import left_as_found, unwrapped
+from equiscope.measurement.untrained import estimated_on
+from equiscope.networks.features import check_network, left_as_found, unwrapped
+from equiscope.networks.loading import Network
 from equiscope.networks.options import Layers
 from equiscope.networks.placement import placed
 from equiscope.networks.weights import weights_digest
@@ -48,13 +50,14 @@ Centres = Mapping[str, Mapping[str, Offset | None]]  # by layer and transformati
 
 
 def measure(
-    model: nn.Module,
+    model: nn.Module | Network,
     images: Images,
     transformations: Transformations | None = None,
     *,
     layers: str | Sequence[str] | Layers | None = None,
     scoring: Scoring | None = None,
     run: Run | None = None,
+    baseline: nn.Module | Network | None = None,
     batch_size: int | None = None,
     device: str | torch.device | None = None,
     maps: int = 0,
@@ -63,7 +66,7 @@ def measure(
     """How invariant, equivariant and linearly equivariant each layer's channels are, with intervals.
 
     Args:
-        model: Any network; it comes back as it was.
+        model: Any network, or what `load_network` returned, with its name and its layers; it comes back as it was.
         images: A tensor `[image, channel, height, width]`, already normalised; a Dataset or DataLoader (labels are
             ignored); or any iterable of such batches. All of one size.
         transformations: A family, such as `rotations()` or `shifts([1, 2, 4])`, a single transformation, or names, such
@@ -72,6 +75,9 @@ def measure(
             strides and layouts. None: the network's blocks, its global pooling and its final vector.
         scoring: What is measured, and how scores are made of it.
         run: How it is run.
+        baseline: The same network, randomly initialised. It is measured on the same images, on which its normalisation
+            statistics are estimated first (`estimate_statistics`); `Scores.baseline` has its scores. The images must be
+            such that can be gone over again.
         batch_size: The most images, transformed ones included, in one forward pass (but two at least). None: 32 of
             224 x 224 pixels, up to 256 of smaller ones.
         device: Where to run; None: where the model is; "auto": on CUDA where there is such a device.
@@ -90,6 +96,33 @@ def measure(
         families_of(rotations() if transformations is None else transformations), Layers.of(layers),
         scoring or Scoring(), run or Run(), batch_size, maps, progress,
     )  # fmt: skip
+    network, asked = _opened(model, asked)
+    if baseline is None:
+        return _placed(network, images, asked, device)
+    if not same_again(images):
+        raise ValueError(
+            "A baseline needs images that can be gone over again in the same order; give a tensor, a Dataset or a "
+            "DataLoader that does not shuffle."
+        )
+    other, asked_of_other = _opened(baseline, asked.of_baseline())
+    check_network(network)
+    check_network(other)
+    if weights_digest(unwrapped(network)) == weights_digest(unwrapped(other)):
+        raise ValueError(
+            "The baseline has the very weights of the network; give the same network randomly initialised."
+        )
+    found = _placed(network, images, asked, device)
+    named = replace(asked_of_other.run, name=f"{found.manifest['model']}, randomly initialised")
+    return replace(found, baseline=_placed(other, images, replace(asked_of_other, run=named), device))
+
+
+def _opened(model: nn.Module | Network, asked: "_Asked") -> tuple[nn.Module, "_Asked"]:
+    """The network; and what is asked for, with the layers and the name of what `load_network` returned."""
+    return (model.model, asked.of_loaded(model)) if isinstance(model, Network) else (model, asked)
+
+
+def _placed(model: nn.Module, images: Images, asked: "_Asked", device: str | torch.device | None) -> Scores:
+    """The scores of a network, which is moved to the device and back."""
     with left_as_found(model), placed(model, device) as place:
         return _measured(unwrapped(model), images, asked, place)
 
@@ -105,6 +138,22 @@ class _Asked:
     batch_size: int | None
     maps: int
     progress: bool | Progress | None
+    weights: Mapping[str, str] | None = None  # what is known of them
+    untrained: bool = False  # so that normalisation statistics are estimated first
+
+    def of_loaded(self, network: Network) -> "_Asked":
+        """The same of what `load_network` returned: its layers and its name, where none are given."""
+        run = replace(self.run, name=self.run.name or network.name)
+        untrained = self.untrained or network.random
+        return replace(
+            self, layers=network.with_layers(self.layers), run=run, weights=network.weights, untrained=untrained
+        )
+
+    def of_baseline(self) -> "_Asked":
+        """The same of the baseline: with a checkpoint of its own, and without maps."""
+        file = self.run.checkpoint
+        run = replace(self.run, checkpoint=None if file is None else f"{file}.baseline")
+        return replace(self, run=run, maps=0, weights=None, untrained=True)
 
     def __post_init__(self) -> None:
         check_whole("maps", self.maps, 0, "give a number of images, 0 or more")
@@ -117,15 +166,19 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     scoring, run = asked.scoring, asked.run
     processes = Processes.here() if run.distributed else Processes()
     image_shape, batches = opened(images)
-    reader = Reader(images, batches, processes)
-    del batches  # or what it reads ahead would stay
     plan = planned(network, image_shape, asked.families, asked.layers, scoring)
     size = asked.batch_size or fitting_batch_size(plan.frame)
+    weights, estimated = weights_digest(network), 0
+    if asked.untrained:
+        estimated = estimated_on(network, images, plan.frame, size)
+    if estimated:
+        batches = opened(images)[1]  # or images left out meanwhile would not be told
+    reader = Reader(images, batches, processes)
+    del batches  # or what it reads ahead would stay
     options = options_of(asked.families, asked.layers, scoring, run, size, str(place))
     budget = budgeted(plan, scoring, reader.count, run.memory)
     bar_wanted = asked.progress if processes.rank == 0 else False
     _announce(budget, bar_wanted)
-    weights = weights_digest(network)
     names = [layer.name for layer in plan.found.measured]
     told = content_of(plan, image_shape) if run.checkpoint is not None else []
     its = fingerprint(options | {"content": told}, weights, reader.looks, names, processes)
@@ -140,8 +193,11 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     kept = kept_maps(forward, reader, plan, findings, wanted) if wanted else None
     manifest = manifest_of(type(network).__name__, weights, type(images).__name__, image_shape, options, plan, budget)
     manifest |= {
+        "model": run.name or manifest["network"],
+        "weights": manifest["weights"] | dict(asked.weights or {}),
         "images": count,
         "images_registered_on": reader.registered,
+        "statistics_estimated_on": estimated,
         "resumed_at": None if state is None else reader.total_of(state["counted"]),  # images of the pass begun
         "resumed_in_pass": None if state is None else state["pass"] + 1,
         "processes": processes.count,
@@ -368,6 +424,7 @@ def manifest_of(
     """What every manifest tells: of which network and images, with which options, of which layers, in which sums."""
     return {
         "model": model,
+        "network": model,
         "weights": {"source": "the model's own", "sha256": weights},
         "data": {"kind": data},
         "preprocessing": "as the images were given",

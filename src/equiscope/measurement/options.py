@@ -104,8 +104,13 @@ class Run:
     checkpoint_every: float | int = option(120, "Seconds from one writing of the checkpoint to the next.", metavar="S")
     resume: bool = option(False, "Continue from the checkpoint where there is one.")
     keep_checkpoint: bool = option(False, "Leave the checkpoint in place at the end.")
+    name: str | None = option(
+        None, "What the network is called in figures, tables and the report. Default: its own name.", metavar="NAME"
+    )
 
     def __post_init__(self) -> None:
+        if self.name is not None and not (isinstance(self.name, str) and self.name.strip()):
+            raise OptionError("{name}{given!r} is no name; give a text.", given=self.name)
         known("precision", self.precision, PRECISIONS)
         if self.memory is not None and not (_is_number(self.memory) and 0 < self.memory < inf):
             raise OptionError("{memory}{given!r} must be a number of GiB greater than 0.", given=self.memory)

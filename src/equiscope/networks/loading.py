@@ -18,6 +18,7 @@ from equiscope.networks.built import ASSUMED, Built
 from equiscope.networks.catalogue import CATALOGUE, Entry
 from equiscope.networks.functions import from_function
 from equiscope.networks.libraries import from_timm, from_torchvision
+from equiscope.networks.options import Layers
 from equiscope.networks.transformer_models import from_transformers
 from equiscope.networks.weights import ADVICE, load_file, load_package
 from equiscope.networks.wording import nearest
@@ -39,6 +40,7 @@ class Network:
         pool: The catalogue's module for the globally pooled vector.
         entry: The line of the catalogue.
         remarks: Sentences the user should read: what was assumed.
+        random: Whether it is randomly initialised; `measure` then estimates its normalisation statistics on the images.
     """
 
     name: str
@@ -49,6 +51,11 @@ class Network:
     pool: str | None
     entry: Entry | None
     remarks: tuple[str, ...]
+    random: bool = False
+
+    def with_layers(self, layers: Layers) -> Layers:
+        """The options, with the catalogue's layers and pooled vector where they name none."""
+        return replace(layers, pool=layers.pool or self.pool, default=layers.default or self.layers)
 
 
 def load_network(
@@ -69,7 +76,9 @@ def load_network(
         name: A name in the catalogue, `timm:NAME`, `torchvision:NAME` (both with or without `.TAG` of the weights),
             `transformers:NAME` of the hub or `transformers:FOLDER`, or a function without arguments that returns an
             `nn.Module`: `FILE.py:FUNCTION`, `package.module:FUNCTION`.
-        weights: A file `.safetensors`, `.pth`, `.pt` or `.bin`, or "random". `None`: the network's own.
+        weights: A file `.safetensors`, `.pth`, `.pt` or `.bin`, or "random": initialised randomly, with normalisation
+            statistics that `measure` estimates on the images where it is given the network as it is returned here.
+            `None`: the network's own.
         size: Height and width of the input in pixels; the crop stays the same fraction of the image.
         mean: The value of each channel that is subtracted.
         std: The value of each channel that is divided by.
@@ -108,6 +117,7 @@ def load_network(
         pool=entry.pool if entry else None,
         entry=entry,
         remarks=built.remarks,
+        random=weights == "random",
     )
 
 

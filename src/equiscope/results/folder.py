@@ -20,47 +20,54 @@ from equiscope.system.files import named, nearest, refuse_unwritable
 
 FORMAT = 2
 MAPS, ORBITS = "maps.npz", "orbits.parquet"  # where there are any
+BASELINE = "baseline"  # likewise: a folder, which is a result itself
 DRAWN = ("figure.png", "figure.pdf", "report.html")  # which the command line adds
 MANIFEST = "manifest.json"  # written last: a folder without it is no result
 NEEDED = ("model", "images", "options")  # of a manifest
 
 
 def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
-    """Write tables and manifest, and maps and orbits where there are any, into a folder, which is made if needed.
+    """Write tables and manifest, and maps, orbits and baseline where there are any, into a folder, made if needed.
 
     Everything is written aside and moved into place at the end: a new folder at once, an old one file by file, the
     manifest removed first and moved last. What was drawn of an old result goes with it; other files are left alone.
     """
     folder = folder.resolve()
     refuse_taken(folder, force=force)
-    # A file's name need not be text: JSON has \udcff for what is none.
-    manifest = manifest_text(scores).encode(errors="backslashreplace")
     there = folder.is_dir()
     home = folder if there else folder.parent  # aside, but on the same disk: a folder there may be a mounted one
     home.mkdir(parents=True, exist_ok=True)
     aside = home / f".equiscope-{uuid.uuid4().hex}"
     try:
         with named(folder):
-            aside.mkdir()
-            tables = {f"{name}.parquet": table for name, table in scores.to_pandas().items()}
-            if rotations_measured(scores.channels):
-                tables[ORBITS] = scores.orbits
-            for name, table in tables.items():
-                with (aside / name).open("wb") as stream:  # Arrow opens no path that is not text
-                    table.to_parquet(stream)
-            if scores.maps is not None:
-                scores.maps.save(aside / MAPS)
-            (aside / MANIFEST).write_bytes(manifest)
-            for path in aside.iterdir():
-                _to_disk(path)
+            _write_files(scores, aside)
+            if scores.baseline is not None:
+                _write_files(scores.baseline, aside / BASELINE)
             if there:
                 _move_in(aside, folder)
             else:
-                _to_disk(aside)
                 os.replace(aside, folder)
             _to_disk(home)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_files(scores: Scores, folder: Path) -> None:
+    """Write the files of a result into a new folder, and wait until they are on the disk."""
+    # A file's name need not be text: JSON has \udcff for what is none.
+    manifest = manifest_text(scores).encode(errors="backslashreplace")
+    folder.mkdir()
+    tables = {f"{name}.parquet": table for name, table in scores.to_pandas().items()}
+    if rotations_measured(scores.channels):
+        tables[ORBITS] = scores.orbits
+    for name, table in tables.items():
+        with (folder / name).open("wb") as stream:  # Arrow opens no path that is not text
+            table.to_parquet(stream)
+    if scores.maps is not None:
+        scores.maps.save(folder / MAPS)
+    (folder / MANIFEST).write_bytes(manifest)
+    for path in [*folder.iterdir(), folder]:
+        _to_disk(path)
 
 
 def manifest_text(scores: Scores) -> str:
@@ -100,8 +107,9 @@ def load(folder: str | Path) -> Scores:
     folder = Path(folder)
     manifest = _manifest(folder)
     tables = {table: _table(folder, table) for table in TABLES}
-    maps = folder / MAPS
-    return Scores(**tables, manifest=manifest, maps=Maps.load(maps) if maps.is_file() else None)
+    maps = Maps.load(folder / MAPS) if (folder / MAPS).is_file() else None
+    baseline = load(folder / BASELINE) if is_result(folder / BASELINE) else None
+    return Scores(**tables, manifest=manifest, maps=maps, baseline=baseline)
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -158,12 +166,15 @@ def _move_in(aside: Path, folder: Path) -> None:
     names = sorted((path.name for path in aside.iterdir()), key=lambda name: name == MANIFEST)
     for name in {MAPS, ORBITS, *DRAWN} - set(names):
         (folder / name).unlink(missing_ok=True)  # of the old result
+    if is_result(folder / BASELINE):
+        shutil.rmtree(folder / BASELINE)
     try:
         for name in names:
             os.replace(aside / name, folder / name)
     except BaseException:
         for name in set(names) - taken:
-            (folder / name).unlink(missing_ok=True)
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         raise
 
 

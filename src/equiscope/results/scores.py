@@ -27,7 +27,8 @@ class Scores:
     The tables are those of the output folder: `scores` (a row per layer, transformation or family, measure, scope and
     alignment), `parts` (the same per part of the network), `channels`, `layers`, `laws` (the group law), and
     `replicates` (what the intervals are made of). Undefined scores are NaN. `manifest` says how they were made. `maps`
-    are feature maps of a few images, where they were kept (`measure(..., maps=2)`).
+    are feature maps of a few images, where they were kept (`measure(..., maps=2)`). `baseline` holds the scores of the
+    same network, randomly initialised, where it was measured too (`measure(..., baseline=...)`).
     """
 
     scores: pd.DataFrame
@@ -38,6 +39,7 @@ class Scores:
     replicates: pd.DataFrame
     manifest: dict[str, Any]
     maps: Maps | None = None
+    baseline: "Scores | None" = None
 
     @property
     def families(self) -> list[str]:
@@ -110,7 +112,7 @@ class Scores:
         return labelled_array(self)
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write the output folder: tables and manifest, and maps and orbits where there are any.
+        """Write the output folder: tables and manifest, and maps, orbits and the baseline where there are any.
 
         FileExistsError where it exists and is not empty, unless `force`. The result is complete or absent, whenever the
         writing is interrupted.

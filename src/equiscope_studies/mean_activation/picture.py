@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import SubFigure
 
 from equiscope.figures.marks import draw_chance
-from equiscope.figures.style import BLUE, DOTTED, GREY, ORANGE, TWO_COLUMNS, VERMILION, Plot, drawing
+from equiscope.figures.style import AMBER, CRIMSON, DOTTED, GREY, PURPLE, TWO_COLUMNS, Plot, drawing
 from equiscope.results.columns import SCOPES
 from equiscope_studies.mean_activation.numbers import (
     MEASURES,
@@ -21,7 +21,7 @@ from equiscope_studies.mean_activation.numbers import (
 )
 from equiscope_studies.results import heading, without_frame
 
-COLOURS = {"cosine": ORANGE, "pearson": BLUE}
+COLOURS = {"cosine": AMBER, "pearson": PURPLE}
 
 
 def picture(table: pd.DataFrame) -> Plot:
@@ -74,11 +74,11 @@ def _draw_blocks(part: SubFigure, table: pd.DataFrame) -> None:
             draw_chance(axes, rows["place"].to_numpy(), chance, colour, joined=True, label=f"chance of {word}")
         axes.set_title(f"{measure}, {scope}", color=GREY, pad=3, fontsize=6.5)
         behind = axes.twinx()
-        behind.plot(means["place"], means["value"], color=VERMILION, linestyle=DOTTED, label="mean activation")
+        behind.plot(means["place"], means["value"], color=CRIMSON, linestyle=DOTTED, label="mean activation")
         behind.set_ylim(0, 1.1 * means["value"].max())
         behind.spines["right"].set_visible(True)
-        behind.tick_params(axis="y", colors=VERMILION, labelright=measure == MEASURES[-1])
-        behind.set_ylabel("mean activation" if measure == MEASURES[-1] else "", color=VERMILION)
+        behind.tick_params(axis="y", colors=CRIMSON, labelright=measure == MEASURES[-1])
+        behind.set_ylabel("mean activation" if measure == MEASURES[-1] else "", color=CRIMSON)
     panels[0, 0].set(ylim=(0, 1), xticks=[1, *means.groupby("stage")["place"].max()])
     for axes in panels[:, 0]:
         axes.set_ylabel(f"score under {recipe['transformation']}")
