@@ -4,10 +4,13 @@ Claim: at least 95 of 100 families are measured without a word from the user, be
 with a sentence that says what to declare. Each network has random weights and sees 4 photographs under the identity,
 one shift and one rotation by 90 degrees, in its default layers at its own input size (those above 384 pixels on 224,
 where they take it). Every score is checked: it lies between 0 and 1, or is NaN for a reason that the layer's own table
-gives; under the identity every defined channel scores 1; and a measure that contains another scores no less. About 25
-minutes on two CPU cores, 3 of them to find the smallest members. The seed draws the weights and the photographs.
+gives; under the identity every defined channel scores 1; and a measure that contains another scores no less. Every map
+is checked: it is timm's own where timm tells its intermediate maps, it changes where the image does, and the network is
+as it was. Beside timm and torchvision: small networks of transformers, and such as people write themselves. About an
+hour of one CPU core, some minutes of it to find the smallest members. The seed draws the weights and the photographs.
 """
 
+import math
 import platform
 import time
 import warnings
@@ -16,6 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -31,7 +35,10 @@ from torch.nn.functional import interpolate
 import equiscope as es
 from equiscope.results.columns import LADDER, SCOPES
 from equiscope.results.folder import refuse_taken
+from equiscope_studies.audit_checks import changed_state, checked_maps, state_of
+from equiscope_studies.own_networks import own_networks
 from equiscope_studies.results import markdown
+from equiscope_studies.transformers_networks import transformers_networks
 
 GOAL = 0.95  # of the families
 EXACT = 1e-6  # so near to 1 is 1, under the identity
@@ -76,12 +83,16 @@ class Audited:
     maps: int  # of them with a grid of positions
     undefined: str  # layers without a score in some row, and why, a line each
     left_out: str  # layers that are not measured, and why, a line each
+    agreeing: int  # of timm's own intermediate maps, those that are ours
     seconds: float
     error: str  # empty where all is well
 
 
 def families() -> Iterator[Family]:
-    """Every file of timm that defines networks, then every file of torchvision that defines classifiers."""
+    """Every file of timm that defines networks, every file of torchvision that defines classifiers, and single ones.
+
+    The single ones are kinds of transformers, and networks as people write them.
+    """
     import timm
     from torchvision import models
 
@@ -94,10 +105,31 @@ def families() -> Iterator[Family]:
         files.setdefault(models.get_model_builder(name).__module__.rpartition(".")[2], []).append(name)
     for file, names in files.items():
         yield Family(file, tuple(f"torchvision:{name}" for name in names))
+    for name in (
+        *(f"transformers {kind}" for kind in transformers_networks()),
+        *(f"own {kind}" for kind in own_networks()),
+    ):
+        yield Family(name.partition(" ")[2], (name,))
+
+
+def loaded(name: str, seed: int) -> es.Network:
+    """A network by its family's name for it, with random weights."""
+    library, _, kind = name.partition(" ")
+    if not kind:
+        return es.load_network(name, weights="random", seed=seed)
+    by_kind, size = (transformers_networks(), 64) if library == "transformers" else (own_networks(), 32)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = by_kind[kind]().eval()
+    preprocessing = es.Preprocessing(size=(size, size), mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), resize=size)
+    weights = {"source": f"random (seed {seed})"}
+    return es.Network(name, model, preprocessing, weights, layers=None, pool=None, entry=None, remarks=())
 
 
 def smallest(family: Family) -> str:
     """The family's member with the fewest parameters; they are counted without being made."""
+    if len(family.members) == 1:
+        return family.members[0]
     counts: dict[str, int] = {}
     for name in family.members:
         with suppress(Exception), torch.device("meta"):  # a member that cannot be built so is not the one
@@ -111,15 +143,18 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
     """One network measured without a hint, and what came of it; whatever it raises becomes the row's error."""
     started = time.monotonic()
     facts: dict[str, Any] = {
-        "parameters": 0, "pixels": "", "measured": 0, "maps": 0, "undefined": "", "left_out": "", "error": ""
+        "parameters": 0, "pixels": "", "measured": 0, "maps": 0, "undefined": "", "left_out": "", "agreeing": 0,
+        "error": "",
     }  # fmt: skip
     try:
-        network = _of_moderate_size(es.load_network(name, weights="random", seed=seed))
+        network = _of_moderate_size(loaded(name, seed))
+        before = state_of(network.model)
         facts["parameters"] = sum(parameter.numel() for parameter in network.model.parameters())
         facts["pixels"] = " x ".join(map(str, network.preprocessing.size))
+        images = photographs(network.preprocessing, seed)
         scores = es.measure(
             network.model,
-            photographs(network.preprocessing, seed),
+            images,
             transformations(),
             scoring=es.Scoring(scopes=SCOPES, intervals=False),
             batch_size=SETTINGS.batch_size,
@@ -133,6 +168,9 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
         facts["left_out"] = _lines(left_out)
         if not facts["maps"]:
             broken = ["no layer before pooling is measured", *broken]
+        broken += changed_state(before, state_of(network.model))
+        facts["agreeing"], wrong = checked_maps(network.model, images)
+        broken += wrong
         facts["error"] = "; ".join(broken)
     except Exception as error:  # noqa: BLE001 -- one network's crash is a row, and the next one's turn
         facts["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
@@ -174,11 +212,11 @@ def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str
     share = 1 - len(failed) / len(table)
     verdict = "reached" if share >= GOAL else "missed"
     rows = [
-        (one["family"], one["model"], one["pixels"], f"{one['measured']}", f"{one['maps']}",
+        (one["family"], one["model"], one["pixels"], f"{one['measured']}", f"{one['maps']}", f"{one['agreeing']}",
          f"{len(one['left_out'].splitlines())}", f"{one['seconds']:.0f}", one["error"])
         for one in table.to_dict("records")
     ]  # fmt: skip
-    header = ("family", "model", "input", "measured", "of them maps", "left out", "seconds", "error")
+    header = ("family", "model", "input", "measured", "of them maps", "timm's own", "left out", "seconds", "error")
     limited = "" if limit is None else f" --limit {limit}"
     sections = [
         "# Audit: does it just work on any network?",
@@ -187,11 +225,15 @@ def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str
         f"with random weights, sees {SETTINGS.images} photographs under the identity, a shift of {SETTINGS.shift} "
         f"pixels along the diagonal, and {SETTINGS.rotation}, in its default layers. Its images have the size that it "
         f"declares; where that is above {SETTINGS.large} pixels and the network takes fewer, {SETTINGS.moderate}. "
-        "A family is a file of timm or of torchvision. Random weights say nothing of learned equivariance, and no "
-        "score is printed here.",
+        "A family is a file of timm or of torchvision, a kind of image classifier of transformers, or a network as "
+        "people write it. Random weights say nothing of learned equivariance, and no score is printed here.",
         "Every score is checked: between 0 and 1, or undefined for a reason that follows from the layer's size or its "
         f"constant channels; under the identity 1 within {EXACT:g} on every defined channel; equivariance no less than "
-        "invariance, and linear no less than equivariance. A score that breaks this counts as an error.",
+        "invariance, and linear no less than equivariance. Every map is checked, too: where timm tells a network's "
+        "intermediate maps, one of ours with the same values has them at the same positions "
+        f"({table['agreeing'].sum()} maps, the column *timm's own*); where a patch of the image is changed, maps change "
+        "there, as far as that can be told; and parameters, buffers, attributes, modes, hooks and the random state are "
+        "as they were. What breaks this counts as an error.",
         "## Families",
         markdown(header, rows),
         "## Layers left out",
@@ -222,8 +264,9 @@ def _by_reason(table: pd.DataFrame, column: str) -> Iterator[str]:
 
 
 def _versions() -> str:
-    names = ("equiscope", "torch", "timm", "torchvision", "numpy")
-    return ", ".join(f"{name} {version(name)}" for name in names) + f", python {platform.python_version()}"
+    names = ("equiscope", "torch", "timm", "torchvision", "transformers", "e2cnn", "escnn", "numpy")
+    there = [name for name in names if find_spec(name) is not None]
+    return ", ".join(f"{name} {version(name)}" for name in there) + f", python {platform.python_version()}"
 
 
 def _of_moderate_size(network: es.Network) -> es.Network:
@@ -307,7 +350,8 @@ def _why_undefined(row: dict[Any, Any], layer: dict[Any, Any]) -> str | None:
 def _fewest_positions(row: dict[Any, Any], layer: dict[Any, Any]) -> int:
     """How many positions are valid within an image."""
     lost = 0 if row["transformation"] in ("identity", SETTINGS.rotation) else SETTINGS.shift
-    steps = (0, 0) if pd.isna(layer["stride_y"]) else (-(-lost // layer["stride_y"]), -(-lost // layer["stride_x"]))
+    strides = (layer["stride_y"], layer["stride_x"])
+    steps = (0, 0) if pd.isna(strides[0]) else [math.ceil(round(lost / stride, 9)) for stride in strides]
     return int((layer["height"] - steps[0]) * (layer["width"] - steps[1]))
 
 

@@ -25,7 +25,7 @@ def test_options_of_shifts_go_to_shifts_alone():
 
 
 def test_strides_layouts_and_numbers():
-    assert strides_of(["blocks.*=16", "a=b=2"]) == {"blocks.*": 16, "a=b": 2}
+    assert strides_of(["blocks.*=16", "a=b=2", "up=.5:1/2"]) == {"blocks.*": 16, "a=b": 2, "up": (".5", "1/2")}
     assert layouts_of(["blocks.*=tokens:14x14+1"]) == {"blocks.*": "tokens:14x14+1"}
     assert values_of("--mean", ".5,0.25") == [0.5, 0.25] and values_of("--mean", None) is None
 
@@ -37,7 +37,7 @@ def test_strides_layouts_and_numbers():
         (lambda: families_of(["shifts:1,2.5"]), "'2.5', but a shift is a whole number of pixels or a pair"),
         (lambda: families_of(["shifts:1:2:3"]), "'1:2:3'.* DOWN:RIGHT"),
         (lambda: strides_of(["2"]), "--stride '2' is not a layer and its pixels; write --stride"),
-        (lambda: strides_of(["2=1.5"]), "--stride '2=1.5'"),
+        (lambda: strides_of(["2=1.5.5"]), "--stride '2=1.5.5'"),
         (lambda: layouts_of(["nhwc"]), "--layout 'nhwc' is not a layer and its layout; write --layout"),
         (lambda: values_of("--std", "a,b"), "--std 'a,b' is not a number for each channel; write --std 0.485"),
     ],

@@ -80,24 +80,30 @@ def test_tensors_of_four_axes_that_are_no_maps(name, inner, size):
 
 
 class Packed(nn.Module):
-    """Tokens that no shape tells of: one before the positions and one after them."""
+    """Tokens that no shape tells of: one before the positions and one after them; here and there alike, if `mixed`."""
+
+    def __init__(self, *, mixed=False):
+        super().__init__()
+        self.mixed = mixed
 
     def forward(self, pixels):
         if pixels.shape[-1] != 12:
             raise RuntimeError("12 pixels only")
         tokens = pixels.unfold(2, 3, 3).unfold(3, 3, 3).mean((-2, -1)).flatten(2).mT
+        tokens = tokens.mean(1, keepdim=True) * torch.linspace(1, 2, 16)[:, None] if self.mixed else tokens
         return nn.functional.pad(tokens, (0, 0, 1, 1))
 
 
-def test_a_layout_that_is_given_goes_before_what_shapes_tell():
-    model, shape = nn.Sequential(Packed()), (3, 12, 12)
+def test_a_layout_that_is_given_goes_before_what_is_found():
+    shape = (3, 12, 12)
     with pytest.raises(ValueError, match=r"tokens on no declared grid: shape 2 x 18 x 3; give its layout \(layouts="):
-        find_layers(model, shape, "0")
-    (layer,) = find_layers(model, shape, Layers("0", layouts={"0": "tokens:4x4+1+1"})).measured
-    assert (layer.height, layer.width, layer.channels, layer.stride) == (4, 4, 3, (3, 3))
-    batch = images(2, 12)
-    maps = layer.maps(features(model, [layer], batch)["0"])
-    assert torch.allclose(maps, nn.functional.avg_pool2d(batch, 3), atol=1e-6)
+        find_layers(nn.Sequential(Packed(mixed=True)), shape, "0")
+    model, batch = nn.Sequential(Packed()), images(2, 12)
+    for layers in ("0", Layers("0", layouts={"0": "tokens:4x4+1+1"})):
+        (layer,) = find_layers(model, shape, layers).measured
+        assert (layer.height, layer.width, layer.channels, layer.stride) == (4, 4, 3, (3, 3))
+        maps = layer.maps(features(model, [layer], batch)["0"])
+        assert torch.allclose(maps, nn.functional.avg_pool2d(batch, 3), atol=1e-6)
     (vector,) = find_layers(model, shape, Layers("0", layouts={"*": "vector"})).measured
     assert vector.vector and vector.channels == 54
 
@@ -114,14 +120,21 @@ def test_a_layout_that_does_not_fit_is_told(text, words):
         find_layers(nn.Sequential(Packed()), (3, 12, 12), Layers("0", layouts={"0": text}))
 
 
-def test_channels_that_may_come_first_or_last_are_asked_for():
+def test_channels_that_may_come_first_or_last_are_told_by_a_change_or_asked_for():
     class OneSize(nn.Module):
+        def __init__(self, *, mixed=False):
+            super().__init__()
+            self.mixed = mixed
+
         def forward(self, pixels):
             if pixels.shape[-1] != 6:
                 raise RuntimeError("6 pixels only")
-            return nn.functional.pad(pixels, (0, 0, 0, 0, 0, 3))
+            maps = nn.functional.pad(pixels, (0, 0, 0, 0, 0, 3))
+            return maps.mean((1, 2, 3), keepdim=True) + torch.zeros(6, 6, 6) if self.mixed else maps
 
     with pytest.raises(ValueError, match=r"channels may come first or last: shape 2 x 6 x 6 x 6; .*, nchw or nhwc"):
-        find_layers(nn.Sequential(OneSize()), (3, 6, 6), "0")
+        find_layers(nn.Sequential(OneSize(mixed=True)), (3, 6, 6), "0")
+    (layer,) = find_layers(nn.Sequential(OneSize()), (3, 6, 6), "0").measured
+    assert layer.layout.kind == "map" and layer.stride == (1, 1)
     (layer,) = find_layers(nn.Sequential(OneSize()), (3, 6, 6), Layers("0", layouts={"0": "nhwc"})).measured
     assert layer.layout.kind == "nhwc" and layer.stride == (1, 1)

@@ -21,12 +21,14 @@ def test_a_name_is_a_list_of_one():
         ({"default": [None]}, "default=[None] names no layers"),
         ({"strides": [2]}, "strides=[2] must be a dict, with the names or globs of layers as its keys."),
         ({"layouts": ["nchw"]}, "layouts=['nchw'] must be a dict"),
-        ({"strides": {"0": (1, 2, 3)}}, "The stride of layer '0' is (1, 2, 3); it must be at least one whole pixel"),
-        ({"strides": {"0": 1.5}}, "The stride of layer '0' is 1.5"),
+        ({"strides": {"0": (1, 2, 3)}}, "The stride of layer '0' is (1, 2, 3); it must be a number of pixels above 0"),
+        ({"strides": {"0": "1/0"}}, "The stride of layer '0' is '1/0'"),
+        ({"strides": {"0": 0.123456}}, "The stride of layer '0' is 0.123456"),
+        ({"strides": {"0": float("nan")}}, "The stride of layer '0' is nan"),
         ({"strides": {"0": True}}, "The stride of layer '0' is True"),
         ({"strides": {"0": 0}}, "The stride of layer '0' is 0"),
         ({"layouts": {"0": 3}}, "The layout of layer '0' is 3; it must be a text such as 'nhwc'."),
-        ({"layouts": {"0": "hwc"}}, "Layout 'hwc' is not known; write nchw, nhwc, vector, or tokens:14x14+1"),
+        ({"layouts": {"0": "hwc"}}, "Layout 'hwc' is not known; write nchw, nhwc, ncwh, vector, or tokens:14x14+1"),
     ],
 )
 def test_a_mistake_is_told_when_the_options_are_made(given, sentence):

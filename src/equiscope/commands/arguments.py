@@ -23,19 +23,23 @@ def families_of(given: Iterable[str], **of_shifts: Any) -> "list[Family]":
     return plan.families_of([one for text in given for one in named(text, **of_shifts)])
 
 
-def strides_of(given: Iterable[str]) -> dict[str, int | tuple[int, int]]:
+def strides_of(given: Iterable[str]) -> dict[str, Any]:
     """Pixels between neighbouring positions by layers' names or globs, of `GLOB=N` or `GLOB=DOWN:RIGHT`.
 
-    >>> strides_of(["blocks.*=16", "stem=2:4"])
-    {'blocks.*': 16, 'stem': (2, 4)}
+    >>> strides_of(["blocks.*=16", "stem=2:4", "up=1/2"])
+    {'blocks.*': 16, 'stem': (2, 4), 'up': '1/2'}
     """
-    strides: dict[str, int | tuple[int, int]] = {}
+    strides: dict[str, Any] = {}
+    number = r"(\d+(?:/\d+|\.\d*)?|\.\d+)"
     for text in given:
         glob, _, pixels = text.rpartition("=")
-        match = re.fullmatch(r"(\d+)(?::(\d+))?", pixels)
+        match = re.fullmatch(f"{number}(?::{number})?", pixels)
         if not glob or match is None:
-            raise ValueError(f"--stride {text!r} is not a layer and its pixels; write --stride 'blocks.*=16'.")
-        strides[glob] = int(match[1]) if match[2] is None else (int(match[1]), int(match[2]))
+            raise ValueError(
+                f"--stride {text!r} is not a layer and its pixels; write --stride 'blocks.*=16' or --stride 'up=1/2'."
+            )
+        down, right = (int(one) if one.isdigit() else one for one in (match[1], match[2] or match[1]))
+        strides[glob] = down if match[2] is None else (down, right)
     return strides
 
 

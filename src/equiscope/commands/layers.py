@@ -10,7 +10,7 @@ import typer
 from equiscope.commands.arguments import values_of
 from equiscope.commands.flattened import Options
 from equiscope.commands.options import NETWORK, AsJson, InputOptions, LayerOptions, ModelName
-from equiscope.commands.terminal import UNDEFINED, as_json, note, table, tables
+from equiscope.commands.terminal import UNDEFINED, as_json, note, noted, table, tables
 
 
 def layers(
@@ -23,8 +23,8 @@ def layers(
 
     For each layer: its name, its part of the network, the module's class, how
     many channels it has, its grid of positions, and its stride: the pixels
-    between neighbouring positions. Then the layers left out, and why. The
-    network is not run on any image.
+    between neighbouring positions. Then the layers left out, and why. Shapes
+    tell it; where they leave an order open, the network runs on noise.
 
     [bold]Examples[/bold]
 
@@ -36,7 +36,7 @@ def layers(
     from equiscope.networks.loading import load_network
 
     mean, std = values_of("--mean", network.mean), values_of("--std", network.std)
-    with redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
+    with redirect_stdout(sys.stderr), noted(quiet=False):  # where what the network's own code prints belongs
         loaded = load_network(model, weights="random", size=network.size, mean=mean, std=std)  # shapes are enough
         shape = (len(loaded.preprocessing.mean), *loaded.preprocessing.size)
         found = es.find_layers(loaded.model, shape, layers=replace(chosen, pool=loaded.pool, default=loaded.layers))
@@ -78,8 +78,8 @@ def _records(found: Any) -> dict[str, Any]:
             "channels": layer.channels,
             "height": layer.height,
             "width": layer.width,
-            "stride_y": layer.stride[0] if layer.stride else None,
-            "stride_x": layer.stride[1] if layer.stride else None,
+            "stride_y": _number(layer.stride[0]) if layer.stride else None,
+            "stride_x": _number(layer.stride[1]) if layer.stride else None,
         }
         for layer in found.measured
     ]
@@ -87,3 +87,7 @@ def _records(found: Any) -> dict[str, Any]:
         "layers": measured,
         "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in found.left_out],
     }
+
+
+def _number(ratio: Any) -> int | float:
+    return ratio if isinstance(ratio, int) else float(ratio)

@@ -3,8 +3,7 @@
 import glob
 import shlex
 import sys
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,7 +18,7 @@ from torch.distributed import is_initialized
 import equiscope as es
 from equiscope.commands.arguments import families_of, values_of
 from equiscope.commands.output_folder import moved_into
-from equiscope.commands.terminal import note
+from equiscope.commands.terminal import note, noted
 from equiscope.functional.transformations import spans
 from equiscope.images.sources import ImageSource, open_images
 from equiscope.networks.loading import load_network
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from equiscope.measurement.estimation import Estimate
     from equiscope.results.scores import Scores
 
-MOST_NAMED = 5  # images left out that are named on the terminal; the manifest names all
+MOST_NAMED = 5  # images and layers left out that are named on the terminal; the manifest names all
 
 
 class Measurement:
@@ -72,7 +71,8 @@ class Measurement:
         """The layers that would be measured, and the memory and time that it would take."""
         note(self.network.remarks)
         run = replace(self.request.run, checkpoint=None, resume=False)
-        return es.estimate(self.network, self.source, self._families, run=run, **self._options)
+        with noted(quiet=False):
+            return es.estimate(self.network, self.source, self._families, run=run, **self._options)
 
     def scores(self) -> "Scores | None":
         """The scores, written; None where they were there already, or where another process writes them."""
@@ -97,14 +97,14 @@ class Measurement:
         note([] if quiet else self.network.remarks)
         distributed = is_initialized()
         run = replace(self.request.run, checkpoint=self._checkpoint, keep_checkpoint=True, distributed=distributed)
-        with _noted(quiet) as remarks:
+        with noted(quiet) as remarks:
             scores = es.measure(
                 self.network, self.source, self._families, run=run, baseline=self.baseline,
                 maps=self.request.result.maps, batch_size=self.request.machine.batch_size,
                 progress=not quiet, **self._options,
             )  # fmt: skip
         own = scores.manifest.get("remarks", [])
-        note([] if quiet else [*_left_out(self.source), *own])
+        note([] if quiet else [*_left_out(self.source), *_layers_left_out(scores.manifest), *own])
         scores = replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks, *own]))
         if (baseline := scores.baseline) is not None:
             manifest = self._manifest(baseline.manifest, baseline.manifest.get("remarks", []))
@@ -187,22 +187,6 @@ class Measurement:
             file.unlink(missing_ok=True)
 
 
-@contextmanager
-def _noted(quiet: bool) -> Iterator[list[str]]:
-    """What is warned of, each once; noted on the terminal at once, for a run may take hours."""
-    remarks: list[str] = []
-
-    def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        if str(message) not in remarks:
-            remarks.append(str(message))
-            note([] if quiet else [str(message)])
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = show
-        yield remarks
-
-
 def _left_out(source: ImageSource) -> list[str]:
     """One sentence that counts the images left out and names the first; none where none was."""
     left_out = source.left_out
@@ -211,3 +195,21 @@ def _left_out(source: ImageSource) -> list[str]:
     named = "; ".join(f"{image.name} ({image.reason})" for image in left_out[:MOST_NAMED])
     more = f"; and {len(left_out) - MOST_NAMED} more, which manifest.json names" if len(left_out) > MOST_NAMED else ""
     return [f"{len(left_out)} of {len(source)} images could not be read and were left out: {named}{more}."]
+
+
+def _layers_left_out(manifest: Mapping[str, Any]) -> list[str]:
+    """One sentence that counts the layers left out and names the first; none where none was."""
+    left_out = manifest["layers_left_out"]
+    if not left_out:
+        return []
+    by_reason: dict[str, list[str]] = {}
+    for one in left_out:
+        by_reason.setdefault(one["reason"].replace(one["layer"].partition("[")[0], "it"), []).append(one["layer"])
+    named = "; ".join(
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} ({reason})"
+        for reason, names in list(by_reason.items())[:MOST_NAMED]
+    )
+    others = len(by_reason) - MOST_NAMED
+    more = f"; and for {others} more reasons, which manifest.json names" if others > 0 else ""
+    count = "1 layer is" if len(left_out) == 1 else f"{len(left_out)} layers are"
+    return [f"{count} left out: {named}{more}."]

@@ -1,6 +1,8 @@
 """What commands write on the terminal: tables on stdout, notes on stderr, JSON."""
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from json import dumps
 from typing import Any
 
@@ -48,6 +50,22 @@ def note(remarks: Iterable[str], label: str = "Note", style: str = "") -> None:
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
     for remark in remarks:
         console.print(Text.assemble((f"{label}:", style), f" {remark}"), soft_wrap=True)
+
+
+@contextmanager
+def noted(quiet: bool) -> Iterator[list[str]]:
+    """What is warned of, each once; noted on the terminal at once, for a run may take hours."""
+    remarks: list[str] = []
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in remarks:
+            remarks.append(str(message))
+            note([] if quiet else [str(message)])
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield remarks
 
 
 def as_json(value: Any) -> str:

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from math import floor
 from typing import Any
@@ -15,7 +16,7 @@ from equiscope.functional.sampling import Along, Axes, Sampling, rearranged
 from equiscope.system.errors import OptionError, known
 
 Images = Float[Tensor, "image channel height width"]
-Stride = tuple[Any, Any]  # pixels between neighbouring positions, down and right: whole numbers or fractions
+Stride = tuple[Any, Any]  # pixels between neighbouring positions, down and right: whole numbers or `Fraction`s
 OnPositions = Callable[[int, int, Stride | None], Sampling | None]
 
 FILLS = ("zero", "reflect", "wrap", "crop")
@@ -235,12 +236,22 @@ def _shifted_positions(
 ) -> Sampling | None:
     if stride is None:
         raise ValueError("a shift needs the layer's stride")
-    steps = [float(pixels / per_position) for pixels, per_position in zip((down, right), stride, strict=True)]
-    if subpixel == "exact" and not all(round(step, 9).is_integer() for step in steps):
+    steps = [pixels / _ratio(per_position) for pixels, per_position in zip((down, right), stride, strict=True)]
+    if subpixel == "exact" and not all(step.denominator == 1 for step in steps):
         return None
     if subpixel == "round":
-        steps = [floor(abs(step) + 0.5) * (1.0 if step >= 0 else -1.0) for step in steps]  # halves away from zero
-    return Axes(Along(height, 1, -steps[0]), Along(width, 1, -steps[1]))
+        nearest = (floor(abs(step) + Fraction(1, 2)) for step in steps)  # halves away from zero
+        steps = [Fraction(one if step >= 0 else -one) for one, step in zip(nearest, steps, strict=True)]
+    return Axes(Along(height, 1, -float(steps[0])), Along(width, 1, -float(steps[1])))
+
+
+def _ratio(stride: Any) -> Fraction:
+    """A stride as a ratio of whole numbers, so that 4 pixels at stride 4/3 are 3 positions, and not nearly so.
+
+    >>> 4 / _ratio(4 / 3)
+    Fraction(3, 1)
+    """
+    return Fraction(stride).limit_denominator(10**6)
 
 
 def about(transformation: Transformation, offset: tuple[float | int, float | int]) -> Transformation:

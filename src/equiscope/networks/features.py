@@ -35,7 +35,10 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a module's output, with its path: "" alone, "[0]" in a tuple, "['name']" in a mapping."""
+    """Every tensor of a module's output, with its path: "" alone, "[0]" in a tuple, "['name']" in a mapping.
+
+    An object that holds one tensor of real numbers among its attributes stands for it; of several each is "[name]".
+    """
     if isinstance(value, Tensor):
         yield path, value
     elif isinstance(value, Mapping):
@@ -44,6 +47,29 @@ def tensors_in(value: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for index, item in enumerate(value):
             yield from tensors_in(item, f"{path}[{index}]")
+    else:
+        held = [
+            (f"[{name}]{inner}", tensor)
+            for name, item in _attributes(value).items()
+            if isinstance(item, Tensor | Mapping | Sequence)
+            for inner, tensor in tensors_in(item)
+            if tensor.is_floating_point()
+        ]
+        for inner, tensor in held:
+            yield path + ("" if len(held) == 1 else inner), tensor
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """An object's own attributes; none of a module, a class, a function or a plain value."""
+    if value is None or isinstance(value, nn.Module | type | int | float | complex) or inspect.isroutine(value):
+        return {}
+    slots = [name for kind in type(value).__mro__ for name in _slots(kind)]
+    return {name: getattr(value, name) for name in slots if hasattr(value, name)} | getattr(value, "__dict__", {})
+
+
+def _slots(kind: type) -> tuple[str, ...]:
+    slots = kind.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def called(model: nn.Module, images: Tensor) -> Any:

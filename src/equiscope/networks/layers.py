@@ -1,15 +1,16 @@
-"""Which layers of a network are measured: their order, shapes, strides and parts, found from shapes alone."""
+"""Which layers of a network are measured: their order, shapes, strides and parts."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from equiscope.networks.features import Source, check_network, unwrapped
-from equiscope.networks.layout import Grid, Layout
+from equiscope.networks.layout import Layout, Strides
 from equiscope.networks.options import Layers
 from equiscope.networks.parts import Parts
-from equiscope.networks.selection import Call, Traced
+from equiscope.networks.selection import Blocks, Call, Traced
 from equiscope.networks.trace import Seen
 
 LARGEST_VECTOR = 8192  # channels; a longer one is measured only where it is named
@@ -26,7 +27,7 @@ class Layer:
     part: str
     channels: int
     layout: Layout
-    stride: Grid | None  # pixels from position to position, down and right; None: a vector, or not known
+    stride: Strides | None  # pixels from position to position, down and right; None: a vector, or not known
 
     @property
     def height(self) -> int:
@@ -67,7 +68,10 @@ class FoundLayers:
 def find_layers(
     model: nn.Module, image_shape: tuple[int, int, int], layers: str | Sequence[str] | Layers | None = None
 ) -> FoundLayers:
-    """The layers of a network for images of shape `[channel, height, width]`, without running it on any.
+    """The layers of a network for images of shape `[channel, height, width]`, without any of these.
+
+    Shapes tell them; where they leave an order of positions open, the network runs a few times on noise. A warning says
+    where single modules stand in place of blocks that cannot be laid out.
 
     `layers` is a name or glob of modules (`*` stops at a dot, `**` does not), a list of them, or `Layers` with all
     options. None: the network's blocks, the output of its global pooling and its final vector. ValueError where a
@@ -87,10 +91,24 @@ def find_layers(
     pooled = traced.pool(final, options.pool)
     if pooled is None and final is not None and not final.parameters:  # a network without a classifier
         pooled, final = final, None
-    blocks = traced.matching(options.default) if options.default else traced.blocks()
-    whole = [*blocks, *(tensor for tensor in (pooled, final) if tensor is not None)]
+    blocks = Blocks(traced.matching(options.default)) if options.default else traced.blocks()
+    whole = [*blocks.tensors, *(tensor for tensor in (pooled, final) if tensor is not None)]
     chosen = whole if options.names is None else traced.matching(options.names)
-    return _described(traced, chosen, _parts(traced, whole, pooled, final), options.names)
+    found = _described(traced, chosen, _parts(traced, whole, pooled, final), options.names, blocks)
+    if blocks.leaves and options.names is None:
+        warnings.warn(_instead_of_blocks(blocks), stacklevel=2)
+    return found
+
+
+def _instead_of_blocks(blocks: Blocks) -> str:
+    """The sentence for a network of whose blocks none gives a feature map that can be laid out."""
+    name, reason = next(iter(blocks.left_out.items()))
+    count = len(blocks.left_out)
+    others = f", and likewise {count - 1} more" if count > 1 else ""
+    return (
+        f"None of the network's {count} blocks gives a feature map that is known to lie on a grid ({name}: {reason}"
+        f"{others}); single modules stand in their place. Choose with layers=, or say how blocks lie with layouts=."
+    )
 
 
 def _parts(traced: Traced, whole: Sequence[Seen], pooled: Seen | None, final: Seen | None) -> Parts:
@@ -107,9 +125,11 @@ def _parts(traced: Traced, whole: Sequence[Seen], pooled: Seen | None, final: Se
     return Parts(sorted(maps), pool_place, final_place)
 
 
-def _described(traced: Traced, chosen: Sequence[Seen], parts: Parts, named: Sequence[str] | None) -> FoundLayers:
+def _described(
+    traced: Traced, chosen: Sequence[Seen], parts: Parts, named: Sequence[str] | None, blocks: Blocks
+) -> FoundLayers:
     measured: list[Layer] = []
-    left_out: list[LeftOut] = []
+    left_out = [] if named is not None else [LeftOut(name, reason) for name, reason in blocks.left_out.items()]
     beside = traced.maps_of_call(chosen)
     for tensor in sorted(set(chosen), key=lambda tensor: traced.places[tensor.source]):
         found = traced.layout_of(tensor)

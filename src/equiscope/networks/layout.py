@@ -1,18 +1,20 @@
 """How a tensor of features lies: a grid of positions in some order of axes, tokens, or a vector."""
 
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
-from math import isqrt
-from typing import Any, Literal
+from math import prod
+from typing import Literal
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from equiscope.networks.options import TOKENS
 
 Shape = tuple[int, ...]
 Grid = tuple[int, int]
+Ratio = int | Fraction  # pixels from position to position; a whole one is an int
+Strides = tuple[Ratio, Ratio]  # down and right
 
 
 @dataclass(frozen=True)
@@ -20,68 +22,134 @@ class Layout:
     """Where in a tensor the image, the channels and the positions are.
 
     `map` is `[image, channel, row, column]`, `nhwc` is `[image, row, column, channel]`, `tokens` is
-    `[image, token, channel]` with the positions row by row between `before` and `after` other tokens, and `vector` is
-    whatever has no grid.
+    `[image, token, channel]`, and `vector` is whatever has no grid. All with the image on another axis, where
+    `image_axis` says so; `columns_first` exchanges rows and columns, and `channels_first` tokens and channels.
+
+    Tokens have their positions between `before` and `after` other tokens, of which `middle` more stand at half of the
+    positions. Their order is row by row, or as `unrolled` or `windows` says (see `token_of_position`).
     """
 
     kind: Literal["map", "nhwc", "tokens", "vector"]
     grid: Grid = (1, 1)
     before: int = 0
     after: int = 0
+    middle: int = 0
+    image_axis: int = 0
+    columns_first: bool = False
+    channels_first: bool = False
+    unrolled: int = 0  # so many times, by 2 x 2
+    windows: Grid | None = None  # positions of a window, down and right
 
     def maps(self, features: Tensor) -> Tensor:
         """The features as `[image, channel, row, column]`; a vector has one position."""
+        features = features.movedim(self.image_axis, 0)
         if self.kind == "vector":
             return features.reshape(len(features), -1, 1, 1)
-        if self.kind == "nhwc":
-            return features.permute(0, 3, 1, 2)
         if self.kind == "tokens":
-            last = features.shape[1] - self.after
-            return features[:, self.before : last].transpose(1, 2).reshape(len(features), -1, *self.grid)
-        return features
+            return self._of_tokens(features.mT if self.channels_first else features)
+        maps = features.permute(0, 3, 1, 2) if self.kind == "nhwc" else features
+        return maps.mT if self.columns_first else maps
+
+    def _of_tokens(self, tokens: Tensor) -> Tensor:
+        if self.rolled or self.middle:
+            positions = tokens.index_select(1, token_of_position(self).to(tokens.device))
+        else:
+            positions = tokens[:, self.before : tokens.shape[1] - self.after]
+        return positions.transpose(1, 2).reshape(len(tokens), -1, *self.grid)
+
+    @property
+    def rolled(self) -> bool:
+        """Whether the positions are in another order than row by row."""
+        return self.columns_first or self.unrolled > 0 or self.windows is not None
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens there are, with those that stand for no position."""
+        return prod(self.grid) + self.before + self.middle + self.after
 
     def channels(self, shape: Shape) -> int:
         """How many channels a tensor of this shape has."""
+        rest = shape[: self.image_axis] + shape[self.image_axis + 1 :]
         if self.kind == "vector":
-            count = 1
-            for size in shape[1:]:
-                count *= size
-            return count
-        return shape[1] if self.kind == "map" else shape[-1]
+            return prod(rest)
+        return rest[0] if self.kind == "map" or self.channels_first else rest[-1]
 
 
-@dataclass(frozen=True)
-class Declared:
-    """What a network declares of itself: pixels from position to position, and the tokens before its patches."""
+@lru_cache(maxsize=256)
+def token_of_position(layout: Layout) -> Tensor:
+    """The token that stands for each position, row by row.
 
-    reductions: tuple[Grid, ...]
-    before: int  # how many
+    `columns_first`: positions are counted column by column. `windows`: window by window, row by row, and so within each
+    window. `unrolled`: each 2 x 2 positions are spread over four runs of tokens, one for each place within the 2 x 2,
+    and so again within each run; a maximum over the runs is then a pooling.
 
-
-_ASK = "give its layout (layouts=, --layout),"
-_EXTRA_TOKEN = re.compile(r"((?:cls|class|dist|distillation|reg|register)_(?:token|embedding))s?_?\d*")
-
-
-def layout_from_text(text: str, shape: Shape) -> Layout:
-    """The layout that the user writes: `nchw`, `nhwc`, `vector`, or `tokens:ROWSxCOLUMNS[+BEFORE[+AFTER]]`.
-
-    ValueError where it does not fit a tensor of this shape.
-
-    >>> layout_from_text("tokens:14x14+1", (2, 197, 768))
-    Layout(kind='tokens', grid=(14, 14), before=1, after=0)
+    >>> token_of_position(Layout("tokens", (2, 4), before=1, windows=(2, 2))).view(2, 4).tolist()
+    [[1, 2, 5, 6], [3, 4, 7, 8]]
+    >>> token_of_position(Layout("tokens", (2, 4), unrolled=1)).view(2, 4).tolist()
+    [[0, 2, 1, 3], [4, 6, 5, 7]]
     """
+    rows, columns = layout.grid
+    places = torch.arange(rows * columns)
+    if layout.windows is not None:
+        down, right = layout.windows
+        of_token = places.view(rows // down, down, columns // right, right).permute(0, 2, 1, 3).flatten()
+    elif layout.unrolled:
+        of_token = places.view(1, rows, columns)
+        for _ in range(layout.unrolled):
+            runs, high, wide = of_token.shape
+            spread = of_token.view(runs, high // 2, 2, wide // 2, 2).permute(0, 2, 4, 1, 3)
+            of_token = spread.reshape(4 * runs, high // 2, wide // 2)
+        of_token = of_token.flatten()
+    elif layout.columns_first:
+        of_token = places.view(rows, columns).T.flatten()
+    else:
+        of_token = places
+    token = torch.empty_like(places)
+    token[of_token] = places
+    return token + layout.before + layout.middle * (token >= len(places) // 2)
+
+
+def orders(layout: Layout) -> list[Layout]:
+    """A layout of tokens with its positions in every order that is known; row by row comes first.
+
+    >>> [(one.columns_first, one.unrolled, one.windows) for one in orders(Layout("tokens", (4, 4)))]
+    [(False, 0, None), (True, 0, None), (False, 1, None), (False, 2, None), (False, 0, (2, 2))]
+    """
+    rows, columns = layout.grid
+    found = [layout, replace(layout, columns_first=True)] if min(rows, columns) > 1 else [layout]
+    times = 1
+    while rows % 2**times == 0 and columns % 2**times == 0:
+        found.append(replace(layout, unrolled=times))
+        times += 1
+    sides = [side for side in range(2, min(rows, columns) + 1) if rows % side == 0 and columns % side == 0]
+    return found + [replace(layout, windows=(side, side)) for side in sides if side < columns]
+
+
+def layout_from_text(text: str, shape: Shape, image_axis: int = 0) -> Layout:
+    """The layout that the user writes: `nchw`, `nhwc`, `ncwh`, `vector`, or `tokens:ROWSxCOLUMNS[+BEFORE[+AFTER]]`.
+
+    `image_axis` is where the images are. ValueError where it does not fit a tensor of this shape.
+
+    >>> layout_from_text("tokens:14x14+1", (2, 197, 768)).grid
+    (14, 14)
+    """
+    rest = shape[:image_axis] + shape[image_axis + 1 :]
     if text == "vector":
-        return Layout("vector")
+        return Layout("vector", image_axis=image_axis)
     found = TOKENS.fullmatch(text)
     if found is None:
-        if len(shape) != 4:
+        if len(rest) != 3:
             raise ValueError(f"Layout {text!r} has four axes; the features have shape {written(shape)}.")
-        return Layout("map", shape[2:]) if text == "nchw" else Layout("nhwc", shape[1:3])
+        first, second = rest[:2] if text == "nhwc" else rest[1:]
+        columns_first = text == "ncwh"
+        grid = (second, first) if columns_first else (first, second)
+        kind: Literal["map", "nhwc"] = "nhwc" if text == "nhwc" else "map"
+        return Layout(kind, grid, image_axis=image_axis, columns_first=columns_first)
     rows, columns, before, after = (int(number or 0) for number in found.groups())
-    tokens = rows * columns + before + after
-    if len(shape) != 3 or shape[1] != tokens:
-        raise ValueError(f"Layout {text!r} has {tokens} tokens; the features have shape {written(shape)}.")
-    return Layout("tokens", (rows, columns), before, after)
+    its = Layout("tokens", (rows, columns), before, after, image_axis=image_axis)
+    if len(rest) != 2 or its.tokens not in rest:
+        raise ValueError(f"Layout {text!r} has {its.tokens} tokens; the features have shape {written(shape)}.")
+    return replace(its, channels_first=rest[0] != its.tokens)
 
 
 def written(shape: Shape) -> str:
@@ -91,147 +159,3 @@ def written(shape: Shape) -> str:
     '2 x 3 x 8'
     """
     return " x ".join(str(size) for size in shape)
-
-
-def declarations(model: nn.Module) -> Declared:
-    """What a network's attributes and configuration declare of its patches, its stages and its other tokens."""
-    reductions: dict[Grid, None] = {}
-    for holder in (*model.modules(), *_configurations(model)):
-        for patch in _pairs(getattr(holder, "patch_size", None)):
-            reductions[patch] = None
-    for stage in getattr(model, "feature_info", None) or ():
-        if isinstance(stage, dict):
-            reductions.update(dict.fromkeys(_pairs(stage.get("reduction"))))
-    return Declared(tuple(reductions), _tokens_before(model))
-
-
-def _configurations(model: nn.Module) -> Iterator[Any]:
-    config = getattr(model, "config", None)
-    if config is not None:
-        yield config
-        if getattr(config, "vision_config", None) is not None:
-            yield config.vision_config
-
-
-def _pairs(size: Any) -> Iterable[Grid]:
-    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
-        return [(size, size)]
-    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(one, int) and one > 0 for one in size):
-        return [(size[0], size[1])]
-    return []
-
-
-def _tokens_before(model: nn.Module) -> int:
-    """Tokens before the patches: what the network counts itself, else its class, distillation and register tokens."""
-    count = getattr(model, "num_prefix_tokens", None)
-    if isinstance(count, int):
-        return count
-    found: dict[str, int] = {}
-    for name, parameter in model.named_parameters():
-        kind = _EXTRA_TOKEN.fullmatch(name.rpartition(".")[2])
-        if kind is not None:  # a network of several stages may have one at each
-            found[kind[1]] = max(found.get(kind[1], 0), parameter.shape[-2] if parameter.ndim > 1 else 1)
-    return sum(found.values())
-
-
-def layout(
-    shape: Shape, grown: Shape | None, growth: int, image: Grid, declared: Declared
-) -> tuple[Layout, Grid | None] | str:
-    """How a tensor of this shape lies and its stride, or the reason why that is not known.
-
-    `shape` is for 2 images of size `image`, `grown` for images `growth` pixels larger on both axes; None where the
-    network takes one size only, and then what the network declares decides.
-    """
-    if shape[:1] != (2,):
-        return f"its first axis is not the image: shape {written(shape)} for 2 images, as in windows or heads"
-    if grown is None:
-        return _of_one_size(shape, image, declared)
-    if len(grown) != len(shape):
-        return f"its shape changes with the size of the image: {written(shape)} and {written(grown)}"
-    grows = tuple(after != before for before, after in zip(shape, grown, strict=True))
-    if not any(grows):
-        return Layout("vector"), None
-    if grows == (False, False, True, True):
-        return Layout("map", (shape[2], shape[3])), _stride(shape[2:], grown[2:], growth)
-    if grows == (False, True, True, False):
-        return Layout("nhwc", (shape[1], shape[2])), _stride(shape[1:3], grown[1:3], growth)
-    if grows == (False, True, False):
-        return _grown_tokens(shape[1], grown[1], growth, image, declared) or _no_grid(shape)
-    return f"no grid of positions grows with the image: shapes {written(shape)} and {written(grown)}"
-
-
-def _stride(grid: Shape, grown: Shape, growth: int) -> Grid | None:
-    steps = [after - before for before, after in zip(grid, grown, strict=True)]
-    if min(steps) <= 0:
-        return None
-    return round(growth / steps[0]), round(growth / steps[1])
-
-
-@lru_cache(maxsize=64)  # many tensors of a network have the same shape
-def _grown_tokens(count: int, grown: int, growth: int, image: Grid, declared: Declared) -> tuple[Layout, Grid] | None:
-    """The square stride at which positions and the declared other tokens add up at both sizes; the nearest one."""
-    height, width = image
-    found: list[tuple[float, Layout, Grid]] = []
-    for before in {0, declared.before}:
-        for stride in range(1, min(image) + 1):
-            for grid in {(height // stride, width // stride), (-(-height // stride), -(-width // stride))}:
-                more = round(growth / stride)
-                adds_up = grid[0] * grid[1] + before == count
-                if adds_up and (grid[0] + more) * (grid[1] + more) + before == grown:
-                    off = abs(height / stride - grid[0]) + abs(growth / stride - more)
-                    found.append((off, Layout("tokens", grid, before), (stride, stride)))
-    if not found or len({its.before for _, its, _ in found}) > 1:
-        return None
-    _, its, stride_found = min(found, key=lambda one: one[0])
-    return its, stride_found
-
-
-def _of_one_size(shape: Shape, image: Grid, declared: Declared) -> tuple[Layout, Grid | None] | str:
-    """Without growth: vectors by their shape, maps by axes that divide the image evenly, tokens by what is declared."""
-    if len(shape) == 2 or all(size == 1 for size in shape[2:]) or all(size == 1 for size in shape[1:-1]):
-        return Layout("vector"), None
-    if len(shape) == 4:
-        return _map_of_one_size(shape, image, declared)
-    if len(shape) == 3:
-        found = [
-            (Layout("tokens", grid, before), (down, right))
-            for down, right in declared.reductions
-            for before in {0, declared.before}
-            for grid in {(image[0] // down, image[1] // right), (-(-image[0] // down), -(-image[1] // right))}
-            if grid[0] * grid[1] + before == shape[1] and grid[0] * grid[1] > 1
-        ]
-        if len(found) == 1:
-            return found[0]
-        square = isqrt(shape[1] - declared.before) if shape[1] > declared.before else 0
-        hint = (
-            f"{square}x{square}+{declared.before}" if square**2 + declared.before == shape[1] else "ROWSxCOLUMNS+BEFORE"
-        )
-        return _no_grid(shape, hint)
-    return f"no grid of positions is known in a network of one input size: shape {written(shape)}"
-
-
-def _map_of_one_size(shape: Shape, image: Grid, declared: Declared) -> tuple[Layout, Grid | None] | str:
-    channels_first, channels_last = shape[2:], shape[1:3]
-    grids = {kind: grid for kind, grid in (("map", channels_first), ("nhwc", channels_last)) if _is_grid(grid, image)}
-    if len(grids) == 2:
-        return f"its channels may come first or last: shape {written(shape)}; {_ASK} nchw or nhwc"
-    if not grids:
-        return f"no grid of positions that divides {written(image)} pixels: shape {written(shape)}"
-    kind, grid = next(iter(grids.items()))
-    ratio = (image[0] / grid[0], image[1] / grid[1])
-    whole = (int(ratio[0]), int(ratio[1])) if all(one.is_integer() for one in ratio) else None
-    its = Layout(kind, (grid[0], grid[1]))  # type: ignore[arg-type]  # a key of grids
-    for lost in (0, 1):  # a position, to a kernel that is wider than its stride and not padded
-        for down, right in declared.reductions:
-            if (image[0] // down - lost, image[1] // right - lost) == grid:
-                return its, (down, right)
-    return its, whole
-
-
-def _is_grid(sizes: Shape, image: Grid) -> bool:
-    """Whether these may be a grid on the image: of its proportions, and no finer than its pixels."""
-    return sizes[0] * image[1] == sizes[1] * image[0] and 1 < sizes[0] <= image[0]
-
-
-def _no_grid(shape: Shape, hint: str = "ROWSxCOLUMNS+BEFORE") -> str:
-    return f"tokens on no declared grid: shape {written(shape)}; {_ASK} tokens:{hint}"

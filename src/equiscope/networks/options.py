@@ -3,12 +3,15 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from equiscope.system.errors import OptionError
 from equiscope.system.options import option
 
-Stride = int | tuple[int, int]  # pixels from position to position: on both axes, or down and right
+# Pixels from position to position: a whole number or a ratio of small ones, such as 0.5, "4/3".
+Pixels = int | float | str | Fraction
+Stride = Pixels | tuple[Pixels, Pixels]  # on both axes, or down and right
 
 TOKENS = re.compile(r"tokens:(\d+)x(\d+)(?:\+(\d+))?(?:\+(\d+))?")  # rows, columns, tokens before, tokens after
 
@@ -31,14 +34,14 @@ class Layers:
     )
     strides: Mapping[str, Stride] | None = option(
         None,
-        "Pixels from position to position of a layer, by its name or glob, where they do not follow from its shape; a "
-        "pair is (down, right).",
+        "Pixels from position to position of a layer, by its name or glob, where they do not follow from its shape: a "
+        "whole number, or a ratio such as 1/2 or 4/3; a pair is (down, right).",
         metavar="GLOB=N",
     )
     layouts: Mapping[str, str] | None = option(
         None,
-        "How the features of a layer lie, by its name or glob: nchw, nhwc, vector or tokens:14x14+1 (rows, columns, "
-        "tokens before).",
+        "How the features of a layer lie, by its name or glob: nchw, nhwc, ncwh, vector or tokens:14x14+1 (rows, "
+        "columns, tokens before).",
         metavar="GLOB=LAYOUT",
     )
     pool: str | None = option(
@@ -59,6 +62,8 @@ class Layers:
                 )
         for pattern, stride in (self.strides or {}).items():
             _check_stride(pattern, stride)
+        if self.strides is not None:
+            object.__setattr__(self, "strides", {pattern: _written(one) for pattern, one in self.strides.items()})
         for pattern, text in (self.layouts or {}).items():
             _check_layout(pattern, text)
 
@@ -81,19 +86,51 @@ def _checked_names(name: str, given: Any) -> tuple[str, ...] | None:
     return tuple(listed)
 
 
+def ratios_of(stride: Stride) -> "tuple[int | Fraction, int | Fraction]":
+    """A stride down and right, exactly: a whole number as it is, a part of one as a ratio of small whole numbers.
+
+    ValueError or TypeError where it is none.
+
+    >>> ratios_of(2), ratios_of(0.5), ratios_of(("4/3", 1.3333))
+    ((2, 2), (Fraction(1, 2), Fraction(1, 2)), (Fraction(4, 3), Fraction(4, 3)))
+    """
+    down, right = stride if isinstance(stride, tuple) else (stride, stride)
+    return _ratio(down), _ratio(right)
+
+
+def _ratio(pixels: Pixels) -> int | Fraction:
+    if isinstance(pixels, bool):
+        raise TypeError
+    exact = Fraction(pixels)
+    ratio = exact.limit_denominator(64)
+    if ratio <= 0 or abs(ratio - exact) > exact / 1000:
+        raise ValueError
+    return ratio.numerator if ratio.denominator == 1 else ratio
+
+
 def _check_stride(pattern: str, stride: Any) -> None:
-    steps = stride if isinstance(stride, tuple) else (stride, stride)
-    if len(steps) != 2 or any(isinstance(one, bool) or not isinstance(one, int) or one < 1 for one in steps):
-        raise ValueError(
-            f"The stride of layer {pattern!r} is {stride!r}; it must be at least one whole pixel, or a pair "
-            "(down, right)."
+    try:
+        ratios_of(stride)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        message = (
+            f"The stride of layer {pattern!r} is {stride!r}; it must be a number of pixels above 0, such as 2, 0.5 or "
+            "'4/3', or a pair (down, right) of them."
         )
+        raise ValueError(message) from None
+
+
+def _written(stride: Stride) -> Stride:
+    """The same, as JSON can hold it."""
+    if isinstance(stride, tuple):
+        return tuple(str(one) if isinstance(one, Fraction) else one for one in stride)  # type: ignore[return-value]
+    return str(stride) if isinstance(stride, Fraction) else stride
 
 
 def _check_layout(pattern: str, text: Any) -> None:
     if not isinstance(text, str):
         raise ValueError(f"The layout of layer {pattern!r} is {text!r}; it must be a text such as 'nhwc'.")
-    if text not in ("nchw", "nhwc", "vector") and not TOKENS.fullmatch(text):
+    if text not in ("nchw", "nhwc", "ncwh", "vector") and not TOKENS.fullmatch(text):
         raise ValueError(
-            f"Layout {text!r} is not known; write nchw, nhwc, vector, or tokens:14x14+1 (rows, columns, tokens before)."
+            f"Layout {text!r} is not known; write nchw, nhwc, ncwh, vector, or tokens:14x14+1 (rows, columns, tokens "
+            "before)."
         )

@@ -4,16 +4,25 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from torch import nn
 
-from equiscope.networks.layout import Declared, Grid, Layout, declarations, layout, layout_from_text
+from equiscope.networks.layouts import Layouts
 from equiscope.networks.options import Stride
-from equiscope.networks.trace import Seen, trace
+from equiscope.networks.trace import OWN_OUTPUT, Seen, trace
 from equiscope.system.errors import OptionError
 
 Call = tuple[str, int]  # which call of which module
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A network's blocks, why others are none, and whether all of these are, so that leaves stand in their place."""
+
+    tensors: list[Seen]
+    left_out: Mapping[str, str] = field(default_factory=dict)  # reasons by name
+    leaves: bool = False
 
 
 class Traced:
@@ -26,40 +35,23 @@ class Traced:
         strides: Mapping[str, Stride],
         layouts: Mapping[str, str],
     ) -> None:
-        self.tensors = trace(model, image_shape)
+        self._trace = trace(model, image_shape)
+        self.tensors = self._trace.tensors
         self.outputs = [tensor for tensor in self.tensors if tensor.source.side == "output"]
         self.places = {tensor.source: place for place, tensor in enumerate(self.tensors)}
         self._modules = dict(model.named_modules())
-        self._image = image_shape[1:]
         for option, patterns in (("{strides}", strides), ("{layouts}", layouts)):
             for pattern in patterns:
                 self.matching([pattern], option)
-        known = declarations(model)
-        self._layouts = {tensor.source: self._layout(tensor, known, strides, layouts) for tensor in self.tensors}
-
-    def layout_of(self, tensor: Seen) -> tuple[Layout, Grid | None] | str:
-        """The tensor's layout and stride, or why they are not known."""
-        return self._layouts[tensor.source]
-
-    def _layout(
-        self, tensor: Seen, declared: Declared, strides: Mapping[str, Stride], layouts: Mapping[str, str]
-    ) -> tuple[Layout, Grid | None] | str:
-        """The same, found; what the user gives goes first."""
-        found = layout(tensor.shape, tensor.grown, tensor.growth, self._image, declared)
-        for pattern, text in layouts.items():
-            if _matches(pattern, tensor):
-                found = (layout_from_text(text, tensor.shape), None if isinstance(found, str) else found[1])
-        if isinstance(found, str) or found[0].kind == "vector":
-            return found
-        for pattern, stride in strides.items():
-            if _matches(pattern, tensor):
-                return found[0], stride if isinstance(stride, tuple) else (stride, stride)
-        return found[0], found[1] or self._whole_ratio(found[0])
-
-    def _whole_ratio(self, its: Layout) -> Grid | None:
-        """Pixels over positions, where both are whole; for layouts that did not come with a stride."""
-        down, right = (pixels / positions for pixels, positions in zip(self._image, its.grid, strict=True))
-        return (int(down), int(right)) if down.is_integer() and right.is_integer() else None
+        given = {
+            tensor.source: (
+                next((text for pattern, text in layouts.items() if _matches(pattern, tensor)), None),
+                next((stride for pattern, stride in strides.items() if _matches(pattern, tensor)), None),
+            )
+            for tensor in self.tensors
+        }
+        self._layouts = Layouts(model, image_shape, self.tensors, given)
+        self.layout_of = self._layouts.of
 
     def is_vector(self, tensor: Seen) -> bool:
         """Whether the tensor has no grid."""
@@ -81,7 +73,11 @@ class Traced:
         logits = [tensor for tensor in whole if "logits" in tensor.source.path] or whole
         if len(logits) != 1:
             return None
-        return next(tensor for tensor in self.outputs if tensor.identity == logits[0].identity)
+        identities = [logits[0].identity]
+        while identities[-1] in self._trace.softmaxes:
+            identities.append(self._trace.softmaxes[identities[-1]])
+        given = (tensor for one in reversed(identities) for tensor in self.outputs if tensor.identity == one)
+        return next(given, None)
 
     def pool(self, final: Seen | None, module: str | None) -> Seen | None:
         """The output of global average pooling, of `module` where that is given.
@@ -116,25 +112,52 @@ class Traced:
             if not tensor.parameters and self.is_vector(tensor) and tensor.source in given_maps
         ]
 
-    def blocks(self) -> list[Seen]:
+    def blocks(self) -> Blocks:
         """The network's blocks, or all leaf modules that give a feature map where it has none.
 
         A block that gives no feature map of its own, or several, gives way to the blocks inside it, where these do.
         """
+        leaves = self._leaves()
         found: list[str] = []
         given_up: list[str] = []
         for name, module in self._modules.items():
-            if isinstance(module, nn.Sequential | nn.ModuleList) and not any(_lies_in(name, block) for block in found):
+            if _is_sequence(module) and not any(_lies_in(name, block) for block in found):
                 for child, inner in module.named_children():
-                    if any(True for _ in inner.children()):
-                        block = f"{name}.{child}" if name else child
+                    block = f"{name}.{child}" if name else child
+                    if block not in leaves and any(True for _ in inner.children()):
                         (found if self._gives_one(block) else given_up).append(block)
         shown = [block for block in given_up if not any(_lies_in(inner, block) for inner in found)]
         outermost = [block for block in shown if not any(block != outer and _lies_in(block, outer) for outer in shown)]
         blocks = [tensor for tensor in self.outputs if tensor.source.module in {*found, *outermost}]
+        unseen = set(outermost) - {tensor.source.module for tensor in blocks}
+        left_out = {block: self._why_unseen(block) for block in outermost if block in unseen}
         if any(self.is_map(tensor) for tensor in blocks):
-            return blocks
-        return [tensor for tensor in self.outputs if tensor.leaf and self.is_map(tensor)]
+            return Blocks(blocks, left_out)
+        maps = [tensor for tensor in self.outputs if tensor.source.module in leaves and self.is_map(tensor)]
+        left_out |= {one.name: str(self.layout_of(one)) for one in blocks if isinstance(self.layout_of(one), str)}
+        return Blocks(maps, left_out, leaves=bool(left_out))
+
+    def _leaves(self) -> set[str]:
+        """Modules that hold no others, and those of a library whose parts do not give what it does.
+
+        Such a library, of equivariant networks for example, has an object of its own in place of a tensor.
+        """
+        giving = {tensor.source.module for tensor in self.outputs} - {""}
+        objects = self._trace.objects
+        leaves = {tensor.source.module for tensor in self.outputs if tensor.leaf} - {""}
+        leaves |= {
+            name
+            for name in giving & objects.keys()
+            if not any(inner != name and _lies_in(inner, name) and objects[inner] == objects[name] for inner in objects)
+        }
+        return {name for name in leaves if not any(name != outer and _lies_in(name, outer) for outer in leaves)}
+
+    def _why_unseen(self, block: str) -> str:
+        """Why no tensor of a block was seen."""
+        gave = list(dict.fromkeys(self._trace.gave.get(block, ())))
+        if not gave:
+            return "the network does not call it"
+        return f"it gives no tensor, but {' and '.join(gave)}"
 
     def _gives_one(self, block: str) -> bool:
         """Whether each call of a module gives one feature map, or, where it gives none, one vector."""
@@ -152,11 +175,19 @@ class Traced:
             if pattern and any(_matches(pattern, tensor) for tensor in self.tensors):
                 continue
             names = [name for name in self._modules if name]
-            if any(_expression(pattern).fullmatch(name) for name in names):
+            meant = [name for name in names if _expression(pattern).fullmatch(name)]
+            if any(name in self._trace.gave for name in meant):
+                raise OptionError(
+                    "Layer " + option + "{pattern!r} gives no tensor, but {gave}; see `equiscope layers`.",
+                    pattern=pattern,
+                    gave=" and ".join(dict.fromkeys(one for name in meant for one in self._trace.gave.get(name, ()))),
+                )
+            if meant:
                 raise OptionError(
                     "Layer " + option + "{pattern!r} is a module that the network never calls; see `equiscope layers`.",
                     pattern=pattern,
                 )
+            names.append(OWN_OUTPUT)
             near = difflib.get_close_matches(pattern.replace("*", ""), names, n=5, cutoff=0.3) or names[:5]
             raise OptionError(
                 "No layer matches " + option + "{pattern!r}; the nearest names are {near}.",
@@ -164,6 +195,13 @@ class Traced:
                 near=", ".join(near),
             )
         return [tensor for tensor in self.tensors if any(_matches(pattern, tensor) for pattern in patterns)]
+
+
+def _is_sequence(module: nn.Module) -> bool:
+    """Whether a module holds others in a row: as PyTorch's do, or by their numbers."""
+    children = [name for name, _ in module.named_children()]
+    numbered = bool(children) and children == [str(number) for number in range(len(children))]
+    return numbered or isinstance(module, nn.Sequential | nn.ModuleList)
 
 
 def _lies_in(name: str, block: str) -> bool:

@@ -1,0 +1,193 @@
+"""Which positions of a tensor answer to which place of the image: what shapes do not tell of an order, a change tells.
+
+Small patches of an image of noise are changed one at a time. The position that stands for a patch answers to it more
+than to the other patches, also where every position answers to all of them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from equiscope.networks.features import Source, called, left_as_found, reading
+from equiscope.networks.growth import Candidates, Laid
+from equiscope.networks.layout import Grid, Layout, orders, token_of_position
+
+# Where patches lie, as shares of the height and the width: none the other's mirror image, none at a corner, which many
+# an order leaves where it is. Two more are the last before the middle of all patches, row by row, and the first after.
+_PLACES = ((0.1, 0.35), (0.2, 0.8), (0.35, 0.1), (0.4, 0.6), (0.65, 0.3), (0.75, 0.9), (0.9, 0.55))
+_PIXELS_AT_ONCE = 10 * 224**2  # of the images in a forward pass
+_TELLING = 0.1  # of what a position could single a patch out by, above chance; less is no answer
+_AGREES = 0.7  # of what the best positions single patches out by; an order that is wrong leaves few in their place
+_SURE = 0.9  # no other order is tried then
+_TIED = 0.05
+_APART = 0.15  # of rows and columns from columns and rows; a table of tokens by tokens has both alike
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Squares of an image, by their upper left corners."""
+
+    image: Grid
+    side: int
+    corners: tuple[Grid, ...]
+
+    def positions(self, grid: Grid) -> list[Grid]:
+        """The position of a grid over the image in which each patch has its centre."""
+        return [
+            tuple(  # type: ignore[misc]  # of two
+                min(int((corner + self.side / 2) * count / pixels), count - 1)
+                for corner, count, pixels in zip(corners, grid, self.image, strict=True)
+            )
+            for corners in self.corners
+        ]
+
+
+def patches_of(image: Grid, side: int) -> Patches:
+    """Patches of so many pixels, on a grid of them, all different."""
+    rows, columns = max(image[0] // side, 1), max(image[1] // side, 1)
+    places = [(int(rows * down), int(columns * right)) for down, right in _PLACES]
+    places += [(max(rows // 2 - 1, 0), columns - 1), (rows // 2, 0)]
+    return Patches(image, side, tuple((row * side, column * side) for row, column in dict.fromkeys(places)))
+
+
+Answers = Mapping[tuple[int, int], Tensor]  # [patch, position], by the axes that hold images and channels
+
+
+def answers(
+    model: nn.Module,
+    image_shape: tuple[int, int, int],
+    sources: Mapping[str, tuple[Source, Sequence[Laid]]],
+    patches: Patches,
+) -> dict[str, Answers]:
+    """How much the positions of tensors change with each patch: squares, summed over channels.
+
+    A tensor is missing where the network fails, or gives it not for every image.
+    """
+    found: dict[str, dict[tuple[int, int], list[Tensor]]] = {name: {} for name in sources}
+
+    def receive(name: str, features: Tensor) -> None:
+        if features.is_complex() or not features.is_floating_point():
+            return
+        for axes in {_axes(its) for its, _ in sources[name][1]}:
+            its = features.movedim(axes[0], 0)
+            squares = (its[1:].float() - its[:1].float()).square().sum(axes[1]).flatten(1)
+            found[name].setdefault(axes, []).append(squares.cpu())
+
+    wanted = {name: source for name, (source, _) in sources.items()}
+    try:
+        with left_as_found(model), reading(model, wanted, receive):
+            for images in _changed(model, image_shape, patches):
+                called(model, images)
+    except Exception:  # noqa: BLE001 -- whatever a network raises, it raises again where it is measured
+        return {}
+    joined = {
+        name: {axes: torch.cat(parts) for axes, parts in by_axes.items()} for name, by_axes in found.items() if by_axes
+    }
+    count = len(patches.corners)
+    return {name: by_axes for name, by_axes in joined.items() if all(len(one) == count for one in by_axes.values())}
+
+
+def _axes(its: Layout) -> tuple[int, int]:
+    """The axis of the images, and that of the channels once the images are on the first."""
+    if its.kind == "tokens":
+        return its.image_axis, 1 if its.channels_first else 2
+    return its.image_axis, 3 if its.kind == "nhwc" else 1
+
+
+def _changed(model: nn.Module, image_shape: tuple[int, int, int], patches: Patches) -> Iterator[Tensor]:
+    """Batches of the image as it is, and with a patch changed: as many as go through the network at once."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn(1, *image_shape, generator=generator)
+    parameter = next((one for one in model.parameters() if one.is_floating_point()), None)
+    changed = []
+    for top, left in patches.corners:
+        other = image.clone()
+        window = other[..., top : top + patches.side, left : left + patches.side]
+        window.copy_(2 * torch.randn(window.shape, generator=generator))
+        changed.append(other)
+    at_once = max(1, _PIXELS_AT_ONCE // (image_shape[1] * image_shape[2]) - 1)
+    for first in range(0, len(changed), at_once):
+        batch = torch.cat([image, *changed[first : first + at_once]])
+        yield batch if parameter is None else batch.to(parameter.device, parameter.dtype)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a tensor's answers say of its layout: which one it is, or that it is none of the candidates."""
+
+    laid: Laid | None
+
+
+def verdict(candidates: Candidates, of_tensor: Answers, patches: Patches) -> Verdict | None:
+    """The candidate that agrees with how a tensor answers, of tokens in whatever order; None where they say nothing."""
+    shares = {axes: _shares(squares) for axes, squares in of_tensor.items()}
+
+    def agreement(its: Layout) -> float | None:
+        return _agreement(its, shares[_axes(its)], patches)
+
+    laid = list(candidates.laid)
+    first = agreement(laid[0][0])
+    found = [first, *(agreement(its) for its, _ in laid[1:])]
+    if max((one for one in found if one is not None), default=0.0) < _SURE:
+        rolled = [(other, stride) for its, stride in laid if its.kind == "tokens" for other in orders(its)[1:]]
+        laid, found = laid + rolled, found + [agreement(its) for its, _ in rolled]
+    best = max((one for one in found if one is not None), default=-1.0)
+    tied = [one for one, its in zip(laid, found, strict=True) if its is not None and its >= best - _TIED]
+    if tied and tied[0][0].kind != "tokens":
+        across = [one for one, (its, _) in zip(found, laid, strict=True) if one is not None and its != tied[0][0]]
+        if best - max(across, default=0.0) >= _APART:
+            return Verdict(tied[0])
+    elif tied and best >= _AGREES:
+        likely = tied[0] in candidates.laid[: max(candidates.declared, 1)]
+        same = len({tuple(token_of_position(its).tolist()) for its, _ in tied}) == 1
+        return Verdict(tied[0]) if likely or same else None
+    return None if first is None else Verdict(None)
+
+
+def _shares(squares: Tensor) -> Tensor | None:
+    """Of each position's answers, those to each patch; None where a patch goes unanswered, or an answer is not finite.
+
+    A patch that all answer to more than to others counts no more than these.
+    """
+    totals = squares.sum(1, keepdim=True)
+    if not torch.isfinite(totals).all() or bool((totals == 0).any()):
+        return None
+    shares = squares / totals
+    return shares / shares.sum(0).clamp_min(torch.finfo(shares.dtype).tiny)
+
+
+def _agreement(its: Layout, shares: Tensor | None, patches: Patches) -> float | None:
+    """How far the positions that stand for the patches single them out: 0 by chance, 1 as well as any position does.
+
+    None where no position singles out a patch, or there are no three to be told apart.
+    """
+    cells = patches.positions(its.grid)
+    distinct = list(dict.fromkeys(cells))
+    if shares is None or len(distinct) < 3:
+        return None
+    where = _places(its)
+    of_cell = torch.stack([shares[[cell == one for one in cells]].sum(0) for cell in distinct])  # [cell, position]
+    chance = 1 / len(distinct)
+    most = of_cell.max(1).values.mean().item() - chance
+    if most < _TELLING * (1 - chance):
+        return None
+    own = [of_cell[place, where(*cell)] for place, cell in enumerate(distinct)]
+    return (torch.stack(own).mean().item() - chance) / most
+
+
+def _places(its: Layout) -> Callable[[int, int], int]:
+    """Where a row and a column of the grid lie among a tensor's positions."""
+    rows, columns = its.grid
+    if its.kind == "tokens":
+        tokens = token_of_position(its)
+        return lambda row, column: int(tokens[row * columns + column])
+    if its.columns_first:
+        return lambda row, column: column * rows + row
+    return lambda row, column: row * columns + column
+
+
+def side_of(grid: Grid, image: Grid) -> int:
+    """The side of a patch that is one position of a grid over the image; a pixel at least."""
+    return max(1, round(min(pixels / positions for pixels, positions in zip(image, grid, strict=True))))

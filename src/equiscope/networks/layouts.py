@@ -1,0 +1,134 @@
+"""How each of a network's tensors lies: told by shapes, by what it declares, and by how it answers to a change."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from equiscope.networks.answers import Verdict, answers, patches_of, side_of, verdict
+from equiscope.networks.declared import declarations
+from equiscope.networks.features import Source
+from equiscope.networks.growth import Candidates, Laid, candidates, whole_ratio
+from equiscope.networks.layout import Layout, layout_from_text, written
+from equiscope.networks.options import Stride, ratios_of
+from equiscope.networks.trace import Seen
+
+Given = tuple[str | None, Stride | None]  # the layout and the stride that the user gives of a tensor
+
+
+@dataclass(frozen=True)
+class _Open:
+    """A tensor whose layout shapes leave open."""
+
+    place: int
+    tensor: Seen
+    candidates: Candidates
+
+
+class Layouts:
+    """The layout and stride of each of a network's tensors, or why they are not known."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        image_shape: tuple[int, int, int],
+        tensors: Sequence[Seen],
+        given: Mapping[Source, Given],
+    ) -> None:
+        self._image = image_shape[1:]
+        told = self._by_shapes(model, tensors)
+        found: dict[Source, Laid | str] = {}
+        undecided: list[_Open] = []
+        for place, (tensor, its) in enumerate(zip(tensors, told, strict=True)):
+            if isinstance(its, str):
+                found[tensor.source] = its
+            elif its.certain:
+                found[tensor.source] = its.laid[0]
+            else:
+                undecided.append(_Open(place, tensor, its))
+        found |= _decided(model, image_shape, undecided)
+        self._found = {tensor.source: self._with_given(tensor, found[tensor.source], given) for tensor in tensors}
+
+    def of(self, tensor: Seen) -> Laid | str:
+        """The tensor's layout and stride, or why they are not known."""
+        return self._found[tensor.source]
+
+    def _by_shapes(self, model: nn.Module, tensors: Sequence[Seen]) -> list[Candidates | str]:
+        declared = declarations(model)
+        grids: dict[Laid, None] = {}
+        found: list[Candidates | str] = []
+        for tensor in tensors:
+            its = candidates(tensor.shapes, self._image, declared, grids)
+            found.append(its)
+            if not isinstance(its, str) and its.laid[0][0].kind == "map" and its.laid[0][1] is not None:
+                grids[Layout("map", its.laid[0][0].grid), its.laid[0][1]] = None
+        return found
+
+    def _with_given(self, tensor: Seen, found: Laid | str, given: Mapping[Source, Given]) -> Laid | str:
+        """What is found, where the user gives nothing."""
+        text, stride = given[tensor.source]
+        if text is not None:
+            axis = 0 if isinstance(found, str) else found[0].image_axis
+            known = None if isinstance(found, str) else found[1]
+            found = layout_from_text(text, tensor.shape, axis), known
+        if isinstance(found, str) or found[0].kind == "vector":
+            return found
+        if stride is not None:
+            return found[0], ratios_of(stride)
+        return found[0], found[1] or whole_ratio(found[0].grid, self._image)
+
+
+def _decided(
+    model: nn.Module, image_shape: tuple[int, int, int], undecided: Sequence[_Open]
+) -> dict[Source, Laid | str]:
+    """The layout of each tensor that shapes leave open: the one that agrees with how the network answers.
+
+    A tensor whose answers say nothing has the order of the tensor before it that is like it; else the one layout that
+    shapes and declarations support.
+    """
+    verdicts = _verdicts(model, image_shape, undecided)
+    found: dict[Source, Laid | str] = {}
+    before: dict[tuple[object, ...], Laid | None] = {}
+    for one in undecided:
+        of_tensor = verdicts.get(one.tensor.identity)
+        alike = tuple((replace(its, channels_first=False), stride) for its, stride in one.candidates.laid)
+        if of_tensor is not None:
+            before[alike] = of_tensor.laid
+        elif alike in before:
+            of_tensor = Verdict(before[alike])
+        found[one.tensor.source] = _concluded(one, of_tensor)
+    return found
+
+
+def _verdicts(
+    model: nn.Module, image_shape: tuple[int, int, int], undecided: Sequence[_Open]
+) -> dict[int, Verdict | None]:
+    """What the answers of each tensor, by its identity, say of its candidates.
+
+    Tensors of one grid are asked together, with patches of the size of its positions.
+    """
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        return {}  # which has no values
+    by_side: dict[int, dict[int, _Open]] = {}
+    for one in reversed(undecided):  # a module passes its last child's output on: the child's is kept
+        side = side_of(one.candidates.laid[0][0].grid, image_shape[1:])
+        by_side.setdefault(side, {})[one.tensor.identity] = one
+    found: dict[int, Verdict | None] = {}
+    for side, alike in sorted(by_side.items()):
+        patches = patches_of(image_shape[1:], side)
+        sources = {str(identity): (one.tensor.source, one.candidates.laid) for identity, one in alike.items()}
+        for name, of_tensor in answers(model, image_shape, sources, patches).items():
+            found[int(name)] = verdict(alike[int(name)].candidates, of_tensor, patches)
+    return found
+
+
+def _concluded(one: _Open, of_tensor: Verdict | None) -> Laid | str:
+    laid = one.candidates.laid
+    if of_tensor is not None and of_tensor.laid is not None:
+        return of_tensor.laid
+    if of_tensor is not None:
+        return (
+            "its positions are not in the order of the image: where small patches of it are changed one at a time, "
+            f"others answer than those of a grid of {written(laid[0][0].grid)}, shape {written(one.tensor.shape)}"
+        )
+    return laid[0] if one.candidates.declared == 1 else one.candidates.reason
