@@ -33,6 +33,7 @@ PUBLIC_MODULES = {
     "equiscope.results.rows",  # rows of the tables, by their labels
     "equiscope.system.errors",  # errors that name an option
     "equiscope.system.files",  # files that are complete or absent
+    "equiscope.system.output_folder",  # and folders of them
     "equiscope.system.progress",  # progress bars
 }
 DRAWERS = {"base", "common", "core", "helpers", "lib", "misc", "tools", "util", "utils"}

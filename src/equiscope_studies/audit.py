@@ -34,7 +34,7 @@ from torch.nn.functional import interpolate
 
 import equiscope as es
 from equiscope.results.columns import LADDER, SCOPES
-from equiscope.results.folder import refuse_taken
+from equiscope.system.output_folder import refuse_taken, written
 from equiscope_studies.audit_checks import changed_state, checked_maps, state_of
 from equiscope_studies.own_networks import own_networks
 from equiscope_studies.results import markdown
@@ -200,9 +200,9 @@ def audit(
         ]
     table = pd.DataFrame(map(asdict, rows))
     text = page(table, date=started.date().isoformat(), limit=limit, seed=seed)
-    output.mkdir(parents=True, exist_ok=True)
-    table.to_parquet(output / "audit.parquet")
-    (output / "page.md").write_text(text, encoding="utf-8")
+    with written(output, force=force) as aside:
+        table.to_parquet(aside / "audit.parquet")
+        (aside / "page.md").write_text(text, encoding="utf-8")
     return output
 
 

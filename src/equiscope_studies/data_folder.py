@@ -3,8 +3,10 @@
 import os
 from pathlib import Path
 
+from equiscope.system.files import path_of
+
 
 def folder_of_data(data: Path | None) -> Path | None:
     """The folder given, or the one that EQUISCOPE_DATA names."""
     given = data or os.environ.get("EQUISCOPE_DATA")
-    return Path(given) if given else None
+    return path_of(given) if given else None

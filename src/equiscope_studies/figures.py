@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from equiscope.results.folder import refuse_taken
+from equiscope.system.output_folder import refuse_taken
 from equiscope.system.progress import Progress
 from equiscope_studies import known_answers
 from equiscope_studies.mean_activation import numbers as mean_activation

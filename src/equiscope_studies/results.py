@@ -1,8 +1,6 @@
 """What a study leaves behind: its numbers, a picture of them, and a page that tells them in words."""
 
 import os
-import shutil
-import uuid
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from equiscope.figures.style import Plot
-from equiscope.results.folder import refuse_taken
-from equiscope.system.files import named
+from equiscope.system.output_folder import written
 
 
 def heading(part: SubFigure, letter: str, text: str) -> None:
@@ -83,26 +80,11 @@ def save(
 ) -> Path:
     """Write `figure.png`, `figure.pdf`, the table and `page.md` into a folder, and `more` files by name; return it.
 
-    All is made before the disk is touched, and written aside: a new folder appears at once and whole. Into one that
-    is there the files move one by one; files of other names are left alone.
+    All is made before the disk is touched, and written aside: a new folder appears at once and whole. Files of other
+    names are left alone.
     """
     files = {table: numbers.to_parquet(), "page.md": page.encode()} | drawn("figure", picture) | dict(more or {})
-    folder = folder.resolve()
-    refuse_taken(folder, force=force)
-    there = folder.is_dir()
-    home = folder if there else folder.parent  # aside, but on the same disk
-    home.mkdir(parents=True, exist_ok=True)
-    aside = home / f".equiscope-{uuid.uuid4().hex}"
-    try:
-        with named(folder):
-            aside.mkdir()
-            for name, content in files.items():
-                (aside / name).write_bytes(content)
-            if there:
-                for name in files:
-                    os.replace(aside / name, folder / name)
-            else:
-                os.replace(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return folder
+    with written(folder, force=force) as aside:
+        for name, content in files.items():
+            (aside / name).write_bytes(content)
+    return folder.resolve()

@@ -48,7 +48,7 @@ def test_a_folder_of_files_is_written_to_by_force_alone(saved):
     command = ("compare", "one", "other", "--output", "both", "--quiet")
     assert equiscope(*command) == (0, "both\n", "")
     refused = equiscope(*command)
-    assert refused.status == 2 and "both exists and is not empty; give another --output, or --force" in refused.err
+    assert refused.status == 2 and "both exists and is not empty; give another folder, or --force" in refused.err
     assert equiscope(*command, "--force").status == 0
 
 

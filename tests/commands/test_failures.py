@@ -20,6 +20,9 @@ from equiscope.system.errors import OptionError
          "runs/limit=200 is no result, nor is memory=3/force=True."),
         (PermissionError(13, "Permission denied", "runs/limit=200"), 2,
          "runs/limit=200 cannot be read or written (Permission denied); give another path, or mend this one."),
+        (PermissionError(13, "Permission denied", b"\xff.png"), 2,
+         "\\xff.png cannot be read or written (Permission denied); give another path, or mend this one."),
+        (ValueError("out of memory.png holds no image."), 2, "out of memory.png holds no image."),
         (FileExistsError("out exists."), 2, "out exists."),
         (MemoryError(), 2, "the memory does not suffice for so many images at once; give a smaller --batch-size."),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), 2,
@@ -35,3 +38,11 @@ from equiscope.system.errors import OptionError
 )  # fmt: skip
 def test_a_failure_is_a_sentence_and_a_status(error, status, sentence):
     assert explained(error) == (sentence, status)
+
+
+def test_what_nobody_foresaw_is_told_with_its_innermost_cause():
+    error, between = RuntimeError("no table"), KeyError("wrapped")
+    error.__cause__, between.__cause__ = between, FileNotFoundError(2, "No such file or directory", "data/part.arrow")
+    sentence, status = explained(error)
+    assert status == 1
+    assert sentence.startswith("RuntimeError: no table (because of data/part.arrow: No such file or directory); this")

@@ -183,7 +183,9 @@ def test_what_is_not_given_is_the_library_s_default(measurements):
     (asked,) = measurements
     assert names(asked["transformations"]) == names([es.rotations()])
     assert (asked["scoring"], asked["layers"]) == (Scoring(), Layers())
-    assert asked["run"] == Run(checkpoint=Path.cwd() / "plain.checkpoint", keep_checkpoint=True)
+    assert asked["run"] == Run(
+        checkpoint=Path.cwd() / "plain.checkpoint", keep_checkpoint=True, checkpoint_if_longer=15
+    )
 
 
 @pytest.mark.usefixtures("undrawn")

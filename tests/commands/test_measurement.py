@@ -84,7 +84,7 @@ def test_an_interruption_while_writing_leaves_nothing(measure, measurements, mon
     def interrupted(*given, **named):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("equiscope.results.scores.Scores.save", interrupted)
+    monkeypatch.setattr("equiscope.commands.measurement.write", interrupted)
     assert measure() == (130, "", "Error: interrupted, and nothing was written.\n")
     assert os.listdir(tmp_path) == []
 
@@ -120,7 +120,7 @@ def test_a_result_that_is_there_is_replaced_and_other_files_stay(measure, tmp_pa
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     refused = measure()
-    assert refused.status == 2 and "out exists and is not empty; give another --output, or --force" in refused.err
+    assert refused.status == 2 and "out exists and is not empty; give another folder, or --force" in refused.err
     assert measure("--force", "--quiet").status == 0
     there = set(os.listdir(tmp_path / "out"))
     assert {"mine", "manifest.json", "figure.png", "figure.pdf", "report.html"} <= there

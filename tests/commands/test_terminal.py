@@ -1,12 +1,18 @@
 """What is written on the terminal: whole in a pipe, plain, and on the right stream."""
 
 import json
+import os
 import re
-from io import StringIO
+import shlex
+import subprocess
+import sys
+from errno import ENOSPC, EPIPE
+from io import BytesIO, StringIO, TextIOWrapper
 
 import pytest
 from rich.console import Console
 
+from equiscope.commands.main import main
 from equiscope.commands.terminal import as_json, note, readable, table, tables
 from example import example_scores
 
@@ -42,3 +48,73 @@ def test_bars_are_read_without_colour_and_without_utf_8():
     with coloured.capture() as shown:
         coloured.print(readable(text, coloured), soft_wrap=True)
     assert "\x1b[38;2" in shown.get() and re.sub(r"\x1b\[[\d;]*m", "", shown.get()) == f"{text}\n"
+
+
+# --- terminals that show less, or nothing
+
+
+def run(command, **environment):
+    """What a shell leaves of a command line in which `equiscope` is ours."""
+    ours = f"{shlex.quote(sys.executable)} -m equiscope"
+    command = f"set -o pipefail; {command.replace('equiscope', ours, 1)}"
+    return subprocess.run(["bash", "-c", command], env=os.environ | environment, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "environment"),
+    [
+        ("equiscope --help | head -n 1", {}),
+        ("equiscope --help >&-", {}),
+        ("equiscope --help <&- >&- 2>&-", {}),
+        ("equiscope measure --help", {"PYTHONIOENCODING": "ascii", "COLUMNS": "20", "TERM": "dumb", "NO_COLOR": "1"}),
+    ],
+)
+def test_the_exit_status_is_that_of_the_work_wherever_the_output_leads(command, environment):
+    answer = run(command, **environment)
+    assert (answer.returncode, answer.stderr) == (0, b"")
+    assert b"\x1b" not in answer.stdout
+
+
+def test_a_failure_is_told_with_its_status_where_nobody_listens():
+    assert run("equiscope compare nowhere at-all 2>&-").returncode == 2
+    answer = run("equiscope compare größe at-all", PYTHONIOENCODING="ascii")
+    assert answer.returncode == 2 and b"gr??e is no result" in answer.stderr
+
+
+class Failing(TextIOWrapper):
+    """A stream that takes a few signs, and then fails."""
+
+    def __init__(self, error, encoding="utf-8"):
+        super().__init__(BytesIO(), encoding=encoding)
+        self.error, self.left = error, 5
+
+    def write(self, text):
+        self.left -= len(text)
+        if self.error is not None and self.left < 0:
+            raise self.error
+        return super().write(text)
+
+
+@pytest.mark.parametrize(
+    ("stream", "note"),
+    [
+        (lambda: Failing(None, "latin-1"), ""),
+        (lambda: Failing(None, "ascii"), ""),
+        (lambda: Failing(BrokenPipeError(EPIPE, "Broken pipe")), ""),
+        (lambda: Failing(OSError(ENOSPC, "No space left on device")), "(No space left on device)"),
+    ],
+)
+@pytest.mark.usefixtures("inside", "undrawn", "measurements")
+def test_a_result_that_cannot_be_shown_is_written_all_the_same(tmp_path, monkeypatch, capsys, stream, note):
+    out = stream()
+    asked = ["measure", "my code/net.py:small", "--images", "good", "--size", "32", "--output", str(tmp_path / "größe")]
+    monkeypatch.setattr(sys, "argv", ["equiscope", *asked])
+    monkeypatch.setattr(sys, "stdout", out)
+    assert main() == 0 and sys.stdout is out
+    assert (tmp_path / "größe" / "manifest.json").exists()
+    err = capsys.readouterr().err
+    assert note in err and err.count("could be written") == bool(note) and "Error" not in err
+    if out.error is None:
+        out.flush()
+        shown = out.buffer.getvalue().decode(out.encoding)
+        assert "3 images" in shown and ("größe" in shown) == (out.encoding == "latin-1")

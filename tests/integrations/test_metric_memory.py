@@ -45,7 +45,12 @@ def in_double(network):
     network.double()
 
 
-@pytest.mark.parametrize("change", [mirrored, moved, in_double])
+def with_another_module(network):
+    """Without weights of its own."""
+    network.append(nn.ReLU())
+
+
+@pytest.mark.parametrize("change", [mirrored, moved, in_double, with_another_module])
 def test_a_network_is_still_the_same_while_its_values_are(network, change):
     seen = Seen.of(network)
     network[0].weight.data = network[0].weight.data.clone()
@@ -56,11 +61,15 @@ def test_a_network_is_still_the_same_while_its_values_are(network, change):
 
 def test_a_memory_is_of_one_network(network):
     plan = planned(network, (3, 8, 8), families_of(es.rotations()), Layers(), Scoring())
-    measured = Measured("Sequential", "12ab", (3, 8, 8), plan)
+    measured = Measured("Sequential", "12ab", "56ef", (3, 8, 8), plan, {"rot90": "78"})
     header = measured.identity()
     assert measured.made(header) and not measured.made({})
     measured.check_same(header)
     with pytest.raises(ValueError, match="weights are not those that the images before were measured with"):
         measured.check_same(header | {"weights": "34cd"})
+    with pytest.raises(ValueError, match="other modules than the one that the images before"):
+        measured.check_same(header | {"structure": "90ab"})
+    with pytest.raises(ValueError, match=r"The transformation rot90 is another one .* of the same name; reset"):
+        measured.check_same(header | {"transformations": {"rot90": "79"}})
     with pytest.raises(ValueError, match=r"other layers .*: none in place of 7 \(Linear\); reset"):
         measured.check_same(header | {"layers": [*header["layers"], "7 (Linear)"]})

@@ -300,6 +300,31 @@ def test_a_state_of_other_options_is_refused(model, images):
             use()
 
 
+def test_transformations_of_one_name_are_told_apart_by_what_they_do(model, images):
+    half, turn = es.flips().transformations
+    own = [es.Transformation("own", one.on_pixels, one.on_positions) for one in (half, turn)]
+    first, other = (EquivarianceMetric(one, scoring=BARE, layers=LAYERS) for one in own)
+    first.update(model, images)
+    other.memory = first.memory
+    with pytest.raises(ValueError, match="The transformation own is another one .* of the same name; reset the metric"):
+        other.update(model, images)
+
+
+def test_what_was_measured_is_the_same_images_as_those_of_measure(model, images, whole):
+    metric = bare()
+    for some in images.split(SIZES):
+        metric.update(model, some)
+    found = metric.scores()
+    assert found.manifest["data"] == whole.manifest["data"] | {"kind": "batches"}
+    differences = es.compare({"one": found, "other": whole}).query("what == 'difference'")
+    assert len(differences) and np.nanmax(differences["score"].abs()) < 2e-6
+    metric.reset()
+    metric.update(model, images.flip(0))
+    assert set(es.compare({"one": metric.scores(), "other": whole})["what"]) == {"score", "difference"}
+    metric.update(model, images[:1])
+    assert set(es.compare({"one": metric.scores(), "other": whole})["what"]) == {"score"}
+
+
 @dataclass(frozen=True)
 class InThreads(Processes):
     """Processes that are threads of this one, and meet at a barrier."""
@@ -428,7 +453,7 @@ def loaded(model, images):
 UNLIKE = {
     of_no_image: "Process 1: No image has been measured yet; call update(model, images) first.",
     loaded: "Process 1: The metric was loaded with 11 images and without their network; call update(",
-    of_another_size: "Process 1 has other options, images of another size or other layers than process 0; ",
+    of_another_size: "Process 1 has other options, images of another size, other layers or other transformations ",
     of_other_options: "Process 1 has other options, ",
     of_another_network: "Process 1 has other options, ",
 }

@@ -1,6 +1,7 @@
 """Runs that are killed or stopped go on from their checkpoint with the same scores; one of others is refused."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -127,18 +128,56 @@ def test_transformations_of_ones_own_are_told_apart_by_what_they_do(tmp_path):
     assert measure(turn.on_pixels, turn.on_positions, resume=True).manifest["resumed_at"] > 0
 
 
+class OfGrids:
+    """A sampling of one's own, whose `repr` is where it lies in memory."""
+
+    def __init__(self, sampling):
+        self.sampling = sampling
+
+    def __getattr__(self, name):
+        return getattr(self.sampling, name)
+
+    @property
+    def window(self):
+        return OfGrids(self.sampling.window)
+
+    def expected(self, maps):
+        return self.sampling.expected(maps)
+
+    def found(self, maps):
+        return self.sampling.found(maps)
+
+
+def test_a_sampling_without_a_representation_goes_on_and_one_of_other_parameters_does_not(tmp_path):
+    turn, half, _ = es.rotations().transformations
+
+    def measure(of, progress=None, *, resume):
+        own = es.Transformation("own", turn.on_pixels, lambda *size: OfGrids(of.on_positions(*size)))
+        run = es.Run(checkpoint=tmp_path / "state", checkpoint_every=0, resume=resume)
+        return es.measure(random_network(), random_images(), own, layers="1", run=run, batch_size=4, progress=progress)
+
+    with pytest.raises(Stop):
+        measure(turn, Stopping(10), resume=False)
+    with pytest.raises(ValueError, match="made with other options, weights or data"):
+        measure(half, resume=True)
+    assert measure(turn, resume=True).manifest["resumed_at"] > 0
+
+
 def test_images_of_a_data_set_that_have_changed_are_refused(tmp_path):
-    """A Dataset is not gone over to make a fingerprint: the image at which it was stopped is looked at again."""
+    """A Dataset is not gone over to make a fingerprint: what was measured is read again when a run goes on."""
     images = random_images(250)
 
     def source(images):
         return torch.utils.data.TensorDataset(images, torch.zeros(len(images)))
 
     stopped(tmp_path / "state", 130, images=source(images), layers="1")
-    images = images.clone()
-    images[120] = 0
-    with pytest.raises(ValueError, match="made with other data: an image measured before is not as it was"):
-        measured(checkpoint=tmp_path / "state", resume=True, images=source(images), layers="1")
+    for place in (40, 120):
+        changed = images.clone()
+        changed[place] = 0
+        with pytest.raises(ValueError, match="made with other data: an image measured before is not as it was"):
+            measured(checkpoint=tmp_path / "state", resume=True, images=source(changed), layers="1")
+    resumed = measured(checkpoint=tmp_path / "state", resume=True, images=source(images.clone()), layers="1")
+    assert resumed.manifest["data"] == measured(images=images, layers="1").manifest["data"] | {"kind": "TensorDataset"}
 
 
 @pytest.mark.parametrize(
@@ -194,19 +233,53 @@ def test_a_checkpoint_of_another_number_of_processes_is_refused(tmp_path):
         checkpoint.load()
 
 
-def test_it_is_saved_when_it_is_due(tmp_path, monkeypatch):
-    now = [100.0]
+def test_it_is_saved_when_it_is_due_and_announced_once_with_its_size(tmp_path, monkeypatch):
+    now, told = [100.0], []
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    checkpoint = Checkpoint(tmp_path / "in" / "state", "this", Processes(), every=60, _written=100.0)
-    checkpoint.save_if_due(lambda: {"done": 1})
-    assert checkpoint.load() is None
-    now[0] += 61
-    checkpoint.save_if_due(lambda: {"done": 2})
-    now[0] += 30
-    checkpoint.save_if_due(lambda: {"done": 3})
-    assert checkpoint.load() == {"done": 2}
+    checkpoint = Checkpoint(
+        tmp_path / "in" / "state", "this", Processes(), every=60, announce=told.append, _begun=100.0
+    )
+    for after, done, saved in ((0, 1, None), (61, 2, {"done": 2}), (30, 3, {"done": 2}), (31, 4, {"done": 4})):
+        now[0] += after
+        checkpoint.save_if_due(lambda done=done: {"done": done}, None)
+        assert checkpoint.load() == saved
+    (sentence,) = told
+    assert re.fullmatch(r"The running state is kept in .*in/state \([\d.]+ KiB\), .* removed at the end\.", sentence)
     checkpoint.remove()
     assert not (tmp_path / "in" / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "saved"),
+    [
+        (200, 0.5, False),  # 400 s in all
+        (200, 0.2, True),  # 1000 s
+        (899, 1.0, False),
+        (600, None, False),  # of images whose number is not known: as long as it has taken
+        (901, None, True),
+        (100, 0.01, False),  # not yet due
+    ],
+)
+def test_where_it_was_not_asked_for_only_a_long_run_is_saved(tmp_path, monkeypatch, seconds, done, saved):
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    checkpoint = Checkpoint(tmp_path / "state", "this", Processes(), longer=900, _begun=0.0)
+    now[0] = seconds
+    checkpoint.save_if_due(dict, done)
+    assert (tmp_path / "state").exists() == saved
+
+
+def test_a_short_run_leaves_no_trace_and_a_long_one_tells_where_it_is_kept(tmp_path, monkeypatch, capsys):
+    measured(
+        checkpoint=tmp_path / "state", checkpoint_every=0, checkpoint_if_longer=15, keep_checkpoint=True, layers="1"
+    )
+    assert not list(tmp_path.iterdir())
+    at, place = tmp_path / "state", tmp_path
+    monkeypatch.setenv("KEPT", str(place))
+    run = es.Run(checkpoint="$KEPT/state", checkpoint_every=0, keep_checkpoint=True)
+    es.measure(random_network(), random_images(10), es.flips(), layers="1", run=run, progress=True)
+    assert at.exists()
+    assert capsys.readouterr().err.count(f"The running state is kept in {at} (") == 1
 
 
 def test_killed_it_goes_on_and_ends_with_the_same_scores(tmp_path, monkeypatch):

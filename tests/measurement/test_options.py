@@ -38,6 +38,7 @@ REFUSED = [
     (es.Run, {"memory": True}, "memory=True must be"),
     (es.Run, {"checkpoint_every": -1}, "checkpoint_every=-1 must be seconds, 0 or more"),
     (es.Run, {"checkpoint_every": math.nan}, "checkpoint_every=nan must be seconds"),
+    (es.Run, {"checkpoint_if_longer": "15"}, "checkpoint_if_longer='15' must be minutes, 0 or more"),
     (es.Run, {"resume": True}, "resume=True needs the checkpoint to continue from; give checkpoint=FILE"),
 ]
 

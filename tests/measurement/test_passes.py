@@ -28,7 +28,6 @@ def test_every_image_comes_once_with_others_of_its_group(count, size, start):
     for batch in batches:
         assert len({place % 10 for place in batch.places}) == 1 and 1 <= len(batch.places) <= size
         assert batch.images[:, 0, 0, 0].tolist() == [place - start for place in batch.places]
-        assert batch.first[0, 0, 0, 0] == batch.window - start
         assert 0 <= min(batch.places) - batch.window < 10 * max(size, 12)
     numbers = [(batch.window, batch.number) for batch in batches]
     assert numbers == sorted(numbers) and len(set(numbers)) == len(numbers)

@@ -5,8 +5,16 @@ import torch
 from torch import nn
 
 import equiscope as es
+from equiscope.functional.sampling import Gathered
 from equiscope.functional.transformations import frame
-from equiscope.measurement.plan import distinct_of, families_of, fitting_batch_size, options_of, planned
+from equiscope.measurement.plan import (
+    content_of,
+    distinct_of,
+    families_of,
+    fitting_batch_size,
+    options_of,
+    planned,
+)
 
 TURN, HALF, _ = es.rotations().transformations
 LADDER = ("invariance", "equivariance", "linear")
@@ -134,3 +142,68 @@ def test_images_must_be_square_where_axes_are_swapped():
     crop = es.shifts([1], fill="crop", size=15)
     assert planned(network(), (3, 16, 24), [es.rotations(), crop], None, es.Scoring()).frame.width == 15
     assert torch.is_grad_enabled()
+
+
+# --- what transformations are, by what they do
+
+
+def gathered_but(place):
+    """A map's positions as they are, but that one gets its value from the one before, if there is one."""
+
+    def on_positions(height, width, stride):
+        source = torch.arange(height * width)
+        source[place] = max(place - 1, 0)
+        return Gathered(source[None], torch.ones(height, width, dtype=torch.bool))
+
+    return on_positions
+
+
+def contents(*transformations):
+    """Of several by the same name, each alone."""
+    found = []
+    for on_pixels, on_positions in transformations:
+        plan = planned(
+            network(), (3, 64, 64), families_of(es.Transformation("own", on_pixels, on_positions)), "0", es.Scoring()
+        )
+        found.append(content_of(plan, (3, 64, 64), torch.device("cpu"), torch.float32)["own"])
+    return found
+
+
+def test_transformations_are_told_apart_by_what_they_do():
+    """Also where a large sampling differs at one position only, which its `repr` leaves out."""
+    still = gathered_but(0)
+    doing = [
+        (TURN.on_pixels, TURN.on_positions),
+        (HALF.on_pixels, TURN.on_positions),
+        (TURN.on_pixels, HALF.on_positions),
+        (lambda images: images * 1.1, still),
+        (lambda images: images * 1.101, still),
+        (lambda images: images * 1.1, gathered_but(500)),
+        (lambda images: images * 1.1, gathered_but(501)),
+    ]
+    found = contents(*doing)
+    assert len(set(found)) == len(doing)
+    assert found == contents(*doing)
+
+
+def test_random_transformations_are_the_same_each_time_and_leave_random_numbers_as_they_were():
+    noisy = es.Transformation("noisy", lambda images: images + torch.randn_like(images), TURN.on_positions)
+    plan = planned(network(), (3, 16, 16), families_of(noisy), "0", es.Scoring())
+    state = torch.get_rng_state()
+    one, other = (content_of(plan, (3, 16, 16), torch.device("cpu"), torch.float32) for _ in range(2))
+    assert one == other and torch.equal(torch.get_rng_state(), state)
+
+
+def test_what_differs_by_rounding_alone_is_the_same():
+    """As of machines that multiply and add in one step and in two."""
+    one, other = contents((lambda images: images * 1.1, TURN.on_positions),
+                          (lambda images: (images.double() * 1.1).float(), TURN.on_positions))  # fmt: skip
+    assert one == other
+
+
+def test_shifts_of_one_name_with_other_borders_are_told_apart():
+    found = []
+    for fill in ("zero", "reflect", "wrap"):
+        plan = planned(network(), (3, 16, 16), families_of(es.shift(1, 0, fill=fill)), "0", es.Scoring())
+        found.append(content_of(plan, (3, 16, 16), torch.device("cpu"), torch.float32)["shift(1,0)"])
+    assert len(set(found)) == 3

@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from equiscope.images.batches import opened
 from equiscope.measurement.reader import Reader
 from equiscope.system.processes import Processes
+from equiscope.system.provenance import Contents
 
 IMAGES = torch.arange(50, dtype=torch.float32)[:, None, None, None].expand(-1, 1, 2, 2).contiguous()
 SOURCES = {
@@ -58,7 +59,7 @@ def test_processes_share_what_is_left_of_registration(source):
 def test_images_registered_on_are_left_out_also_of_a_run_that_goes_on(source):
     first, resumed = reader(SOURCES[source]()), reader(SOURCES[source]())
     assert places(first.to_register_on(20)) == list(range(20)) and first.registered == 20
-    resumed.registered_before(20)
+    resumed.registered_before(20, first.registered_contents)
     for one in (first, resumed):
         assert places(one.images_from(0)) == list(range(20, 50)) == places(one.images_from(0))
         assert places([one.first_images(3)]) == [20, 21, 22]
@@ -86,11 +87,60 @@ def test_processes_share_only_images_of_known_number_and_order(images, words):
         reader(images(), 0, 2)
 
 
+def test_what_was_read_is_compared_with_what_was_read_before():
+    """When a run goes on, and in every further pass; for whatever holds the images."""
+    changed = IMAGES.clone()
+    changed[3] += 1
+    for source in (lambda images: images, TensorDataset, lambda images: list(images.split(9))):
+        first = reader(source(IMAGES))
+        stopped = first.images_from(0)
+        next(stopped)
+        before = first.read
+        assert places(reader(source(IMAGES)).images_from(5, before)) == list(range(5, 50))
+        for other in (changed, IMAGES[: before.count - 1], IMAGES.flip(0)):
+            with pytest.raises(ValueError, match="made with other data: an image measured before is not as it was"):
+                places(reader(source(other)).images_from(5, before))
+    now = [IMAGES]
+    unsteady = reader(_Changing(now))
+    places(unsteady.images_from(0))
+    now[0] = changed
+    with pytest.raises(ValueError, match="not the same in each pass over them"):
+        places(unsteady.images_from(0))
+
+
+class _Changing(torch.utils.data.Dataset):
+    def __init__(self, now):
+        self.now = now
+
+    def __len__(self):
+        return 50
+
+    def __getitem__(self, place):
+        return self.now[0][place]
+
+
+def test_fingerprints_are_those_of_all_images_however_they_are_held_and_shared():
+    found = []
+    for name, source in SOURCES.items():
+        one = reader(source())
+        places(one.images_from(0))
+        found.append(one.fingerprints())
+        if name != "a list":
+            shares = [reader(source(), rank, 3) for rank in range(3)]
+            for share in shares:
+                places(share.images_from(0))
+            total = sum((share._whole for share in shares), Contents())
+            assert total.fingerprints() | {"fingerprint_of": "pixels"} == found[-1]
+    assert all(one == found[0] for one in found)
+    swapped = reader(IMAGES.flip(0))
+    places(swapped.images_from(0))
+    assert swapped.fingerprints()["fingerprint"] == found[0]["fingerprint"]
+    assert swapped.fingerprints()["fingerprint_in_order"] != found[0]["fingerprint_in_order"]
+
+
 def test_images_have_a_fingerprint():
     changed = IMAGES.clone()
     changed[-1] += 1
     assert reader(IMAGES).looks == reader(IMAGES.clone()).looks != reader(changed).looks
     data_set = TensorDataset(IMAGES)
     assert reader(data_set).looks == reader(TensorDataset(changed)).looks  # of which the first are looked at
-    data_set.description = "my images"
-    assert reader(data_set).looks != reader(TensorDataset(IMAGES)).looks

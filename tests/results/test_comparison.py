@@ -22,7 +22,7 @@ def result(channels, *, images=30, data=None, **options):
     return replace(scores, manifest=manifest | {"options": manifest["options"] | {"seed": 0}})
 
 
-DATA = {"fingerprint": "abc", "split": None, "column": None, "seed": 0, "left_out": 0}
+DATA = {"fingerprint": "abc", "fingerprint_in_order": "abc0", "fingerprint_of": "files", "left_out": 0}
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +124,25 @@ def test_the_order_of_rows_changes_nothing(both):
 def test_no_difference_where_images_are_not_known_to_be_the_same(both):
     others = {
         "of other images": result(4, data={"fingerprint": "def"}),
+        "of the pixels of images": result(4, data={"fingerprint_of": "pixels"}),
         "of fewer": result(4, images=24),
-        "of another seed": result(4, data={"seed": 1}),
+        "of images of which one could not be read": result(4, data={"left_out": 1}),
     }
     for other in others.values():
         assert set(compare({"one": both["wide"], "other": other})["what"]) == {"score"}
+
+
+def test_images_of_one_content_are_the_same_whatever_their_names_and_paired_only_in_one_order(both):
+    def differences(**data):
+        table = compare({"one": both["wide"], "other": result(4, data=data)})
+        return table[table["what"] == "difference"]
+
+    renamed = differences(source="elsewhere", seed=3, split="train", found=99)
+    pd.testing.assert_frame_equal(renamed, differences())
+    assert renamed["low"].notna().any()
+    shuffled_before = differences(fingerprint_in_order="other")
+    pd.testing.assert_series_equal(shuffled_before["score"], renamed["score"])
+    assert shuffled_before[["low", "high", "explained_low", "explained_high"]].isna().all(axis=None)
 
 
 def test_of_images_that_nothing_is_known_of_there_is_no_difference():

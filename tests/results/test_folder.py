@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ import pytest
 import equiscope as es
 from equiscope.results.columns import TABLES
 from equiscope.results.scores import Scores
-from example import assert_contract, example_scores, shuffled
+from example import assert_contract, example_scores
 from example_maps import example_maps
 
 FILES = {f"{table}.parquet" for table in TABLES} | {"manifest.json"}
@@ -100,12 +100,35 @@ def test_what_was_drawn_of_an_old_result_goes_with_it(tmp_path: Path, scores: Sc
     assert names(tmp_path) == FILES | {"layers.pdf"}  # which is of no name that the command line writes by itself
 
 
-def test_rows_may_be_in_any_order(tmp_path: Path, scores: Scores) -> None:
-    shuffled(scores).save(tmp_path)
-    found = es.load(tmp_path)
+# What people do to a table in a notebook before they write it back.
+KEYS = ["layer", "transformation", "measure", "scope", "alignment", "subpixel"]
+REWORKED = {
+    "sorted by score": ("scores", lambda table: table.sort_values("score")),
+    "sorted replicates": ("replicates", lambda table: table.sort_values(["score", "replicate"], ascending=False)),
+    "sorted layers": ("layers", lambda table: table.sort_values("layer", ascending=False)),
+    "reversed parts, renumbered": ("parts", lambda table: table[::-1].reset_index(drop=True)),
+    "shuffled channels": ("channels", lambda table: table.sample(frac=1, random_state=0)),
+    "keys as index": ("scores", lambda table: table.sort_values("low").set_index(KEYS)),
+    "names as categories": ("scores", lambda table: table[::-1].astype({"layer": "category", "measure": "category"})),
+    "index of one number": ("replicates", lambda table: table[::-1].set_axis([0] * len(table))),
+}
+
+
+@pytest.mark.parametrize("case", REWORKED)
+def test_tables_are_joined_on_their_keys_whatever_the_order_of_their_rows(
+    tmp_path: Path, once_saved: Path, scores: Scores, case: str
+) -> None:
+    folder = shutil.copytree(once_saved, tmp_path / "out")
+    name, rework = REWORKED[case]
+    changed(name, rework)(folder)
+    found = es.load(folder)
     assert_contract(found)
-    assert_equal(found, shuffled(scores))
-    pd.testing.assert_frame_equal(found.table(), scores.table())
+    for by in ("layer", "part"):
+        pd.testing.assert_frame_equal(found.table(by=by, scope="image"), scores.table(by=by, scope="image"))
+    assert str(found) == str(scores) and found._repr_html_() == scores._repr_html_()
+    differences = es.compare({"as it was": es.load(once_saved), "reworked": found}).query("what == 'difference'")
+    ends = differences[["score", "low", "high", "explained_low", "explained_high"]].to_numpy()
+    assert len(differences) and np.nanmax(np.abs(ends)) == 0 and np.isfinite(ends[:, 0]).any()
 
 
 def test_the_manifest_is_strict_json(tmp_path: Path, scores: Scores) -> None:
@@ -281,6 +304,14 @@ def without(*names: str) -> Callable[[Path], None]:
     return change
 
 
+def with_manifest(**values: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        (folder / "manifest.json").write_text(json.dumps(manifest | values), encoding="utf-8")
+
+    return change
+
+
 def changed(table: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         path = folder / f"{table}.parquet"
@@ -311,6 +342,76 @@ DAMAGES = {
     "no column": (
         changed("scores", lambda table: table.drop(columns=["explained", "low"])),
         r"not all of a result: scores\.parquet has no column low, explained\.$",
+    ),
+    "images in words": (with_manifest(images="many"), r"manifest\.json has 'many' as its number of images\.$"),
+    "families without members": (
+        with_manifest(
+            options={
+                "transformations": {"flips": []},
+                "scopes": [],
+                "similarity": "",
+                "negative": "",
+                "intervals": True,
+                "seed": 0,
+            }
+        ),
+        r"manifest\.json has no transformations of the family flips",
+    ),
+    "no seed": (without("options.seed"), r"manifest\.json has no options\.seed\.$"),
+    "a layer without a name": (
+        changed("layers", lambda table: table.assign(layer=table["layer"].where(table["index"] > 0))),
+        r"layers\.parquet has a row without layer\.$",
+    ),
+    "scores of words": (
+        changed("scores", lambda table: table.assign(score=table["score"].map("{:.2f}".format))),
+        r"scores\.parquet has values in its column score that are no numbers\.$",
+    ),
+    "a measure unknown": (
+        changed("parts", lambda table: table.replace("invariance", "variance")),
+        r"parts\.parquet has measure 'variance', and it is one of invariance, ",
+    ),
+    "the best scores alone": (
+        changed("scores", lambda table: table[table["score"] > table["score"].median()]),
+        r"scores\.parquet has (no row of|rows of \d+ of the \d+ layers of) ",
+    ),
+    "a layer less": (
+        changed("scores", lambda table: table[table["layer"] != "pool"]),
+        r"scores\.parquet has no row of layer pool\.$",
+    ),
+    "one score less": (
+        changed("scores", lambda table: table.drop(table[table["transformations"] > 0].index[3])),
+        r"scores\.parquet has (no row of|rows of \d+ of the \d+ layers of) ",
+    ),
+    "a layer that is not known": (
+        changed("layers", lambda table: table[table["layer"] != "final"]),
+        r"layers\.parquet has no row of layer final, and scores\.parquet has\.$",
+    ),
+    "some channels": (
+        changed("channels", lambda table: table.drop(table.index[5])),
+        r"channels\.parquet has \d of the \d channels of layer layer1, transformation rot180, scope dataset",
+    ),
+    "channels without their transformation": (
+        changed("channels", lambda table: table[table["transformation"] != "rot180"]),
+        r"channels\.parquet has no row of layer layer1, transformation rot180, scope dataset, alignment array\.$",
+    ),
+    "a part less": (
+        changed("parts", lambda table: table[table["part"] != "early"]),
+        r"parts\.parquet has no row of part early, transformation ",
+    ),
+    "replicates of some": (
+        changed("replicates", lambda table: table.head(25)),
+        r"replicates\.parquet has (no row|\d+ of the \d+ (rows|images)) of layer ",
+    ),
+    "a replicate less": (
+        changed("replicates", lambda table: table.drop(table[table["scope"] == "dataset"].index[3])),
+        r"replicates\.parquet has 9 of the 10 rows of layer layer1, ",
+    ),
+    "an image less": (
+        changed(
+            "replicates",
+            lambda table: table.drop(table[table["measure"].eq("invariance") & table["scope"].eq("image")].index[3]),
+        ),
+        r"replicates\.parquet has 23 of the 24 images of layer layer1, ",
     ),
     "a row twice": (
         changed("parts", lambda table: pd.concat([table, table.tail(1)])),

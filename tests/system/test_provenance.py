@@ -4,7 +4,7 @@ from random import Random
 
 import torch
 
-from equiscope.system.provenance import Contents, digest
+from equiscope.system.provenance import Contents, digest, digests
 
 IMAGES = torch.randn(7, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 
@@ -40,3 +40,5 @@ def test_a_digest_is_of_type_shape_and_values():
     assert len({digest(one) for one in (tensor, *others)}) == 6
     assert digest(tensor) == digest(torch.arange(12.0).div(2)[::2].contiguous())
     assert digest(tensor.view(2, 3).mT) == digest(tensor.view(2, 3).mT.contiguous())
+    assert digests(IMAGES) == [digest(image) for image in IMAGES] and digests(IMAGES[:0]) == []
+    assert len(digest(torch.tensor(3))) == 32

@@ -9,9 +9,9 @@ import typer
 
 from equiscope.commands.completion import words
 from equiscope.commands.options import FORCE, SCOPE, Folders, Quiet
-from equiscope.commands.output_folder import moved_into, refuse_taken
 from equiscope.results.columns import SCOPES
 from equiscope.system.errors import known
+from equiscope.system.output_folder import refuse_taken, written
 
 
 def compare(
@@ -57,7 +57,7 @@ def compare(
     table = es.compare(results, scope=scope)
     text = page(table, shlex.join(["equiscope", *sys.argv[1:]]))
     figure = es.plot_comparison(results, scope=scope or "dataset")
-    with moved_into(folder.resolve()) as aside:
+    with written(folder, force=force) as aside:
         figure.save(aside / "figure")
         with (aside / "data.parquet").open("wb") as stream:
             table.to_parquet(stream)

@@ -15,6 +15,7 @@ import typer
 
 from equiscope.commands.completion import words
 from equiscope.commands.spelling import spelled_otherwise
+from equiscope.system.files import path_of
 
 KINDS = (bool, Path, float, int, str)  # of a field of several types, the first is what its text is read as
 
@@ -103,6 +104,7 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY))
 
     def called(**given: Any) -> None:
+        given = {name: _expanded(value) for name, value in given.items()}
         values = {name: options.value(kind, given) for name, (kind, options) in dataclasses.items()}
         command(**given, **values)
 
@@ -110,6 +112,13 @@ def flattened(command: Callable[..., None]) -> Callable[..., None]:
     called.__annotations__ = {}  # typer would take these for the options' types
     vars(called)["__signature__"] = Signature(parameters)
     return called
+
+
+def _expanded(value: Any) -> Any:
+    """A path, or each of several, as it is meant; the shell leaves `--output=~/out` as it is."""
+    if isinstance(value, list | tuple):
+        return [_expanded(one) for one in value]
+    return path_of(value) if isinstance(value, Path) else value
 
 
 def _parameter(one: "Field[Any]", hint: Any, spelled: str, panel: str | None) -> Parameter:

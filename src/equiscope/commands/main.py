@@ -22,7 +22,7 @@ from equiscope.commands.models import models
 from equiscope.commands.plot import plot
 from equiscope.commands.report import report
 from equiscope.commands.spelling import Command
-from equiscope.commands.terminal import note
+from equiscope.commands.terminal import note, shown
 
 DAILY: tuple[Callable[..., None], ...] = (measure, layers, models, report, plot, compare)
 GUESTS = "equiscope.commands"  # the entry points by which other packages add commands
@@ -34,16 +34,17 @@ def main() -> int:
     An exception that nobody foresaw gives 1, Ctrl-C 130. With `EQUISCOPE_TRACEBACK=1` in the environment both show
     where they were raised.
     """
-    try:
-        status = command_line()(sys.argv[1:] or ["--help"], prog_name="equiscope", standalone_mode=False)
-        if status == 130:  # typer caught a Ctrl-C
-            raise KeyboardInterrupt
-    except (Exception, KeyboardInterrupt) as error:
-        if os.environ.get("EQUISCOPE_TRACEBACK") == "1":
-            raise
-        sentence, status = explained(error)
-        note([sentence], "Error", "bold red")
-    return int(status or 0)
+    with shown():
+        try:
+            status = command_line()(sys.argv[1:] or ["--help"], prog_name="equiscope", standalone_mode=False)
+            if status == 130:  # typer caught a Ctrl-C
+                raise KeyboardInterrupt
+        except (Exception, KeyboardInterrupt) as error:
+            if os.environ.get("EQUISCOPE_TRACEBACK") == "1":
+                raise
+            sentence, status = explained(error)
+            note([sentence], "Error", "bold red")
+        return int(status or 0)
 
 
 class _Commands(TyperGroup):

@@ -25,10 +25,10 @@ from equiscope.commands.options import (
     ModelName,
     NetworkOptions,
 )
-from equiscope.commands.output_folder import refuse_taken
 from equiscope.commands.terminal import UNDEFINED, readable, tables
 from equiscope.measurement.options import Run, Scoring
 from equiscope.system.errors import known
+from equiscope.system.output_folder import refuse_taken
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -132,7 +132,7 @@ class ResultOptions:
     output: Path | None = option(
         None,
         "The folder to write: tables (.parquet), manifest.json, maps.npz, figure.png, figure.pdf and report.html. "
-        "While it runs, a checkpoint lies beside it.",
+        "A run of more than 15 minutes, or with --resume or --checkpoint-every, keeps a checkpoint beside it.",
         metavar="DIR",
         shown="out/MODEL",
     )
@@ -177,7 +177,11 @@ def measure(
     scoring: Annotated[Scoring, Options(MEASURED, fixed={"seed": 0})],
     run: Annotated[
         Run,
-        Options(RUN, first=("name",), fixed={"distributed": False, "checkpoint": CHECKPOINT, "keep_checkpoint": True}),
+        Options(
+            RUN,
+            first=("name",),
+            fixed={"distributed": False, "checkpoint": CHECKPOINT, "keep_checkpoint": True, "checkpoint_if_longer": 0},
+        ),
     ],
     machine: Annotated[MachineOptions, Options(RUN, first=("device",))],
     result: Annotated[ResultOptions, Options(RESULT, first=("output",))],

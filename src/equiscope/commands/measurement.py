@@ -17,12 +17,12 @@ from torch.distributed import is_initialized
 
 import equiscope as es
 from equiscope.commands.arguments import families_of, values_of
-from equiscope.commands.output_folder import moved_into
 from equiscope.commands.terminal import note, noted
 from equiscope.functional.transformations import spans
 from equiscope.images.sources import ImageSource, open_images
+from equiscope.measurement.options import LONG
 from equiscope.networks.loading import load_network
-from equiscope.results.folder import MAPS, is_result
+from equiscope.results.folder import MAPS, is_result, write
 from equiscope.system.processes import Processes
 
 if TYPE_CHECKING:
@@ -96,7 +96,11 @@ class Measurement:
         """The scores, with all in their manifest that it takes to make them again."""
         note([] if quiet else self.network.remarks)
         distributed = is_initialized()
-        run = replace(self.request.run, checkpoint=self._checkpoint, keep_checkpoint=True, distributed=distributed)
+        asked = self.request.run.resume or self.request.run.checkpoint_every is not None
+        run = replace(
+            self.request.run, checkpoint=self._checkpoint, checkpoint_if_longer=0 if asked else LONG,
+            keep_checkpoint=True, distributed=distributed,
+        )  # fmt: skip
         with noted(quiet) as remarks:
             scores = es.measure(
                 self.network, self.source, self._families, run=run, baseline=self.baseline,
@@ -165,10 +169,11 @@ class Measurement:
         """The folder of the result, its figure and its report."""
         from equiscope.figures import kinds  # matplotlib, which measuring does not need
 
-        with moved_into(self.folder) as aside:
+        def drawn(aside: Path) -> None:
             kinds.headline(scores).save(aside / "figure")
             es.report(scores, aside / "report.html")
-            scores.save(self.folder, force=True)  # whether it may was asked before
+
+        write(scores, self.folder, force=self.request.result.force, drawn=drawn)
 
     @contextmanager
     def _resumable(self) -> Iterator[None]:

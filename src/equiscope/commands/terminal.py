@@ -1,8 +1,11 @@
-"""What commands write on the terminal: tables on stdout, notes on stderr, JSON."""
+"""What commands write on the terminal: tables on stdout, notes on stderr, JSON; whatever the terminal can show."""
 
+import os
+import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EPIPE
 from json import dumps
 from typing import Any
 
@@ -14,6 +17,80 @@ from rich.text import Text
 UNDEFINED = "–"
 WIDEST = 10_000  # columns of a pipe, in which nothing is cut off
 IN_ASCII = str.maketrans("█▓▒░" + UNDEFINED, "#=-.-")
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """What is written meanwhile is shown as far as it can be, and never stops what is being done.
+
+    A sign that the output's encoding does not have becomes a question mark. Where nobody reads any more (`| head`), or
+    nothing was open to write to (`>&-`), the rest is dropped; where a disk is full, that is noted once.
+    """
+    _open_what_is_closed()
+    before = sys.stdout, sys.stderr
+    sys.stderr = _Shown(before[1])  # type: ignore[assignment]
+    sys.stdout = _Shown(before[0])  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        sys.stdout, sys.stderr = before
+
+
+class _Shown:
+    """A stream to which writing does not fail.
+
+    It has no `buffer`, by which libraries would write past it.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._gone = stream, False
+        with suppress(AttributeError):
+            stream.reconfigure(errors="replace")
+
+    def write(self, text: str) -> int:
+        if not self._gone:
+            try:
+                self._stream.write(text)
+            except (OSError, ValueError) as error:  # a closed stream raises the latter
+                self._drop(error)
+        return len(text)
+
+    def flush(self) -> None:
+        if not self._gone:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError) as error:
+                self._drop(error)
+
+    def _drop(self, error: OSError | ValueError) -> None:
+        """Write nothing more; what waits to be written goes nowhere, so that the end of the program does not fail."""
+        self._gone = True
+        with suppress(OSError, ValueError):
+            number = self._stream.fileno()
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+        if isinstance(error, OSError) and error.errno != EPIPE:
+            note([f"not all could be written on the terminal or to where it leads ({error.strerror or error})."])
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "buffer":
+            raise AttributeError(name)
+        return getattr(self._stream, name)
+
+
+def _open_what_is_closed() -> None:
+    """Lead closed streams nowhere, lest a file that is opened later takes the place of one."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest number that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (it stays open)
 
 
 def tables(*, stderr: bool = False) -> Console:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from equiscope.results import shares
 from equiscope.results.columns import LADDER, PARTS
-from equiscope.system.files import replacing
+from equiscope.system.files import path_of, replacing
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches: the widths of figures in most journals and proceedings
 DPI = 200
@@ -127,7 +127,7 @@ class Plot(Figure):
 
 def files_for(path: str | Path) -> list[Path]:
     """The files that a figure saved to a path is written to; ValueError where it is to be neither PDF nor PNG."""
-    path = Path(path).expanduser()
+    path = path_of(path)
     if path.suffix.lower() in (".pdf", ".png"):
         return [path]
     if path.suffix.lower() in (".svg", ".eps", ".ps", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif"):

@@ -106,7 +106,7 @@ def from_place(images: Images, start: int, stop: int | None = None, *, all_reada
             images, start, stop = Subset(images, range(start, count if stop is None else min(stop, count))), 0, None
     elif isinstance(images, PartlyReadable) and all_readable:
         images, start, stop = images.part(start, stop), 0, None
-    return _between(opened(images)[1], start, stop)
+    return between(opened(images)[1], start, stop)
 
 
 @runtime_checkable
@@ -117,7 +117,8 @@ class PartlyReadable(Protocol):
         """Batches of the images from one place to another."""
 
 
-def _between(batches: Iterable[Tensor], start: int, stop: int | None) -> Iterator[Tensor]:
+def between(batches: Iterable[Tensor], start: int, stop: int | None) -> Iterator[Tensor]:
+    """The images from one place to another, of batches of all."""
     place = 0
     for batch in batches:
         chosen = batch[max(0, start - place) : None if stop is None else max(0, stop - place)]

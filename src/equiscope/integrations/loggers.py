@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from io import BytesIO
 from json import loads
 from os import strerror
-from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
@@ -19,7 +18,7 @@ from equiscope.integrations.during_training import logged, of_families
 from equiscope.results.folder import manifest_text
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError
-from equiscope.system.files import nearest
+from equiscope.system.files import nearest, path_of
 
 LEAST_FREE = 2**22  # bytes on the disk that TensorBoard writes to
 KINDS = {"tensorboard": "DIR", "wandb": "PROJECT"}  # what the command line takes behind each
@@ -90,7 +89,7 @@ def logger_named(text: str) -> tuple[str, str]:
             "{log}{given!r} needs the package {kind}: pip install 'equiscope[{kind}]'.", given=text, kind=kind
         )
     if kind == "tensorboard":
-        folder = Path(place).expanduser().absolute()
+        folder = path_of(place).absolute()
         if not nearest(folder).is_dir():
             raise OptionError(
                 "{log}{given!r} is or lies in a file, and TensorBoard needs a folder; give another path.", given=text
@@ -105,7 +104,7 @@ def logger(text: str, name: str) -> Iterator[Any]:
     if kind == "tensorboard":
         from torch.utils.tensorboard import SummaryWriter
 
-        folder = Path(place).expanduser().absolute()
+        folder = path_of(place).absolute()
         if disk_usage(nearest(folder)).free < LEAST_FREE:  # its thread would say so in its own way
             raise OSError(ENOSPC, strerror(ENOSPC), str(folder))
         with SummaryWriter(str(folder)) as writer:

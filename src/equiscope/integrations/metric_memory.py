@@ -17,6 +17,7 @@ from equiscope.measurement.options import Scoring
 from equiscope.measurement.passes import Batch
 from equiscope.measurement.plan import Plan
 from equiscope.system.processes import Processes
+from equiscope.system.provenance import Contents, digests
 
 
 @dataclass(frozen=True)
@@ -25,53 +26,72 @@ class Measured:
 
     model: str
     weights: str  # their SHA-256
+    structure: str  # that of its modules
     image_shape: tuple[int, int, int]
     plan: Plan
+    transformations: Mapping[str, str]  # by content
 
     def identity(self) -> dict[str, Any]:
-        """The network and its images, as the header of a memory has them."""
-        layers = [
-            f"{one.name} ({one.type}, {one.channels} channels of {one.height} x {one.width} positions)"
-            for one in self.plan.found.measured
-        ]
-        return {"weights": self.weights, "layers": layers, "image_shape": list(self.image_shape)}
+        """The network, the shape of its images and the transformations, as the header of a memory has them."""
+        return {
+            "weights": self.weights,
+            "structure": self.structure,
+            "layers": self.plan.layers_in_words(),
+            "image_shape": list(self.image_shape),
+            "transformations": dict(self.transformations),
+        }
 
     def made(self, header: Mapping[str, Any]) -> bool:
         """Whether a memory is of this network and such images."""
         return all(header.get(name) == value for name, value in self.identity().items())
 
     def check_same(self, header: Mapping[str, Any]) -> None:
-        """ValueError where a memory is of another network."""
+        """ValueError where a memory is of another network, or of other transformations."""
         for old, new in zip_longest(header["layers"], self.identity()["layers"], fillvalue="none"):
             if old != new:
                 raise ValueError(
                     f"The network has other layers than the one before: {new} in place of {old}; reset the metric "
                     "before another network."
                 )
+        if header["structure"] != self.structure:
+            raise ValueError(
+                "The network has other modules than the one that the images before were measured with; reset the "
+                "metric before another network."
+            )
         if header["weights"] != self.weights:
             raise ValueError(
                 "The network's weights are not those that the images before were measured with; reset the metric "
                 "before the network trains on, and before another one."
             )
+        for name, content in self.transformations.items():
+            if header["transformations"].get(name) != content:
+                raise ValueError(
+                    f"The transformation {name} is another one than the images before were measured under, of the "
+                    "same name; reset the metric, or give the same transformation."
+                )
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A network, and the weights that it had: to compare them costs much less than their digest."""
+    """A network, its modules, and the weights that it had: to compare these costs much less than their digest."""
 
     network: "weakref.ref[nn.Module]"
+    modules: list["weakref.ref[nn.Module]"]
     weights: list[Tensor]
 
     @classmethod
     def of(cls, network: nn.Module) -> "Seen":
         """The network as it is now."""
-        return cls(weakref.ref(network), [value.clone() for value in _weights(network)])
+        modules = [weakref.ref(module) for module in network.modules()]
+        return cls(weakref.ref(network), modules, [value.clone() for value in _weights(network)])
 
     def is_still(self, network: nn.Module) -> bool:
         """Whether this is that very network, with the same weights."""
-        now = _weights(network)
+        now, modules = _weights(network), list(network.modules())
         return (
             self.network() is network
+            and len(modules) == len(self.modules)
+            and all(one is other() for one, other in zip(modules, self.modules, strict=True))
             and len(now) == len(self.weights)
             and all(
                 (one.dtype, one.device) == (other.dtype, other.device) and torch.equal(one, other)
@@ -99,6 +119,7 @@ class Sums:
     moments: dict[str, LayerMoments]
     home: torch.device  # where they lie
     images: int = 0
+    contents: Contents = Contents()  # of these images
     memory: list[Tensor] | None = None  # the same as a list of tensors
 
     @classmethod
@@ -114,18 +135,34 @@ class Sums:
         state = unpacked(memory)
         for name, of_layer in moments.items():
             of_layer.restore(state["moments"][name])
-        return cls(moments, home, state["images"])
+        return cls(moments, home, state["images"], Contents(state["images"], *map(_whole, state["contents"])))
 
     def count(self, batch: Batch) -> None:
         """Note that images were taken in."""
         self.images += len(batch.places)
+        for place, image in zip(batch.places, digests(batch.images), strict=True):
+            self.contents += Contents.of(image, place)
 
     def joined_across(self, processes: Processes, images: Sequence[int]) -> None:
         """Take in those of all processes, which have so many images, one process's after the other's."""
+        before = sum(images[: processes.rank])
         for of_layer in self.moments.values():
-            of_layer.rolled(sum(images[: processes.rank]))
+            of_layer.rolled(before)
             joined_across(of_layer, processes)
         self.images = sum(images)
+        self.contents = sum(processes.gathered(self.contents.moved(before)), Contents())
+
+    def state(self) -> dict[str, Any]:
+        """All that is remembered, as JSON has it, and tensors."""
+        return {
+            "images": self.images,
+            "contents": [f"{self.contents.together:x}", f"{self.contents.in_order:x}"],
+            "moments": {name: of_layer.state() for name, of_layer in self.moments.items()},
+        }
+
+
+def _whole(digits: str) -> int:
+    return int(digits, 16)
 
 
 def packed(state: Mapping[str, Any], home: torch.device) -> list[Tensor]:

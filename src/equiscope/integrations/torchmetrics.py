@@ -1,8 +1,7 @@
 """Equivariance as a metric of torchmetrics; needs `pip install "equiscope[torchmetrics]"`."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -20,16 +19,19 @@ from equiscope.measurement.options import Run, Scoring, check_whole
 from equiscope.measurement.passes import ForwardPasses, in_groups
 from equiscope.measurement.plan import (
     Transformations,
+    content_of,
     distinct_of,
     families_of,
+    fingerprint_of,
     fitting_batch_size,
     options_of,
     planned,
 )
 from equiscope.measurement.scored import scored
 from equiscope.networks.features import left_as_found, unwrapped
+from equiscope.networks.identity import structure_digest
 from equiscope.networks.options import Layers
-from equiscope.networks.placement import placed
+from equiscope.networks.placement import floating_type, placed
 from equiscope.networks.weights import weights_digest
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError
@@ -100,7 +102,7 @@ class EquivarianceMetric(Metric):
         with torch.inference_mode(False), left_as_found(model), placed(model, self.runs_on) as place:
             network = unwrapped(model)
             image_shape, batches = opened(images)
-            measured = self._to_measure(network, image_shape)
+            measured = self._to_measure(network, image_shape, place)
             transformations, size = measured.plan.transformations, self._size(measured)
             sums = self._remembered(measured, place if place.type != "mps" else torch.device("cpu"))  # no float64 there
             forward = ForwardPasses(network, measured.plan.frame, place, size, self.run.precision)
@@ -138,17 +140,19 @@ class EquivarianceMetric(Metric):
         plan, sums = measured.plan, self._remembered(measured, self.memory[0].device)
         findings = [findings_of(one, plan.of_layer(one.layer), scoring, sums.images) for one in sums.moments.values()]
         options = options_of(self.families, self.layers, scoring, self.run, self._size(measured), str(sums.home))
+        options["transformations_by_content"] = dict(measured.transformations)
         budget = budgeted(plan, scoring, None, None)
         manifest = manifest_of(
             measured.model, measured.weights, "batches", measured.image_shape, options, plan, budget
-        ) | {"images": sums.images}
+        ) | {"images": sums.images, "images_registered_on": 0}
+        manifest["data"] |= sums.contents.fingerprints() | {"fingerprint_of": "pixels"}
         return scored(findings, plan.families, sums.images, scoring, manifest)
 
     def _size(self, measured: Measured) -> int:
         """The most images in a forward pass."""
         return self.batch_size or fitting_batch_size(measured.plan.frame)
 
-    def _to_measure(self, network: nn.Module, image_shape: tuple[int, int, int]) -> Measured:
+    def _to_measure(self, network: nn.Module, image_shape: tuple[int, int, int], place: torch.device) -> Measured:
         """What is measured: found anew from the first images after a reset, and the same from then on."""
         header = self._header()
         if header and list(image_shape) != header["image_shape"]:
@@ -160,7 +164,15 @@ class EquivarianceMetric(Metric):
         if known is not None and self._seen is not None and self._seen.is_still(network):
             return known
         plan = planned(network, image_shape, self.families, self.layers, self.scoring)
-        found = Measured(type(network).__name__, weights_digest(network), image_shape, plan)
+        transformations = content_of(plan, image_shape, place, floating_type(network))
+        found = Measured(
+            type(network).__name__,
+            weights_digest(network),
+            structure_digest(network),
+            image_shape,
+            plan,
+            transformations,
+        )
         if header:
             found.check_same(header)
         self._seen = Seen.of(network)
@@ -195,12 +207,10 @@ class EquivarianceMetric(Metric):
     def _fingerprint(self) -> str:
         """What tells apart metrics of other options, which then do not share their memory."""
         scoring = replace(self.scoring, intervals=True, seed=0)  # which are chosen afterwards
-        options = options_of(self.families, self.layers, scoring, self.run, 0, "")
-        return hashlib.sha256(repr((options, self.layers)).encode()).hexdigest()
+        return fingerprint_of(options_of(self.families, self.layers, scoring, self.run, 0, ""), asdict(self.layers))
 
     def _remember(self, sums: Sums, measured: Measured) -> None:
-        state = {"options": self._fingerprint, "images": sums.images} | measured.identity()
-        state["moments"] = {name: of_layer.state() for name, of_layer in sums.moments.items()}
+        state = {"options": self._fingerprint} | measured.identity() | sums.state()
         self.memory = sums.memory = Memory(packed(state, sums.home), measured)
         self._sums, self._last = sums, measured
 
@@ -226,9 +236,11 @@ class EquivarianceMetric(Metric):
         for rank, (wrong, theirs) in enumerate(told):
             if wrong:
                 raise ValueError(f"Process {rank}: {wrong}")
-            if any(theirs[name] != told[0][1][name] for name in ("options", "image_shape", "layers")):
+            alike = ("options", "image_shape", "layers", "transformations")
+            if any(theirs[name] != told[0][1][name] for name in alike):
                 raise ValueError(
-                    f"Process {rank} has other options, images of another size or other layers than process 0; "
+                    f"Process {rank} has other options, images of another size, other layers or other "
+                    "transformations than process 0; "
                     "give all the same."
                 )
         assert measured is not None

@@ -1,10 +1,8 @@
 """The running state of a measurement, saved now and then, so that a killed one can go on."""
 
-import hashlib
-import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from glob import escape
 from importlib.metadata import version
@@ -13,22 +11,14 @@ from typing import Any
 
 import torch
 
+from equiscope.measurement.budget import size_in_words
+from equiscope.measurement.options import EVERY
 from equiscope.system.files import nearest, refuse_unwritable, remove, replacing
 from equiscope.system.processes import Processes
 
 FORMAT = 2
 
 State = dict[str, Any]  # of tensors, numbers, and more of these: what `torch.load` reads without running anything
-
-
-def fingerprint(
-    options: Mapping[str, Any], weights: str, looks: bytes, layers: Sequence[str], processes: Processes
-) -> str:
-    """Of all that a state depends on: options, weights, images, layers, and this process among others."""
-    told = json.dumps(
-        [options, weights, looks.hex(), layers, processes.rank, processes.count], sort_keys=True, default=str
-    )
-    return hashlib.sha256(told.encode()).hexdigest()
 
 
 @dataclass
@@ -41,8 +31,12 @@ class Checkpoint:
     whole: Path  # the file where one process measures alone; of several, each adds its number to the name
     fingerprint: str  # of the network, the images and the options: a state of others is refused
     processes: Processes
-    every: float | int = 120  # seconds
-    _written: float = field(default_factory=time.monotonic)
+    every: float | int = EVERY  # seconds
+    longer: float | int = 0  # than so many seconds the whole run must be, for anything to be written
+    announce: Callable[[str], None] = lambda _: None  # is told of the first writing
+    _begun: float = field(default_factory=time.monotonic)
+    _written: float | None = None  # or tried to
+    _announced: bool = False
 
     def __post_init__(self) -> None:
         if self.file.is_dir():
@@ -102,18 +96,26 @@ class Checkpoint:
                     "or remove it to start anew."
                 )
 
-    def save_if_due(self, state: Callable[[], State]) -> None:
-        """Save the state if it was last saved long ago.
+    def save_if_due(self, state: Callable[[], State], done: float | None) -> None:
+        """Save the state if it was last saved long ago, and the whole run will take long.
 
-        Where that fails, as on a full disk, a warning tells it, and the measurement goes on.
+        `done` is the share of the run that is behind; None where that is not known. Where the saving fails, as on a
+        full disk, a warning tells it, and the measurement goes on.
         """
-        if time.monotonic() - self._written < self.every:
+        now = time.monotonic()
+        if now - (self._written or self._begun) < self.every or (now - self._begun) / (done or 1) < self.longer:
             return
         saved = {"format": FORMAT, "version": version("equiscope"), "fingerprint": self.fingerprint, "state": state()}
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.file) as aside:
                 torch.save(saved, aside)
+            if not self._announced:
+                self._announced = True
+                self.announce(
+                    f"The running state is kept in {self.file} ({size_in_words(self.file.stat().st_size)}), from which "
+                    "a run that is stopped can go on; it is removed at the end."
+                )
         except (OSError, RuntimeError) as error:  # torch raises either
             warnings.warn(
                 f"The running state could not be saved to {self.file} ({str(error).splitlines()[0]}); the measurement "

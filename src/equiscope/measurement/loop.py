@@ -1,33 +1,32 @@
 """The whole method: images, transformed; features, added to moments; scores."""
 
-import hashlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from equiscope.functional.transformations import Family, rotations
 from equiscope.functional.within_image import OfImages
 from equiscope.images.batches import Images, opened, same_again
 from equiscope.measurement.budget import Budget, budgeted
-from equiscope.measurement.checkpoint import Checkpoint, State, fingerprint
+from equiscope.measurement.checkpoint import Checkpoint, State
 from equiscope.measurement.findings import Findings, Offset, findings_of, moments_of
 from equiscope.measurement.kept_maps import kept_maps
 from equiscope.measurement.layer_moments import LayerMoments, Scratch
-from equiscope.measurement.options import Run, Scoring, check_whole
+from equiscope.measurement.options import EVERY, Run, Scoring, check_whole
 from equiscope.measurement.passes import Batch, ForwardPasses, in_groups, in_order
 from equiscope.measurement.plan import (
     Plan,
     Transformations,
     content_of,
     families_of,
+    fingerprint_of,
     fitting_batch_size,
     options_of,
     planned,
@@ -37,14 +36,16 @@ from equiscope.measurement.registration import LayerRegistration
 from equiscope.measurement.scored import remarks_on, scored
 from equiscope.measurement.untrained import estimated_on
 from equiscope.networks.features import check_network, left_as_found, unwrapped
+from equiscope.networks.identity import structure_digest
 from equiscope.networks.loading import Network
 from equiscope.networks.options import Layers
-from equiscope.networks.placement import placed
+from equiscope.networks.placement import floating_type, placed
 from equiscope.networks.weights import weights_digest
 from equiscope.results.scores import Scores
+from equiscope.system.files import path_of
 from equiscope.system.processes import Processes
 from equiscope.system.progress import Progress, say, shown
-from equiscope.system.provenance import content, versions
+from equiscope.system.provenance import Contents, versions
 
 Centres = Mapping[str, Mapping[str, Offset | None]]  # by layer and transformation
 
@@ -178,11 +179,10 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     options = options_of(asked.families, asked.layers, scoring, run, size, str(place))
     budget = budgeted(plan, scoring, reader.count, run.memory)
     bar_wanted = asked.progress if processes.rank == 0 else False
-    _announce(budget, bar_wanted)
-    names = [layer.name for layer in plan.found.measured]
-    told = content_of(plan, image_shape) if run.checkpoint is not None else []
-    its = fingerprint(options | {"content": told}, weights, reader.looks, names, processes)
-    saved, state = _checkpoint(run, reader, its, processes, len(budget.passes))
+    _note(bar_wanted)(budget.told())
+    options["transformations_by_content"] = content_of(plan, image_shape, place, floating_type(network))
+    ours = partial(fingerprint_of, options, weights, structure_digest(network), plan.layers_in_words())
+    saved, state = _checkpoint(run, reader, ours, len(budget.passes), _note(bar_wanted))
     forward = ForwardPasses(network, plan.frame, place, size, run.precision)
     measurement = _Measurement(plan, budget, scoring, reader, place)
     with shown(bar_wanted, reader.total(len(budget.passes))) as bar:
@@ -192,6 +192,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     wanted = asked.maps if processes.rank == 0 else 0
     kept = kept_maps(forward, reader, plan, findings, wanted) if wanted else None
     manifest = manifest_of(type(network).__name__, weights, type(images).__name__, image_shape, options, plan, budget)
+    manifest["data"] |= reader.fingerprints()
     manifest |= {
         "model": run.name or manifest["network"],
         "weights": manifest["weights"] | dict(asked.weights or {}),
@@ -224,7 +225,7 @@ class _Measurement:
     def centres(self, forward: ForwardPasses, state: State | None, bar: Progress) -> Centres:
         """Each layer's own centre under each transformation that turns: its offset from the array's."""
         if state is not None:
-            self.reader.registered_before(state["registered"])
+            self.reader.registered_before(state["registered"], Contents(*state["registered_contents"]))
             centres: Centres = state["centres"]
             return centres
         if self.scoring.alignment != "registered":
@@ -242,16 +243,17 @@ class _Measurement:
         """What every layer's moments come to, pass by pass over the images, and how many images that is of."""
         layers = {layer.name: layer for layer in self.plan.found.measured}
         findings: dict[str, Findings] = {}
-        first = 0
+        first = behind = 0
         if state is not None:
             findings = {name: Findings.from_state(layers[name], one) for name, one in state["findings"].items()}
             first = state["pass"]
-            bar.advance(state["counted"] + first * (self.reader.share or 0))
+            behind = state["counted"] + first * (self.reader.share or 0)
+            bar.advance(behind)
         count = 0
         for number in range(first, len(self.budget.passes)):
             resumed = state if state is not None and number == first else None
             moments = self._empty(number, centres)
-            progress = _Progress(number, self, findings, centres, moments)
+            progress = _Progress(number, self, findings, centres, moments, behind)
             if resumed is not None and resumed["counted"]:
                 progress.resume(resumed)
             transformations = self.budget.passes[number].transformations
@@ -299,31 +301,25 @@ class _Progress:
     findings: Mapping[str, Findings]
     centres: Centres
     moments: Mapping[str, LayerMoments]
+    behind: int = 0  # images of all passes that were done when a run that is resumed was stopped
     count: int = 0  # of this process's images done
     window: int = 0  # the first image of those gone through together, counted from this process's first
     batches_done: int = 0  # of these
-    image: str | None = None  # what that first image is, by its content
+    before: Contents | None = None  # what had been read when a run that is resumed was stopped
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from a state."""
         for name, of_layer in self.moments.items():
             of_layer.restore(state["moments"].pop(name))
         self.count, self.window = state["counted"], state["window"]
-        self.batches_done, self.image = state["batches"], state["image"]
+        self.batches_done, self.before = state["batches"], Contents(*state["read"])
 
     def batches(self, size: int) -> Iterator[Batch]:
         """The images that are left. ValueError where they are not those that were measured before."""
         reader = self.measurement.reader
-        window, done, image = self.window, self.batches_done, self.image
-        found = in_groups(reader.images_from(window), reader.begin + window, size)
-        for batch in found:
-            again = batch.window == reader.begin + window
-            if again and image is not None and batch.number == 0 and _digest(batch.first) != image:
-                raise ValueError(
-                    "The checkpoint was made with other data: an image measured before is not as it was; give the same "
-                    "images again, or remove the checkpoint to start anew."
-                )
-            if not (again and batch.number < done):
+        window, done = self.window, self.batches_done
+        for batch in in_groups(reader.images_from(window, self.before), reader.begin + window, size):
+            if batch.window > reader.begin + window or batch.number >= done:
                 yield batch
 
     def done(self, batch: Batch, saved: Checkpoint | None) -> None:
@@ -331,42 +327,54 @@ class _Progress:
         self.count += len(batch.places)
         self.window, self.batches_done = batch.window - self.measurement.reader.begin, batch.number + 1
         if saved is not None:
-            saved.save_if_due(lambda: self.state(batch))
+            saved.save_if_due(self.state, self._share_done())
 
-    def state(self, batch: Batch) -> State:
+    def _share_done(self) -> float | None:
+        """The share of what this run has to do, in all passes, that is done."""
+        reader = self.measurement.reader
+        total = reader.total(len(self.measurement.budget.passes))
+        if total is None or total == self.behind:
+            return None
+        return (self.number * (reader.share or 0) + self.count - self.behind) / (total - self.behind)
+
+    def state(self) -> State:
         """All that it takes to go on from here."""
+        reader = self.measurement.reader
         return {
             "pass": self.number,
             "counted": self.count,
             "window": self.window,
             "batches": self.batches_done,
-            "image": _digest(batch.first),
-            "registered": self.measurement.reader.registered,
+            "read": astuple(reader.read),
+            "registered": reader.registered,
+            "registered_contents": astuple(reader.registered_contents),
             "centres": {name: dict(its) for name, its in self.centres.items()},
             "findings": {name: one.state() for name, one in self.findings.items()},
             "moments": {name: of_layer.state() for name, of_layer in self.moments.items()},
         }
 
 
-def _digest(image: Tensor | None) -> str:
-    return hashlib.sha256(b"" if image is None else content(image)).hexdigest()
-
-
-def _announce(budget: Budget, progress: bool | Progress | None) -> None:
-    if progress is True or (progress is None and sys.stderr.isatty()):
-        say(f"Note: {budget.told()}")
+def _note(progress: bool | Progress | None) -> Callable[[str], None]:
+    """What tells the user a sentence, where a bar is shown."""
+    told = progress is True or (progress is None and sys.stderr is not None and sys.stderr.isatty())
+    return (lambda sentence: say(f"Note: {sentence}")) if told else lambda _: None
 
 
 def _checkpoint(
-    run: Run, reader: Reader, its: str, processes: Processes, passes: int
+    run: Run, reader: Reader, ours: Callable[..., str], passes: int, note: Callable[[str], None]
 ) -> tuple[Checkpoint | None, State | None]:
     """The checkpoint, where there is one, and the state to go on from."""
     if passes > 1:
-        reader.must_be_read_again("memory=, which takes several passes,")
+        reader.must_be_read_again("{memory}GIB, which takes several passes,")
     if run.checkpoint is None:
         return None, None
-    reader.must_be_read_again("a checkpoint")
-    saved = Checkpoint(Path(run.checkpoint).expanduser(), its, processes, run.checkpoint_every)
+    reader.must_be_read_again("{checkpoint}FILE")
+    reader.watches = True
+    processes = reader.processes
+    its = ours(reader.looks, processes.rank, processes.count)
+    every = EVERY if run.checkpoint_every is None else run.checkpoint_every
+    longer = 60 * run.checkpoint_if_longer
+    saved = Checkpoint(path_of(run.checkpoint), its, processes, every, longer, note)
     return saved, _resumed(saved, processes) if run.resume else None
 
 
@@ -392,10 +400,11 @@ def _caught_up(state: State | None, processes: Processes) -> State | None:
     furthest = max(passes)
     if min(passes) == furthest:
         return state
-    shared = None if state is None else {name: state[name] for name in ("findings", "centres", "registered")}
+    names = ("findings", "centres", "registered", "registered_contents")
+    shared = None if state is None else {name: state[name] for name in names}
     found = processes.told_by(passes.index(furthest), shared)
     behind = passes[processes.rank] < furthest
-    empty: State = {"pass": furthest, "counted": 0, "window": 0, "batches": 0, "image": None, "moments": {}}
+    empty: State = {"pass": furthest, "counted": 0, "window": 0, "batches": 0, "read": None, "moments": {}}
     return empty | found if behind else state
 
 

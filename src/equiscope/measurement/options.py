@@ -16,6 +16,7 @@ from equiscope.system.options import option
 SIMILARITIES = ("pearson", "cosine")
 NEGATIVES = ("clip", "keep", "abs")
 PRECISIONS = ("float32", "bfloat16")
+EVERY, LONG = 120, 15  # seconds from checkpoint to checkpoint, and minutes of a run that keeps one unasked
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,12 @@ class Run:
     )
     distributed: bool = option(False, "Share the images among the processes of torch.distributed's default group.")
     checkpoint: str | Path | None = option(None, "A file for the running state, removed at the end.", metavar="FILE")
-    checkpoint_every: float | int = option(120, "Seconds from one writing of the checkpoint to the next.", metavar="S")
+    checkpoint_every: float | int | None = option(
+        None, f"Seconds from one writing of the checkpoint to the next. Default: {EVERY}.", metavar="S"
+    )
+    checkpoint_if_longer: float | int = option(
+        0, "Minutes: a run that will take less, as its first images tell, writes no checkpoint.", metavar="MIN"
+    )
     resume: bool = option(False, "Continue from the checkpoint where there is one.")
     keep_checkpoint: bool = option(False, "Leave the checkpoint in place at the end.")
     name: str | None = option(
@@ -114,8 +120,13 @@ class Run:
         known("precision", self.precision, PRECISIONS)
         if self.memory is not None and not (_is_number(self.memory) and 0 < self.memory < inf):
             raise OptionError("{memory}{given!r} must be a number of GiB greater than 0.", given=self.memory)
-        if not (_is_number(self.checkpoint_every) and self.checkpoint_every >= 0):
+        every = self.checkpoint_every
+        if every is not None and not (_is_number(every) and every >= 0):
             raise OptionError("{checkpoint_every}{given!r} must be seconds, 0 or more.", given=self.checkpoint_every)
+        if not (_is_number(self.checkpoint_if_longer) and self.checkpoint_if_longer >= 0):
+            raise OptionError(
+                "{checkpoint_if_longer}{given!r} must be minutes, 0 or more.", given=self.checkpoint_if_longer
+            )
         if self.resume and self.checkpoint is None:
             raise OptionError("{resume} needs the checkpoint to continue from; give {checkpoint}FILE.")
 

@@ -15,6 +15,7 @@ from equiscope.networks.features import called, reading
 from equiscope.networks.layers import Layer
 from equiscope.networks.placement import floating_type
 from equiscope.networks.trace import failure, out_of_memory
+from equiscope.system.errors import OptionError
 from equiscope.system.progress import Progress
 
 TOGETHER = 12  # images of a group, at least, that are gone through one after another
@@ -27,7 +28,6 @@ class Batch(NamedTuple):
     images: Tensor
     window: int = 0  # the place of the first image of those that are read and gone through together
     number: int = 0  # of this batch among those of the window
-    first: Tensor | None = None  # that first image
 
 
 @runtime_checkable
@@ -62,7 +62,7 @@ def in_groups(batches: Iterable[Tensor], start: int, size: int) -> Iterator[Batc
             parts = -(-len(of_group) // size)
             for part in range(parts):
                 some = list(of_group[len(of_group) * part // parts : len(of_group) * (part + 1) // parts])
-                yield Batch([place + window for place in some], images[some], window, number, images[:1])
+                yield Batch([place + window for place in some], images[some], window, number)
                 number += 1
 
 
@@ -206,9 +206,10 @@ def _finite(maps: Tensor) -> Tensor:
 def maps_of(layer: Layer, features: Tensor, images: int) -> Float[Tensor, "image channel row column"]:
     """A layer's features as maps in float32; ValueError where they are not what its shape promised."""
     if features.is_complex():
-        raise ValueError(
-            f"Layer {layer.name} gives complex features; leave it out (layers=), or have the network give their real "
-            "and imaginary parts as channels (torch.view_as_real)."
+        raise OptionError(
+            "Layer {layer} gives complex features; choose other layers with {layers}NAMES, or have the network give "
+            "their real and imaginary parts as channels (torch.view_as_real).",
+            layer=layer.name,
         )
     maps = layer.maps(features).float().resolve_neg()  # which numpy cannot read unresolved
     if len(maps) != images:
@@ -219,8 +220,9 @@ def maps_of(layer: Layer, features: Tensor, images: int) -> Float[Tensor, "image
     found, known = tuple(maps.shape[1:]), (layer.channels, layer.height, layer.width)
     if found != known:
         told = (f"{channels} channels of {height} x {width} positions" for channels, height, width in (found, known))
-        raise ValueError(
-            f"Layer {layer.name} gave {next(told)}, where its shape promised {next(told)}; leave it out (layers=), for "
-            "a layer must be of one size."
-        )
+        raise OptionError(
+            "Layer {layer} gave {found}, where its shape promised {promised}; choose other layers with {layers}NAMES, "
+            "for a layer must be of one size.",
+            layer=layer.name, found=next(told), promised=next(told),
+        )  # fmt: skip
     return maps

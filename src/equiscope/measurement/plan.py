@@ -1,12 +1,13 @@
 """What is asked for, checked: of which network and images, under which transformations, by which measures."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from equiscope.functional.sampling import Sampling, identity
 from equiscope.functional.transformation_names import named
@@ -16,7 +17,6 @@ from equiscope.networks.layers import FoundLayers, Layer, find_layers
 from equiscope.networks.options import Layers
 from equiscope.results.columns import LADDER
 from equiscope.system.errors import KeyValue, OptionError
-from equiscope.system.provenance import content
 
 Transformations = str | Family | Transformation | Sequence[str | Family | Transformation]
 
@@ -115,6 +115,13 @@ class Plan:
         """What the transformations do on one layer."""
         return [self.actions[layer.name, one.name] for one in self.transformations]
 
+    def layers_in_words(self) -> list[str]:
+        """What each layer is, which the network's weights do not tell."""
+        return [
+            f"{one.name} ({one.type}, {one.channels} channels of {one.height} x {one.width} positions)"
+            for one in self.found.measured
+        ]
+
 
 def planned(
     network: nn.Module,
@@ -192,15 +199,53 @@ def _check_strides(found: FoundLayers, transformations: Iterable[Transformation]
             )  # fmt: skip
 
 
-def content_of(plan: Plan, image_shape: Sequence[int]) -> list[list[str]]:
-    """What tells transformations of one name apart: what they do to an image of noise, and to which positions."""
-    noise = torch.randn(1, *image_shape, generator=torch.Generator().manual_seed(0))
-    found = []
-    for one in plan.transformations:
-        pixels = content(plan.frame.transformed(one, noise))
-        samplings = [repr(plan.actions[layer.name, one.name].sampling) for layer in plan.found.measured]
-        found.append([one.name, hashlib.sha256(pixels + "".join(samplings).encode()).hexdigest()])
-    return found
+def content_of(plan: Plan, image_shape: Sequence[int], place: torch.device, kind: torch.dtype) -> dict[str, str]:
+    """What each transformation is, by its name: a digest of what it does to an image, and to the maps of each layer.
+
+    Two are the same where they do the same, to a part in ten thousand, for machines do not round alike; their classes
+    and names tell nothing. The image lies on the network's device and has its type. One that draws random numbers
+    draws the same ones each time.
+    """
+    probe = _Probe()
+    image = torch.randn(1, *image_shape, generator=torch.Generator().manual_seed(0)).to(place, kind)
+    with torch.random.fork_rng(devices=[]):
+        return {one.name: _content(plan, one, image, probe) for one in plan.transformations}
+
+
+def _content(plan: Plan, transformation: Transformation, image: Tensor, probe: "_Probe") -> str:
+    torch.default_generator.manual_seed(0)
+    parts = [probe.seen(plan.frame.transformed(transformation, image))]
+    for layer in plan.found.measured:
+        sampling = plan.actions[layer.name, transformation.name].sampling
+        if sampling is not None:
+            maps = torch.randn(1, 1, *sampling.size, generator=torch.Generator().manual_seed(1)).to(image.device)
+            parts += [probe.seen(side(maps)) for side in (sampling.expected, sampling.found)]
+        parts.append([])
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+class _Probe:
+    """Tells tensors apart by a few sums of their values, each with signs of its own."""
+
+    SUMS, UNIT = 8, 1e-4
+
+    def __init__(self) -> None:
+        self._signs: dict[int, Tensor] = {}  # by the number of values
+
+    def seen(self, values: Tensor) -> list[int]:
+        """The sums in units, of values of about 1."""
+        flat = values.detach().cpu().double().flatten().nan_to_num()
+        count = len(flat)
+        if count not in self._signs:
+            drawn = torch.randint(2, (self.SUMS, count), generator=torch.Generator().manual_seed(2))
+            self._signs[count] = drawn.double() * 2 - 1
+        sums = self._signs[count] @ flat / max(count, 1) ** 0.5
+        return [count, *(sums / self.UNIT).round().long().tolist()]
+
+
+def fingerprint_of(options: Mapping[str, Any], *more: Any) -> str:
+    """The SHA-256 of options, and of whatever else belongs to them, in whatever order their names come."""
+    return hashlib.sha256(json.dumps([options, *more], sort_keys=True, default=str).encode()).hexdigest()
 
 
 def fitting_batch_size(view: Frame) -> int:

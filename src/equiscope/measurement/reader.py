@@ -8,10 +8,20 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from equiscope.images.batches import Images, count_of, from_place, same_again
+from equiscope.images.batches import Images, between, count_of, from_place, same_again
 from equiscope.measurement.registration import registration_count
+from equiscope.system.errors import OptionError
 from equiscope.system.processes import Processes
-from equiscope.system.provenance import content
+from equiscope.system.provenance import Contents, digests
+
+CHANGED_SINCE = (
+    "The checkpoint was made with other data: an image measured before is not as it was; give the same images again, "
+    "or remove the checkpoint to start anew."
+)
+CHANGED_BETWEEN = (
+    "The images are not the same in each pass over them, and several passes need that; give images that do not change, "
+    "or allow more memory, for a single pass."
+)
 
 
 class Reader:
@@ -21,12 +31,17 @@ class Reader:
         self.images, self.processes = images, processes
         self.waited = 0.0  # seconds for images
         self.registered = 0  # the first ones, that are not scored
+        self.registered_contents = Contents()
         self.first = next(batches)  # batch, which all processes have seen
         self._ahead: Iterator[Tensor] | None = chain([self.first], batches)  # not yet looked at
+        self.watches = self._own_contents() is None  # whether the pixels of all images are taken down
+        self.read = Contents()  # by this process in the present pass, as far as it is watched
+        self._begun: Contents | None = None  # the first batch of the pass before
+        self._whole: Contents | None = None  # all of it
         if processes.count > 1:
-            self.must_be_read_again("distributed=True")
+            self.must_be_read_again("{distributed}True")
             if self.count is None:
-                raise ValueError("distributed=True needs images whose number is known: a tensor or a Dataset.")
+                raise OptionError("{distributed}True needs images whose number is known: a tensor or a Dataset.")
 
     @property
     def count(self) -> int | None:
@@ -34,13 +49,16 @@ class Reader:
         return count_of(self.images)
 
     @property
-    def looks(self) -> bytes:
-        """A fingerprint of the images: all of a tensor, else their number, the first of them, and what they tell."""
-        told = f"{self.count} {getattr(self.images, 'description', None)}"  # an `ImageSource` knows all of its files
-        digest = hashlib.sha256(told.encode())
-        for some in torch.split(self.images, len(self.first)) if isinstance(self.images, Tensor) else (self.first,):
-            digest.update(content(some))
-        return digest.digest()
+    def looks(self) -> str:
+        """A fingerprint before the images are read: of all of a tensor, else of the first of them and their number."""
+        some = self.images if isinstance(self.images, Tensor) else self.first
+        return hashlib.sha256(f"{self.count} ".encode() + b"".join(digests(some))).hexdigest()
+
+    def fingerprints(self) -> dict[str, str]:
+        """What all images are that were scored, by all processes, as a manifest has it."""
+        contents = sum(self.processes.gathered(self._whole or Contents()), Contents())
+        of = "files" if self._own_contents() is not None else "pixels"
+        return contents.fingerprints() | {"fingerprint_of": of}
 
     @property
     def begin(self) -> int:
@@ -71,10 +89,10 @@ class Reader:
         return torch.cat(list(from_place(self.images, self.registered, until, all_readable=False)))
 
     def must_be_read_again(self, why: str) -> None:
-        """ValueError where the images cannot be gone over again in the same order."""
+        """`OptionError` where the images cannot be gone over again in the same order."""
         if not same_again(self.images):
-            raise ValueError(
-                f"{why} needs images that can be gone over again in the same order; give a tensor, a Dataset or a "
+            raise OptionError(
+                why + " needs images that can be gone over again in the same order; give a tensor, a Dataset or a "
                 "DataLoader that does not shuffle."
             )
 
@@ -84,27 +102,70 @@ class Reader:
         few, self._ahead = _first(self._ahead, asked)
         self._refuse_unreadable()
         self.registered = sum(len(batch) for batch in few)
+        self.registered_contents = contents_of(torch.cat(few))
         return few
 
-    def registered_before(self, images: int) -> None:
-        """Leave out the first images: those that a run which is resumed registered on."""
+    def registered_before(self, images: int, contents: Contents) -> None:
+        """Leave out the first images, those that a run which is resumed registered on; ValueError if they changed."""
         self.registered = images
         if images:
             self._ahead = None
+            again = torch.cat(list(from_place(self.images, 0, images, all_readable=False)))
+            if contents_of(again) != contents:
+                raise ValueError(CHANGED_SINCE)
 
-    def images_from(self, start: int) -> Iterator[Tensor]:
-        """This process's images from its image `start` on."""
+    def images_from(self, start: int, before: Contents | None = None) -> Iterator[Tensor]:
+        """This process's images from its image `start` on.
+
+        `before` is what was read when a run that is resumed was stopped: all of it is read again. ValueError where it
+        is not as it was, or not as it was in the pass before.
+        """
         if self.share == 0:
             return iter(())
-        place = self.begin + start
         stop = None if self.share is None or self.processes.count == 1 else self.registered + self.begin + self.share
-        if self._ahead is not None and place == 0 and stop is None:
+        if self._ahead is not None and self.begin == 0 and before is None and stop is None:
             batches, self._ahead = self._ahead, None
-            return self._timed(batches)
-        self.must_be_read_again("Several passes over the images (memory=)")
-        self._ahead = None
-        first = self.registered + place
-        return self._timed(from_place(self.images, first, stop, all_readable=self.processes.count > 1))
+        else:
+            self.must_be_read_again("{memory}GIB, which takes several passes,")
+            self._ahead = None
+            first = self.registered + self.begin
+            batches = from_place(self.images, first, stop, all_readable=self.processes.count > 1)
+        return between(self._watched(self._timed(batches), before), start, None)
+
+    def _watched(self, batches: Iterator[Tensor], before: Contents | None) -> Iterator[Tensor]:
+        """The same batches, while what they hold is taken down and compared with what they held before."""
+        known = {} if before is None else {before.count: (before, CHANGED_SINCE)}
+        for contents in (self._begun, self._whole):  # of the pass before
+            if contents is not None:
+                known[contents.count] = contents, CHANGED_BETWEEN
+        self.read = Contents()
+        begun = None
+        for batch in batches:
+            if self.watches:
+                for image in digests(batch):
+                    self.read += Contents.of(image, self.begin + self.read.count)
+                    was, sentence = known.get(self.read.count, (self.read, ""))
+                    if was != self.read:
+                        raise ValueError(sentence)
+                begun = begun or self.read
+            yield batch
+        own = self._own_contents()
+        whole = self.read if own is None else own
+        if before is not None and self.read.count < before.count:
+            raise ValueError(CHANGED_SINCE)
+        if self._whole is not None and self._whole != whole:
+            raise ValueError(CHANGED_BETWEEN)
+        self._begun, self._whole = begun, whole
+
+    def _own_contents(self) -> Contents | None:
+        """What this process's images tell of themselves, as they were last read; None of images that tell nothing."""
+        tell = getattr(self.images, "contents_read", None)
+        if not callable(tell):
+            return None
+        first = 0 if self.processes.rank == 0 else self.registered + self.begin
+        share = None if self.processes.count == 1 else self.share
+        found = tell(first, None if share is None else self.registered + self.begin + share)
+        return found if isinstance(found, Contents) else None
 
     def _timed(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
         while True:
@@ -138,3 +199,9 @@ def _first(batches: Iterator[Tensor], asked: int) -> tuple[list[Tensor], Iterato
     joined = torch.cat(ahead)
     count = registration_count(len(joined), asked)
     return [joined[:count]], chain([joined[count:]], batches)
+
+
+def contents_of(images: Tensor, first: int = 0) -> Contents:
+    """What images are, by their pixels, at places from `first` on."""
+    found = (Contents.of(image, first + place) for place, image in enumerate(digests(images)))
+    return sum(found, Contents())

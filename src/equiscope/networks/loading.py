@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from equiscope.networks.transformer_models import from_transformers
 from equiscope.networks.weights import ADVICE, load_file, load_package
 from equiscope.networks.wording import nearest
 from equiscope.system.errors import OptionError
+from equiscope.system.files import expanded, path_of
 
 _LIBRARIES = {"timm": from_timm, "torchvision": from_torchvision, "transformers": from_transformers}
 
@@ -105,7 +105,7 @@ def load_network(
     elif weights == "random":
         record = {"source": f"random (seed {seed})"}
     elif weights is not None:
-        record = load_file(model, Path(weights), name)
+        record = load_file(model, path_of(weights), name)
     else:
         record = built.weights
     return Network(
@@ -126,11 +126,11 @@ def _built(name: str, entry: Entry | None, *, pretrained: bool, overridden: Mapp
     constructor = entry.constructor if entry else name
     for library, build in _LIBRARIES.items():
         if constructor.startswith(f"{library}:"):
-            return build(constructor.removeprefix(f"{library}:"), pretrained=pretrained)
+            return build(expanded(constructor.removeprefix(f"{library}:")), pretrained=pretrained)
     if entry and pretrained:
         raise OptionError("{name} comes without weights: " + ADVICE, name=name)
     if ":" in constructor or constructor.endswith(".py"):
-        return from_function(constructor, entry, overridden=overridden)
+        return from_function(expanded(constructor), entry, overridden=overridden)
     raise ValueError(_unknown(name))
 
 

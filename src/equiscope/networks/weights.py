@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from equiscope.networks.wording import enumerated, summary
 from equiscope.system.errors import OptionError
 from equiscope.system.hub import within_reach
-from equiscope.system.provenance import content
+from equiscope.system.provenance import digest as digest_of
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 ADVICE = "pass {weights}FILE or {weights}random"  # the end of an `OptionError`
@@ -92,12 +92,12 @@ def record(source: str, file: Path | None) -> dict[str, str]:
 
 
 def weights_digest(network: nn.Module) -> str:
-    """The SHA-256 of the network's weights: every name and value of its state, in order."""
+    """The SHA-256 of the network's weights: every name, type, shape and value of its state, in order."""
     digest = hashlib.sha256()
     for name, value in network.state_dict().items():
         digest.update(name.encode())
         if isinstance(value, Tensor):
-            digest.update(content(value))
+            digest.update(digest_of(value))
     return digest.hexdigest()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from equiscope.page.document import document
 from equiscope.results.scores import Scores
-from equiscope.system.files import nearest, refuse_unwritable, replacing
+from equiscope.system.files import nearest, path_of, refuse_unwritable, replacing
 
 
 def report(scores: Scores | Mapping[str, Scores], file: str | Path) -> None:
@@ -17,7 +17,7 @@ def report(scores: Scores | Mapping[str, Scores], file: str | Path) -> None:
     """
     if not scores:
         raise ValueError("There is no result to report; give the scores of a measurement, or several by name.")
-    path = Path(file).expanduser().resolve()
+    path = path_of(file).resolve()
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, and the report is one file; give a name such as report.html.")
     if not (above := nearest(path.parent)).is_dir():

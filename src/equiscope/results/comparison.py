@@ -31,7 +31,6 @@ from equiscope.system.errors import known
 LABELS = [key for key in KEYS if key != "subpixel"]  # which depends on the network's strides
 POINTS = ("score", "in_sample", "chance", "explained", "held_out")  # whose differences are taken
 INTERVALS = {"score": ("low", "high"), "explained": ("explained_low", "explained_high")}
-SAME_IMAGES = ("fingerprint", "split", "column", "seed")  # of a manifest's data: the limit is in the number measured
 
 
 def compare(results: Sequence[str | Path] | Mapping[str, Scores], *, scope: str | None = None) -> pd.DataFrame:
@@ -39,8 +38,9 @@ def compare(results: Sequence[str | Path] | Mapping[str, Scores], *, scope: str 
 
     `results` are folders, or scores by name; `scope` selects one. The column `what` is "score" or "difference"; a
     difference is `result` less `less`, and its `low`, `high`, `explained_low` and `explained_high` are those of paired
-    differences. There is one where both manifests show that the same images were measured. ValueError where there are
-    fewer than two results, or they have no family of the same transformations in common.
+    differences. There is one where both manifests show that images of the same content were measured; where they came
+    in another order, so that their groups are others, it has no interval. ValueError where there are fewer than two
+    results, or they have no family of the same transformations in common.
     """
     scopes = SCOPES if scope is None else (known("scope", scope, SCOPES),)
     named = dict(results) if isinstance(results, Mapping) else loaded(results)
@@ -97,17 +97,19 @@ def loaded(folders: Sequence[str | Path]) -> dict[str, Scores]:
 
 
 def on_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """Whether two manifests show that the same images were measured, in the same order."""
-    data, others = first.get("data"), second.get("data")
-    if not data or not others or data.get("fingerprint") is None:
-        return False  # images of the caller's own, of which nothing is known
-    counted = ("images", "images_registered_on")
-    return (
-        all(data.get(key) == others.get(key) for key in SAME_IMAGES)
-        and all(first.get(key) == second.get(key) for key in counted)
-        and data.get("left_out") == others.get("left_out")
-        and first.get("images_left_out") == second.get("images_left_out")
-    )
+    """Whether two manifests show that the same images were measured: images of the same content."""
+    data, others = first.get("data") or {}, second.get("data") or {}
+    alike = [data.get(key) == others.get(key) for key in ("fingerprint", "fingerprint_of", "left_out")]
+    alike += [first.get(key) == second.get(key) for key in ("images", "images_registered_on")]
+    if data.get("fingerprint") is None or not all(alike):
+        return False
+    return not first.get("images_registered_on") or in_same_order(first, second)  # else others were left out for it
+
+
+def in_same_order(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two manifests show that these were gone through in the same order, on which groups of images depend."""
+    places = [manifest["data"].get("fingerprint_in_order") for manifest in (first, second)]
+    return places[0] is not None and places[0] == places[1]
 
 
 def _parts(scores: Scores, families: Sequence[str], scopes: Sequence[str]) -> pd.DataFrame:
@@ -119,7 +121,8 @@ def _differences(both: pd.DataFrame, one: Scores, other: Scores) -> Iterator[dic
     """The parts' scores of one result less those of the other, a row per part that both have."""
     index = ["part", *LABELS]
     counts = resample_counts(one.manifest["images"], one.manifest["options"]["seed"])
-    replicates = [_by_part(scores) for scores in (one, other)]
+    paired = in_same_order(one.manifest, other.manifest)
+    replicates = [_by_part(scores) if paired else {} for scores in (one, other)]
     for row in both.to_dict("records"):
         key = tuple(row[name] for name in index)
         difference = {name: row[name] - row[f"{name}_less"] for name in POINTS}

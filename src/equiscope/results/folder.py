@@ -1,62 +1,49 @@
 """`Scores` as a folder of files, complete or absent, and back."""
 
 import json
-import os
-import shutil
-import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from equiscope.results.columns import TABLES, UNIQUE
+from equiscope.results.columns import TABLES
+from equiscope.results.completeness import of_manifest, of_table, of_tables
 from equiscope.results.maps import Maps
 from equiscope.results.orbits import rotations_measured
 from equiscope.results.scores import Scores
-from equiscope.system.errors import OptionError
-from equiscope.system.files import named, nearest, refuse_unwritable
+from equiscope.system.files import path_of
+from equiscope.system.output_folder import written
 
 FORMAT = 2
 MAPS, ORBITS = "maps.npz", "orbits.parquet"  # where there are any
 BASELINE = "baseline"  # likewise: a folder, which is a result itself
 DRAWN = ("figure.png", "figure.pdf", "report.html")  # which the command line adds
 MANIFEST = "manifest.json"  # written last: a folder without it is no result
-NEEDED = ("model", "images", "options")  # of a manifest
 
 
-def write(scores: Scores, folder: Path, *, force: bool = False) -> None:
+def write(
+    scores: Scores, folder: Path, *, force: bool = False, drawn: Callable[[Path], None] = lambda aside: None
+) -> None:
     """Write tables and manifest, and maps, orbits and baseline where there are any, into a folder, made if needed.
 
-    Everything is written aside and moved into place at the end: a new folder at once, an old one file by file, the
-    manifest removed first and moved last. What was drawn of an old result goes with it; other files are left alone.
+    `drawn` adds files of the names in `DRAWN` to those that are written. All appear together, as `written` has it;
+    what was drawn of an old result goes with it, and files of other names are left alone.
     """
-    folder = folder.resolve()
-    refuse_taken(folder, force=force)
-    there = folder.is_dir()
-    home = folder if there else folder.parent  # aside, but on the same disk: a folder there may be a mounted one
-    home.mkdir(parents=True, exist_ok=True)
-    aside = home / f".equiscope-{uuid.uuid4().hex}"
-    try:
-        with named(folder):
-            _write_files(scores, aside)
-            if scores.baseline is not None:
-                _write_files(scores.baseline, aside / BASELINE)
-            if there:
-                _move_in(aside, folder)
-            else:
-                os.replace(aside, folder)
-            _to_disk(home)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    ours = (MAPS, ORBITS, *DRAWN, *([BASELINE] if is_result(folder / BASELINE) else []))
+    with written(folder, force=force, last=MANIFEST, old=ours) as aside:
+        _write_files(scores, aside)
+        if scores.baseline is not None:
+            (aside / BASELINE).mkdir()
+            _write_files(scores.baseline, aside / BASELINE)
+        drawn(aside)
 
 
 def _write_files(scores: Scores, folder: Path) -> None:
-    """Write the files of a result into a new folder, and wait until they are on the disk."""
+    """Write the files of a result into a folder."""
     # A file's name need not be text: JSON has \udcff for what is none.
     manifest = manifest_text(scores).encode(errors="backslashreplace")
-    folder.mkdir()
     tables = {f"{name}.parquet": table for name, table in scores.to_pandas().items()}
     if rotations_measured(scores.channels):
         tables[ORBITS] = scores.orbits
@@ -66,32 +53,11 @@ def _write_files(scores: Scores, folder: Path) -> None:
     if scores.maps is not None:
         scores.maps.save(folder / MAPS)
     (folder / MANIFEST).write_bytes(manifest)
-    for path in [*folder.iterdir(), folder]:
-        _to_disk(path)
 
 
 def manifest_text(scores: Scores) -> str:
     """The manifest as strict JSON, as the folder holds it."""
     return json.dumps(_plain({"format": FORMAT} | scores.manifest), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-class TakenError(OptionError, FileExistsError):
-    """There is something where a result is to be written."""
-
-
-def refuse_taken(folder: Path, *, force: bool = False) -> None:
-    """An OSError where a result cannot be written to the folder: a file, not empty and no `force`, or read-only.
-
-    Worth asking before a measurement of hours, too.
-    """
-    path = nearest(folder)
-    if not path.is_dir():
-        raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
-    refuse_unwritable(folder)
-    if folder.exists() and not force and any(folder.iterdir()):
-        raise TakenError(
-            "{folder} exists and is not empty; give another folder, or {force} to write into it.", folder=folder
-        )
 
 
 def is_result(folder: Path) -> bool:
@@ -102,14 +68,21 @@ def is_result(folder: Path) -> bool:
 def load(folder: str | Path) -> Scores:
     """The `Scores` that were saved to a folder, every table equal to what was saved.
 
-    ValueError where the folder holds no result, or not all of one, or one that an older equiscope measured.
+    The rows of its tables may be in any order. ValueError where the folder holds no result, or not all of one, or one
+    that an older equiscope measured.
     """
-    folder = Path(folder)
-    manifest = _manifest(folder)
-    tables = {table: _table(folder, table) for table in TABLES}
-    maps = Maps.load(folder / MAPS) if (folder / MAPS).is_file() else None
-    baseline = load(folder / BASELINE) if is_result(folder / BASELINE) else None
+    place = path_of(folder)
+    manifest = _manifest(place)
+    tables = {table: _table(place, table) for table in TABLES}
+    _refuse(f"{place} is not all of a result", "", of_tables(tables, manifest["options"]["transformations"]))
+    maps = Maps.load(place / MAPS) if (place / MAPS).is_file() else None
+    baseline = load(place / BASELINE) if is_result(place / BASELINE) else None
     return Scores(**tables, manifest=manifest, maps=maps, baseline=baseline)
+
+
+def _refuse(what: str, name: str, lacks: str | None) -> None:
+    if lacks is not None:
+        raise ValueError(f"{what}: {name}{lacks}.")
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -130,16 +103,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
             f"{folder} was written by an older equiscope (format {manifest['format']}), which defined its scores "
             "otherwise; measure again."
         )
-    lacking = [name for name in NEEDED if name not in manifest]
-    if not lacking and not (isinstance(manifest["options"], dict) and "transformations" in manifest["options"]):
-        lacking = ["options.transformations"]
-    if lacking:
-        raise ValueError(f"{folder} is not all of a result: its {MANIFEST} has no {', '.join(lacking)}.")
+    _refuse(f"{folder} is not all of a result", f"its {MANIFEST} ", of_manifest(manifest))
     return manifest
 
 
 def _table(folder: Path, name: str) -> pd.DataFrame:
-    """A table of a result with all columns of the contract, in which no two rows are of the same thing."""
+    """A table of a result, its columns and keys checked; what was made its index is a column again."""
     path = folder / f"{name}.parquet"
     if not path.is_file():
         raise ValueError(f"{folder} is not all of a result: {path.name} is missing.")
@@ -148,45 +117,12 @@ def _table(folder: Path, name: str) -> pd.DataFrame:
             table = pd.read_parquet(stream)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
-    missing = [column for column in TABLES[name] if column not in table]
-    if missing:
-        raise ValueError(f"{folder} is not all of a result: {path.name} has no column {', '.join(missing)}.")
-    keys = list(UNIQUE[name])
-    again = table.loc[table.duplicated(keys), keys]
-    if len(again):
-        row = ", ".join(f"{key} {value}" for key, value in again.iloc[0].items())
-        raise ValueError(f"{path} has two rows of {row}; each must be there once.")
+    indexed = [level for level in table.index.names if level in TABLES[name] and level not in table]
+    table = table.reset_index(indexed).reset_index(drop=True) if indexed else table.reset_index(drop=True)
+    coded = {column: values.cat.categories.dtype for column, values in table.select_dtypes("category").items()}
+    table = table.astype(coded)
+    _refuse(f"{folder} is not all of a result", f"{path.name} ", of_table(name, table))
     return table
-
-
-def _move_in(aside: Path, folder: Path) -> None:
-    """Our files to the place of the old ones; until all are there, the folder is no result."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    taken = {path.name for path in folder.iterdir()}
-    names = sorted((path.name for path in aside.iterdir()), key=lambda name: name == MANIFEST)
-    for name in {MAPS, ORBITS, *DRAWN} - set(names):
-        (folder / name).unlink(missing_ok=True)  # of the old result
-    if is_result(folder / BASELINE):
-        shutil.rmtree(folder / BASELINE)
-    try:
-        for name in names:
-            os.replace(aside / name, folder / name)
-    except BaseException:
-        for name in set(names) - taken:
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        raise
-
-
-def _to_disk(path: Path) -> None:
-    """Wait until a file or folder is on the disk, so that no loss of power leaves a whole name on half a file."""
-    if path.is_dir() and os.name == "nt":
-        return  # which opens no folders
-    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from equiscope.results.orbits import orbits_of
 from equiscope.results.rows import in_order, measures_in, overall
 from equiscope.results.summary import summary_html, summary_text
 from equiscope.system.errors import OptionError, known
+from equiscope.system.files import path_of
 
 if TYPE_CHECKING:
     import xarray
@@ -114,12 +115,12 @@ class Scores:
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write the output folder: tables and manifest, and maps, orbits and the baseline where there are any.
 
-        FileExistsError where it exists and is not empty, unless `force`. The result is complete or absent, whenever the
-        writing is interrupted.
+        FileExistsError where it exists and is not empty, unless `force`: also where another run has written it
+        meanwhile. The result is complete or absent, whenever the writing is interrupted.
         """
         from equiscope.results.folder import write  # parquet, which measuring does not need
 
-        write(self, Path(folder).expanduser(), force=force)
+        write(self, path_of(folder), force=force)
 
     def __repr__(self) -> str:
         model, images = self.manifest["model"], self.manifest["images"]

@@ -19,14 +19,21 @@ def versions() -> dict[str, str]:
     }
 
 
-def content(value: Tensor) -> bytes:
-    """The bytes of a tensor's values."""
-    return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-
-
 def digest(value: Tensor) -> bytes:
     """The SHA-256 of a tensor: of its type, its shape and its values."""
-    return hashlib.sha256(f"{value.dtype} {list(value.shape)} ".encode() + content(value)).digest()
+    return digests(value[None])[0]
+
+
+def digests(values: Tensor) -> list[bytes]:
+    """The digest of each of several tensors of one shape, along the first axis."""
+    kind = hashlib.sha256(f"{values.dtype} {list(values.shape[1:])} ".encode())
+    rows = values.detach().cpu().resolve_conj().resolve_neg().reshape(len(values), values[:1].numel())
+    found = []
+    for one in rows.contiguous().view(torch.uint8).numpy():
+        its = kind.copy()
+        its.update(one)
+        found.append(its.digest())
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from equiscope.results.folder import refuse_taken
+from equiscope.system.output_folder import refuse_taken
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import drawn, save
 from equiscope_studies.training.effects import effects
