@@ -40,17 +40,27 @@ def _of_layer(
     large = _smooth(random, images, len(pairs), *[min(size, LARGE)] * 2)
     expected = small.copy()
     expected[:, partner] = _noisy(random, small)
+    expected_pairs = _noisy(random, large)
     return LayerMaps(
+        original=_back(name, expected),
         transformed=small,
         expected=expected,
         low=np.linspace(-2, -1, len(table), dtype=np.float32),
         high=np.linspace(1, 3, len(table), dtype=np.float32),
         valid=_valid(name, small.shape[-1]),
+        own_similarity=random.uniform(-0.1, 1, (images, len(table))).astype(np.float32),
+        partner_similarity=random.uniform(0.5, 1, (images, len(table))).astype(np.float32),
         pairs=pairs,
+        original_pairs=_back(name, expected_pairs),
         transformed_pairs=large,
-        expected_pairs=_noisy(random, large),
+        expected_pairs=expected_pairs,
         valid_pairs=_valid(name, large.shape[-1]),
     )
+
+
+def _back(name: str, expected: np.ndarray) -> np.ndarray:
+    """Feature maps whose transformed ones these are, under a rotation; else the same."""
+    return np.rot90(expected, -int(name[3:]) // 90, (-2, -1)).copy() if name.startswith("rot") else expected
 
 
 def _valid(name: str, size: int) -> np.ndarray:

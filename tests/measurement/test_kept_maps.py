@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import equiscope as es
 from equiscope.functional.sampling import identity
-from equiscope.measurement.kept_maps import PAIRS, pictures, shown_of
+from equiscope.measurement.kept_maps import PAIRS, pictures, shown_of, similarities
 from equiscope.networks.layers import find_layers
 from equiscope.results.maps import Maps
 
@@ -43,9 +43,10 @@ def test_all_channels_are_the_means_of_what_the_network_gives(scores: es.Scores)
     assert kept.valid.all()
     with torch.no_grad():
         turned = network()[0](torch.rot90(IMAGES[:2], 1, (-2, -1)))
-        expected = torch.rot90(network()[0](IMAGES[:2]), 1, (-2, -1))
+        original = network()[0](IMAGES[:2])
+        expected = torch.rot90(original, 1, (-2, -1))
     step = (kept.high - kept.low).max() / 255
-    for saved, maps in ((kept.transformed, turned), (kept.expected, expected)):
+    for saved, maps in ((kept.original, original), (kept.transformed, turned), (kept.expected, expected)):
         for row, column in ((0, 0), (3, 7), (15, 15)):  # 24 positions on 16: areas of 1 or 2
             rows = slice(row * 24 // 16, -(-(row + 1) * 24 // 16))
             columns = slice(column * 24 // 16, -(-(column + 1) * 24 // 16))
@@ -62,13 +63,33 @@ def test_the_pairs_are_the_strongest_whole_and_on_one_scale(scores: es.Scores) -
     assert kept.transformed_pairs.shape == (2, PAIRS, 24, 24)
     with torch.no_grad():
         turned = network()[0](torch.rot90(IMAGES[:2], 1, (-2, -1)))
-        expected = torch.rot90(network()[0](IMAGES[:2]), 1, (-2, -1))
+        original = network()[0](IMAGES[:2])
+        expected = torch.rot90(original, 1, (-2, -1))
     for image in range(2):
         for pair, (channel, partner) in enumerate(kept.pairs):
-            both = torch.stack((turned[image, channel], expected[image, partner]))
-            scaled = ((both - both.min()) / (both.max() - both.min()) * 255).round().numpy()
-            found = np.stack((kept.transformed_pairs[image, pair], kept.expected_pairs[image, pair]))
-            assert np.abs(found - scaled).max() <= 1
+            sides = torch.stack((original[image, partner], turned[image, channel], expected[image, partner]))
+            scaled = ((sides - sides.min()) / (sides.max() - sides.min()) * 255).round().numpy()
+            found = [getattr(kept, f"{side}_pairs")[image, pair] for side in ("original", "transformed", "expected")]
+            assert np.abs(np.stack(found) - scaled).max() <= 1
+
+
+def test_the_similarities_are_those_of_each_image_alone(scores: es.Scores) -> None:
+    table = scores.channels.query("layer == '1' and transformation == 'rot90' and scope == 'dataset'")
+    partner = table.sort_values("channel")["partner"].to_numpy(dtype=int)
+    kept = maps_of(scores).layers["1", "rot90"]
+    with torch.no_grad():
+        turned = network()[:2](torch.rot90(IMAGES[:2], 1, (-2, -1))).flatten(2).numpy()
+        expected = torch.rot90(network()[:2](IMAGES[:2]), 1, (-2, -1)).flatten(2).numpy()
+    for image in range(2):
+        both = np.corrcoef(expected[image], turned[image])[:6, 6:]
+        assert kept.own_similarity[image] == pytest.approx(both.diagonal(), abs=1e-5)
+        assert kept.partner_similarity[image] == pytest.approx(both[partner, range(6)], abs=1e-5)
+
+
+def test_what_is_constant_has_no_similarity() -> None:
+    one, ramp = torch.ones(1, 1, 4), torch.arange(4.0).reshape(1, 1, 4)
+    assert similarities(one, ramp, "pearson").isnan().all()
+    assert similarities(one, ramp, "cosine").item() == pytest.approx(6 / np.sqrt(4 * 14))
 
 
 def test_under_a_shift_positions_without_a_source_are_not_valid(scores: es.Scores) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from equiscope.page.data import Chunks, maps_data, result_data
+from equiscope.page.data import Chunks, channels_data, maps_data, result_data
 from equiscope.results.columns import VALUES
 from equiscope.results.rows import rows_of
 from equiscope.results.scores import Scores
@@ -26,9 +26,8 @@ def scores() -> Scores:
 
 
 def data_of(scores: Scores, room: int = 10**6) -> tuple[dict[str, Any], Chunks]:
-    chunks = Chunks()
-    chunks.room = room
-    return result_data("name", scores, chunks), chunks
+    chunks = Chunks(room)
+    return result_data("name", scores) | {"channels": channels_data(scores, chunks)}, chunks
 
 
 def content(chunks: Chunks, number: int) -> bytes:
@@ -51,6 +50,13 @@ def test_the_scores_are_those_of_the_tables(scores: Scores) -> None:
                 expected = [None if pd.isna(one) else pytest.approx(one, abs=6e-5) for one in rows[value]]
                 assert drawn[value] == expected
             assert drawn["undefined"] == rows["undefined"].tolist()
+
+
+def test_the_baseline_s_scores_stand_beside() -> None:
+    scores, untrained = example_scores(3), example_scores(3, seed=1)
+    assert data_of(scores)[0]["baseline"] is None
+    beside = data_of(replace(scores, baseline=untrained))[0]["baseline"]
+    assert beside == data_of(untrained)[0]["by_layer"]
 
 
 def test_whole_shifts_stand_apart_where_some_are_interpolated() -> None:
@@ -109,22 +115,23 @@ def test_orbits_and_laws_are_those_of_the_tables(scores: Scores) -> None:
 
 def test_maps_are_packed_image_by_image_as_far_as_there_is_room(scores: Scores) -> None:
     maps = example_maps(scores)
-    chunks = Chunks()
-    chunks.room = 10**7
+    chunks = Chunks(10**7)
     data = maps_data(maps, chunks)
     assert data is not None and len(data["images"]) == data["kept"] == 2
     kept, about = maps.layers["layer1", "rot90"], data["layers"]["layer1"]["rot90"]
     assert about["pairs"] == kept.pairs.tolist() and about["size"] == [16, 16]
     large = content(chunks, about["large"][1])
-    assert large == b"".join(
-        part.tobytes() for part in (kept.valid_pairs, kept.transformed_pairs[1], kept.expected_pairs[1])
-    )
+    sides = [getattr(kept, f"{side}_pairs")[1] for side in ("original", "transformed", "expected")]
+    numbers_end = 4 * len(kept.pairs)
+    similarity = kept.partner_similarity[1, kept.pairs[:, 0]]
+    assert np.array_equal(np.frombuffer(large[:numbers_end], "<f4"), similarity)
+    assert large[numbers_end:] == b"".join(part.tobytes() for part in (kept.valid_pairs, *sides))
     small = content(chunks, about["small"][0])
-    assert np.array_equal(np.frombuffer(small[:24], "<f4"), kept.low)
-    assert small.endswith(kept.valid.tobytes() + kept.transformed[0].tobytes() + kept.expected[0].tobytes())
+    numbers = (kept.low, kept.high, kept.own_similarity[0], kept.partner_similarity[0])
+    maps_of_channels = (kept.valid, kept.original[0], kept.transformed[0], kept.expected[0])
+    assert small == b"".join(part.tobytes() for part in (*numbers, *maps_of_channels))
     for room in (15_000, 0):
-        chunks = Chunks()
-        chunks.room = room
+        chunks = Chunks(room)
         less = maps_data(maps, chunks)
         assert less is not None and less["kept"] == 2
         numbers = [one for of in less["layers"]["layer1"].values() for kind in ("large", "small") for one in of[kind]]

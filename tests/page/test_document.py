@@ -4,16 +4,18 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from equiscope.figures.style import Plot
+from equiscope.figures.style import MEASURE_LOOKS, Plot
 from equiscope.page import document as documents
 from equiscope.page.document import document
 from equiscope.results.scores import Scores
+from equiscope.results.shares import COLOURS, MEANINGS
 from example import example_scores
 from example_maps import example_maps
 from html_reader import Page
@@ -38,7 +40,8 @@ def html(scores: Scores) -> str:
 
 
 def data_of(html: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(next(text for given, text in Page(html).scripts if given.get("id") == "data"))
+    packed = next(text for given, text in Page(html).scripts if given.get("id") == "data")
+    found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
     return found
 
 
@@ -50,8 +53,8 @@ def test_it_asks_for_nothing(html: str) -> None:
     ]
     assert len(fetched) == 3 and all(address.startswith("data:image/png;base64,") for address in fetched)
     links = [(tag, given["href"]) for tag, given in found.elements if "href" in given]
-    assert links == [("a", "#about"), ("a", "https://doi.org/10.1109/CVPRW59228.2023.00512")]
-    assert not re.search(r"url\(|@import", re.findall(r"<style>(.*?)</style>", html, re.DOTALL)[0])
+    assert links == [("a", "#details"), ("a", "https://doi.org/10.1109/CVPRW59228.2023.00512")]
+    assert not re.search(r"url\((?!#hatch)|@import", re.findall(r"<style>(.*?)</style>", html, re.DOTALL)[0])
     assert not any(name.startswith("on") or name == "style" for _, given in found.elements for name in given)
 
 
@@ -61,7 +64,7 @@ def test_only_our_scripts_may_run(html: str) -> None:
     assert policy.startswith("default-src 'none'; ") and "'unsafe-inline'" not in policy.split("script-src")[1]
     run = [text for given, text in found.scripts if "type" not in given]
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run]
-    assert re.findall(r"'sha256-([^']+)'", policy) == digests and len(run) == 2
+    assert re.findall(r"'sha256-([^']+)'", policy) == digests and len(run) == 1
     assert "<!--" not in "".join(run)  # which a browser reads as something else
 
 
@@ -73,13 +76,28 @@ def test_maps_beyond_the_room_are_not_in_the_page(monkeypatch: pytest.MonkeyPatc
     assert data_of(document(replace(scores, maps=None)))["results"][0]["maps"] is None
 
 
+def test_colours_and_marks_are_those_of_the_figures(html: str) -> None:
+    for measure, look in MEASURE_LOOKS.items():
+        assert f"--{measure}:color-mix(in oklab,{look.colour},white var(--lift))" in html
+        assert data_of(html)["looks"]["measures"][measure]["marker"] == look.marker
+    assert all(f"--{name}:{colour};" in html for name, colour in COLOURS.items())
+    assert data_of(html)["words"]["shares"] == MEANINGS
+
+
+def test_channels_beyond_the_room_are_not_in_the_page(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> None:
+    monkeypatch.setattr(Plot, "png", lambda figure: b"")
+    assert None not in data_of(document(scores))["results"][0]["channels"]["dataset"]
+    monkeypatch.setattr(documents, "MOST", 0)
+    assert set(data_of(document(scores))["results"][0]["channels"]["dataset"]) == {None}
+
+
 def test_several_results_share_a_page(monkeypatch: pytest.MonkeyPatch, scores: Scores) -> None:
     monkeypatch.setattr(Plot, "png", lambda figure: b"")
     found = Page(document({"one": scores, EVIL: replace(scores, maps=None)}))
     identities = [given["id"] for _, given in found.elements if "id" in given]
     assert len(set(identities)) == len(identities) and {"result-0", "result-1"} <= set(identities)
     assert found.text.count("What was measured") == 2
-    assert f"2 results: one, {EVIL}." in found.text
+    assert "How equivariant are they?" in found.text and f"Result{EVIL}" in found.text
 
 
 def test_what_comes_from_the_user_is_text(html: str) -> None:
@@ -105,7 +123,7 @@ def test_it_says_what_was_measured_in_each_scope_and_what_was_left_out(html: str
     text = Page(html).text
     assert "scope dataset" in text and "scope image" in text and "Group law" in text
     assert "tokens on no declared grid" in text and "3 more are in the manifest." in text
-    assert "corrected" not in text.lower() and "24 images, 4 layers." in text
+    assert "Layers4" in text and "Data24 images of example" in text and f"Weights/home/{EVIL}" in text
     one = example_scores(2, measures=("invariance",))
     assert (
         "scope image" not in Page(document(one)).text

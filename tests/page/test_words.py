@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from equiscope.page.words import FORMULAS, left_out, listed, meaning
+from equiscope.page.words import FORMULAS, left_out, listed, meaning, provenance
 from equiscope.results.columns import LADDER, MEASURES
 from example import example_scores
 from html_reader import Page
@@ -67,3 +67,16 @@ def test_everything_left_out_is_named_with_its_reason() -> None:
 def test_the_manifest_is_listed_as_text() -> None:
     html = listed({"a": {"b": [1, "<i>", 2.5]}, "c": None, "d": [], "e": [{"x": 1}], "f": {}})
     assert Page(html).text == 'ab1, <i>, 2.5cnot givendnonee[{"x": 1}]fnone'
+
+
+def test_data_weights_and_date_are_said() -> None:
+    manifest = {
+        "images": 1200, "data": {"source": "<photos>", "kind": "folder", "split": None},
+        "started": "2026-03-01T09:00:00+00:00", "weights": {"source": "random (seed 0)", "sha256": "0123456789abcdef"},
+        "versions": {"equiscope": "0.2.0"},
+    }  # fmt: skip
+    assert provenance(manifest) == {
+        "Data": "1,200 images of &lt;photos&gt;", "Weights": "random (seed 0) (SHA-256 0123456789ab…)",
+        "Date": "1 March 2026", "Version": "equiscope 0.2.0",
+    }  # fmt: skip
+    assert provenance({"images": 1})["Date"] == "not recorded" and provenance({"images": 1})["Data"] == "1 image"

@@ -33,7 +33,7 @@ def test_one_result_or_several_by_name_are_one_file(tmp_path: Path) -> None:
     es.report(one, tmp_path / "new" / "one.html")
     es.report({"first": one, "second": example_scores(2, shifts=())}, str(tmp_path / "two.html"))
     assert "<h1>How equivariant is one network?</h1>" in (tmp_path / "new" / "one.html").read_text(encoding="utf-8")
-    assert "2 results: first, second." in (tmp_path / "two.html").read_text(encoding="utf-8")
+    assert "<dt>Result</dt><dd>second</dd>" in (tmp_path / "two.html").read_text(encoding="utf-8")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["new", "one.html", "two.html"]
 
 

@@ -2,14 +2,16 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
 from equiscope.functional.sampling import Sampling
 from equiscope.functional.transformations import Family, Transformation
+from equiscope.functional.within_image import CONSTANT
 from equiscope.images.batches import same_again
 from equiscope.measurement.findings import Findings
 from equiscope.measurement.passes import ForwardPasses, in_order
@@ -24,57 +26,120 @@ SMALL, LARGE, PICTURE = 16, 64, 256  # cells or pixels along the longer side, at
 QUARTER_TURN = "rot90"
 
 
-class MapKeeper:
-    """Keeps one layer's maps as they pass by; `kept` is what has come together."""
+@dataclass(frozen=True)
+class Partners:
+    """Each channel's partner under a transformation, -1 where it has none, and the strongest pairs among them."""
 
-    def __init__(self, layer: Layer, pairs: Mapping[str, Int[np.ndarray, "pair 2"]]) -> None:
-        self.layer, self.pairs = layer, pairs  # by transformation
-        self._taken: dict[str, list[tuple[Tensor, ...]]] = {}
+    of_channels: Int[np.ndarray, "channel"]
+    strongest: Int[np.ndarray, "pair 2"]
+
+
+class MapKeeper:
+    """Keeps one layer's feature maps as they pass by; `kept` is what has come together."""
+
+    def __init__(self, layer: Layer, partners: Mapping[str, Partners], similarity: str) -> None:
+        self.layer, self.partners, self.similarity = layer, partners, similarity  # partners by transformation
+        self._batches: dict[str, list[_Batch]] = {}
 
     def add(self, maps: Tensor, places: Sequence[int], chosen: Sequence[Transformation], first: bool) -> None:
         """Take in images as they are, then the same under each chosen transformation."""
         original, *transformed = torch.split(maps, len(places))
         for transformation, found in zip(chosen, transformed, strict=True):
-            if transformation.name not in self.pairs or self.layer.vector:
+            if transformation.name not in self.partners or self.layer.vector:
                 continue
             sampling = transformation.sampling(self.layer.height, self.layer.width, self.layer.stride)
             if sampling is None or not sampling.positions:
                 continue
-            expected, valid = on_whole_map(sampling, original)
-            taken = self._reduced(found, expected, valid, self.pairs[transformation.name])
-            self._taken.setdefault(transformation.name, []).append(taken)
-
-    def _reduced(
-        self, turned: Tensor, expected: Tensor, valid: Tensor, pairs: Int[np.ndarray, "pair 2"]
-    ) -> tuple[Tensor, ...]:
-        own, partner = torch.from_numpy(pairs).to(turned.device).unbind(1)
-        small = (reduced(side, valid, SMALL) for side in (turned, expected))
-        large = (reduced(side, valid, LARGE) for side in (turned[:, own], expected[:, partner]))
-        return tuple(part.cpu() for (maps, cells) in (*small, *large) for part in (maps, cells))
+            batch = _batch(original, found, sampling, self.partners[transformation.name], self.similarity)
+            self._batches.setdefault(transformation.name, []).append(batch)
 
     def kept(self) -> dict[str, LayerMaps]:
         """The layer's maps by transformation; none where it cannot take one."""
-        return {name: _in_eight_bits(taken, self.pairs[name]) for name, taken in self._taken.items()}
+        return {name: _in_eight_bits(batches, self.partners[name].strongest) for name, batches in self._batches.items()}
 
 
-def _in_eight_bits(taken: Sequence[tuple[Tensor, ...]], pairs: Int[np.ndarray, "pair 2"]) -> LayerMaps:
-    turned, _, expected, valid, own, _, partner, valid_pairs = (torch.cat(parts) for parts in zip(*taken, strict=True))
-    both = torch.stack((turned, expected))[..., valid[0]]
-    low, high = both.amin((0, 1, 3)), both.amax((0, 1, 3))
-    of_pairs = torch.stack((own, partner))[..., valid_pairs[0]]
-    least, most = (edge[..., None, None] for edge in (of_pairs.amin((0, -1)), of_pairs.amax((0, -1))))
-    edges = low[:, None, None], high[:, None, None]
+@dataclass(frozen=True)
+class _Batch:
+    """What is kept of some images: `f(X)`, `f(T_g X)` and `T'_g f(X)`, and similarities."""
+
+    small: Float[Tensor, "3 image channel row column"]
+    valid: Bool[Tensor, "row column"]
+    large: Float[Tensor, "3 image pair high wide"]
+    valid_pairs: Bool[Tensor, "high wide"]
+    own_similarity: Float[Tensor, "image channel"]
+    partner_similarity: Float[Tensor, "image channel"]
+
+
+def _batch(original: Tensor, found: Tensor, sampling: Sampling, partners: Partners, similarity: str) -> _Batch:
+    expected, valid = on_whole_map(sampling, original)
+    channel, partner = torch.from_numpy(partners.strongest).to(found.device).unbind(1)
+    everywhere = torch.ones_like(valid)
+    sides = ((original, everywhere), (found, valid), (expected, valid))
+    pairs = ((original[:, partner], everywhere), (found[:, channel], valid), (expected[:, partner], valid))
+    small = [reduced(maps, where, SMALL) for maps, where in sides]
+    large = [reduced(maps, where, LARGE) for maps, where in pairs]
+    at_valid, as_expected = sampling.found(found).flatten(2), sampling.expected(original).flatten(2)
+    of_channels = torch.from_numpy(partners.of_channels).to(found.device)
+    by_partner = similarities(at_valid, as_expected[:, of_channels.clamp(min=0)], similarity)
+    return _Batch(
+        torch.stack([maps for maps, _ in small]).cpu(),
+        small[1][1][0].cpu(),
+        torch.stack([maps for maps, _ in large]).cpu(),
+        large[1][1][0].cpu(),
+        similarities(at_valid, as_expected, similarity).cpu(),
+        by_partner.masked_fill(of_channels < 0, torch.nan).cpu(),
+    )
+
+
+def similarities(
+    one: Float[Tensor, "image channel position"], other: Float[Tensor, "image channel position"], similarity: str
+) -> Float[Tensor, "image channel"]:
+    """The similarity of two maps of each channel in each image; NaN where either is constant (cosine: zero).
+
+    >>> similarities(torch.tensor([[[1.0, 2.0, 3.0]]]), torch.tensor([[[5.0, 7.0, 9.0]]]), "pearson").tolist()
+    [[1.0]]
+    """
+    one, other = one.double(), other.double()
+    sizes = one.norm(dim=-1), other.norm(dim=-1)
+    if similarity == "pearson":
+        one, other = one - one.mean(-1, keepdim=True), other - other.mean(-1, keepdim=True)
+    norms = one.norm(dim=-1), other.norm(dim=-1)
+    constant = (norms[0] <= CONSTANT * sizes[0]) | (norms[1] <= CONSTANT * sizes[1])
+    return ((one * other).sum(-1) / (norms[0] * norms[1])).clamp(-1, 1).masked_fill(constant, torch.nan).float()
+
+
+def _in_eight_bits(batches: Sequence[_Batch], pairs: Int[np.ndarray, "pair 2"]) -> LayerMaps:
+    valid, valid_pairs = batches[0].valid, batches[0].valid_pairs
+    small = torch.cat([batch.small for batch in batches], dim=1)
+    large = torch.cat([batch.large for batch in batches], dim=1)
+    low, high = _edges(small, valid, (0, 1, 3))
+    original, transformed, expected = (eight_bits(maps, low[:, None, None], high[:, None, None]) for maps in small)
+    edges = [edge[..., None, None] for edge in _edges(large, valid_pairs, (0, 3))]
+    original_pairs, transformed_pairs, expected_pairs = (eight_bits(maps, *edges) for maps in large)
     return LayerMaps(
-        transformed=eight_bits(turned, *edges),
-        expected=eight_bits(expected, *edges),
+        original=original,
+        transformed=transformed,
+        expected=expected,
         low=low.numpy(),
         high=high.numpy(),
-        valid=valid[0].numpy(),
+        valid=valid.numpy(),
+        own_similarity=torch.cat([batch.own_similarity for batch in batches]).numpy(),
+        partner_similarity=torch.cat([batch.partner_similarity for batch in batches]).numpy(),
         pairs=pairs,
-        transformed_pairs=eight_bits(own, least, most),
-        expected_pairs=eight_bits(partner, least, most),
-        valid_pairs=valid_pairs[0].numpy(),
+        original_pairs=original_pairs,
+        transformed_pairs=transformed_pairs,
+        expected_pairs=expected_pairs,
+        valid_pairs=valid_pairs.numpy(),
     )
+
+
+def _edges(sides: Tensor, valid: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """The least and the most of `f(X)`, and of the other two sides where they are valid.
+
+    `sides` are `[side, image, channel, row, column]`, and `over` dimensions of that with one of positions for two.
+    """
+    original, others = sides[:1].flatten(3), sides[1:][..., valid]
+    return torch.minimum(original.amin(over), others.amin(over)), torch.maximum(original.amax(over), others.amax(over))
 
 
 def reduced(maps: Tensor, valid: Tensor, most: int) -> tuple[Tensor, Tensor]:
@@ -182,12 +247,15 @@ def strongest_pairs(
 
 
 def kept_maps(
-    forward: ForwardPasses, reader: Reader, plan: Plan, findings: Mapping[str, Findings], number: int
+    forward: ForwardPasses, reader: Reader, plan: Plan, findings: Mapping[str, Findings], similarity: str, number: int
 ) -> Maps:
     """The maps of the first images, by one more forward pass: only now is it known which pairs are the strongest."""
     names = shown_of(plan.families, plan.transformations, plan.found.measured)
     chosen = [one for one in plan.transformations if one.name in names.values()]
-    keepers = {layer.name: MapKeeper(layer, _pairs(findings[layer.name], chosen)) for layer in plan.found.measured}
+    keepers = {
+        layer.name: MapKeeper(layer, _partners(findings[layer.name], chosen), similarity)
+        for layer in plan.found.measured
+    }
     images = reader.first_images(number)
     if len(images) < number and not same_again(reader.images):
         warnings.warn(
@@ -210,11 +278,12 @@ def kept_maps(
     )
 
 
-def _pairs(found: Findings, chosen: Sequence[Transformation]) -> dict[str, Int[np.ndarray, "pair 2"]]:
-    """The strongest pairs of a layer, by transformation."""
-    pairs = {}
+def _partners(found: Findings, chosen: Sequence[Transformation]) -> dict[str, Partners]:
+    """The partners of a layer's channels, by transformation."""
+    partners = {}
     for one in chosen:
         columns = found.channels.get((one.name, "dataset", "array"))
         if columns is not None and "equivariance" in columns:
-            pairs[one.name] = strongest_pairs(columns["equivariance"], columns["partner"])
-    return pairs
+            of_channels = columns["partner"].astype(np.int64)
+            partners[one.name] = Partners(of_channels, strongest_pairs(columns["equivariance"], of_channels))
+    return partners

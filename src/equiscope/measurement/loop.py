@@ -190,7 +190,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
         forward = replace(forward, registered=reader.registered)
         findings, count = measurement.findings(forward, centres, saved, state, bar)
     wanted = asked.maps if processes.rank == 0 else 0
-    kept = kept_maps(forward, reader, plan, findings, wanted) if wanted else None
+    kept = kept_maps(forward, reader, plan, findings, scoring.similarity, wanted) if wanted else None
     manifest = manifest_of(type(network).__name__, weights, type(images).__name__, image_shape, options, plan, budget)
     manifest["data"] |= reader.fingerprints()
     manifest |= {

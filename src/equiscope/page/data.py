@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
@@ -16,22 +17,26 @@ from equiscope.results.maps import LayerMaps, Maps
 from equiscope.results.rows import in_order, measures_in, overall
 from equiscope.results.scores import Scores
 
-MOST_OF_CHANNELS = 5_000_000  # characters; scores of channels beyond are in channels.parquet alone
 _DIGITS = 4
 _OF_LAYERS = ("layer", "part", "type", "channels", "height", "width", "stride_y", "dead", "dimension")
 _NAMES = ("layer", "transformation", "scope", "alignment", "channel", "partner", "defined")  # of channels, no scores
 
 
+def packed(content: bytes) -> str:
+    """Bytes as text of few characters, which the page's script unpacks."""
+    return base64.b64encode(zlib.compress(content)).decode("ascii")
+
+
 class Chunks:
     """Texts of at most so many characters in all, each with its number; what does not fit is left out."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 0) -> None:
         self.texts: list[str] = []
-        self.room = 0
+        self.room = room
 
     def add(self, content: bytes) -> int | None:
         """The number of the chunk that holds the content, packed; None where there is no room for it."""
-        text = base64.b64encode(zlib.compress(content)).decode("ascii")
+        text = packed(content)
         if not self.takes(len(text)):
             return None
         self.texts.append(text)
@@ -44,8 +49,8 @@ class Chunks:
         return fits
 
 
-def result_data(name: str, scores: Scores, chunks: Chunks) -> dict[str, Any]:
-    """One result's scores, without its maps; its channels go into chunks as far as there is room."""
+def result_data(name: str, scores: Scores) -> dict[str, Any]:
+    """One result's scores, without those of its channels and without its maps."""
     manifest = scores.manifest
     layers = in_order(scores.layers)
     measured = set(scores.scores["scope"])
@@ -66,7 +71,7 @@ def result_data(name: str, scores: Scores, chunks: Chunks) -> dict[str, Any]:
         "parts": parts,
         "by_layer": _by_shifts(scores.scores, "layer", list(layers["layer"])),
         "by_part": _by_shifts(scores.parts, "part", parts),
-        "channels": _channels(scores.channels, list(layers["layer"]), chunks),
+        "baseline": scores.baseline and _by_shifts(scores.baseline.scores, "layer", list(layers["layer"])),
         "orbits": _orbits(scores.orbits),
         "laws": _laws(scores.laws, [member for members in families.values() for member in members]),
     }  # fmt: skip
@@ -109,9 +114,10 @@ def rounded(values: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(value) else round(float(value), _DIGITS) for value in values]
 
 
-def _channels(table: pd.DataFrame, layers: list[str], chunks: Chunks) -> dict[str, list[int | None]]:
-    """For each scope, the number of each layer's chunk: its channels by alignment and transformation."""
-    blocks = dict(iter(table.groupby(["scope", "layer"], sort=False)))
+def channels_data(scores: Scores, chunks: Chunks) -> dict[str, list[int | None]]:
+    """For each scope, the number of each layer's chunk, as far as there is room: channels by transformation."""
+    blocks = dict(iter(scores.channels.groupby(["scope", "layer"], sort=False)))
+    layers = list(in_order(scores.layers)["layer"])
     return {
         scope: [
             chunks.add(_channel_json(blocks[scope, layer])) if (scope, layer) in blocks else None for layer in layers
@@ -131,7 +137,7 @@ def _channel_json(rows: pd.DataFrame) -> bytes:
         values = {column: of[column].to_numpy(dtype=np.float64) for column in columns}
         there = {column: rounded(numbers) for column, numbers in values.items() if not np.isnan(numbers).all()}
         found.setdefault(alignment, {})[name] = {"partner": partner} | there
-    return json.dumps(found, separators=(",", ":"), allow_nan=False).encode()
+    return as_json(found)
 
 
 def _orbits(orbits: pd.DataFrame) -> dict[str, dict[str, list[list[int]]]]:
@@ -192,16 +198,22 @@ def _about(of_layer: LayerMaps) -> dict[str, Any]:
 
 
 def _pairs_of(of_layer: LayerMaps, image: int) -> bytes:
-    """One image's strongest pairs: valid positions, maps of the transformed image, expected maps."""
-    parts = (of_layer.valid_pairs, of_layer.transformed_pairs[image], of_layer.expected_pairs[image])
-    return b"".join(part.astype(np.uint8).tobytes() for part in parts)
+    """One image's strongest pairs: similarities, valid positions, `f(X)`, `f(T_g X)`, `T'_g f(X)`."""
+    sides = (of_layer.original_pairs, of_layer.transformed_pairs, of_layer.expected_pairs)
+    similarity = of_layer.partner_similarity[image, of_layer.pairs[:, 0]]
+    return _joined([similarity], [of_layer.valid_pairs, *(side[image] for side in sides)])
 
 
 def _channels_of(of_layer: LayerMaps, image: int) -> bytes:
-    """One image's small maps: the channels' least and most, valid positions, transformed, expected."""
-    edges = b"".join(edge.astype("<f4").tobytes() for edge in (of_layer.low, of_layer.high))
-    parts = (of_layer.valid, of_layer.transformed[image], of_layer.expected[image])
-    return edges + b"".join(part.astype(np.uint8).tobytes() for part in parts)
+    """One image's small maps: the channels' least, most and similarities, valid positions, and the same three sides."""
+    numbers = (of_layer.low, of_layer.high, of_layer.own_similarity[image], of_layer.partner_similarity[image])
+    sides = (of_layer.original, of_layer.transformed, of_layer.expected)
+    return _joined(numbers, [of_layer.valid, *(side[image] for side in sides)])
+
+
+def _joined(numbers: Iterable[NDArray[Any]], maps: Iterable[NDArray[Any]]) -> bytes:
+    parts = [one.astype("<f4") for one in numbers] + [one.astype(np.uint8) for one in maps]
+    return b"".join(part.tobytes() for part in parts)
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:
@@ -210,11 +222,6 @@ def _png(pixels: NDArray[np.uint8]) -> str:
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"
 
 
-def as_script(value: Any) -> str:
-    r"""JSON that may stand in a script element, whatever its texts hold.
-
-    >>> as_script({"layer": "</script>"})
-    '{"layer":"\\u003c/script\\u003e"}'
-    """
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+def as_json(value: Any) -> bytes:
+    """The value as strict JSON."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()

@@ -7,36 +7,55 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 from string import Template
+from typing import Any
 
-from equiscope.page.data import MOST_OF_CHANNELS, Chunks, as_script, maps_data, result_data
+import matplotlib
+import numpy as np
+
+from equiscope.figures.style import (
+    BLACK,
+    HEAT,
+    MEASURE_COLOURS,
+    MEASURE_LOOKS,
+    SERIES_COLOURS,
+    series_look,
+)
+from equiscope.page.answer import answer
+from equiscope.page.data import Chunks, as_json, channels_data, maps_data, packed, result_data
 from equiscope.page.tables import laws_section, scope_section
-from equiscope.page.words import counted, for_script, left_out, listed, meaning
+from equiscope.page.words import for_script, left_out, listed, meaning, provenance
 from equiscope.results.columns import SCOPES
 from equiscope.results.rows import measures_in
 from equiscope.results.scores import Scores
+from equiscope.results.shares import COLOURS
 
+MOST = 5_900_000  # characters of a page without maps; scores of channels beyond are in channels.parquet alone
 MOST_OF_MAPS = 12_000_000  # characters; maps beyond are in maps.npz alone
-MOST = 19_500_000  # characters of a whole page
-SCRIPTS = ("state", "packed", "charts", "layers", "tables", "channels", "choices")
+SCRIPTS = ("state", "packed", "charts", "marks", "layers", "parts", "tables", "channels", "partners", "choices")
+HEAT_STEPS = 33
 
 
 def document(results: Scores | Mapping[str, Scores]) -> str:
     """One HTML page of one result, or of several by their names.
 
-    It asks for nothing from anywhere, reads by day and by night, and without JavaScript has figures and tables.
+    It asks for nothing from anywhere, reads by day and by night and on paper, and without JavaScript has figures and
+    tables.
     """
     named = {str(results.manifest["model"]): results} if isinstance(results, Scores) else dict(results)
-    chunks = Chunks()
-    chunks.room = MOST_OF_CHANNELS
-    data = [result_data(name, scores, chunks) for name, scores in named.items()]
     texts = _texts(named)
-    fixed = sum(map(len, [*texts.values(), as_script(data), *chunks.texts]))
+    data = [result_data(name, scores) for name, scores in named.items()]
+    more = {"words": for_script(), "looks": _looks(len(named)), "heat": _heat()}
+    chunks = Chunks()
+    fixed = sum(map(len, [*texts.values(), packed(as_json([data, more]))]))
     for scores, of_result in zip(named.values(), data, strict=True):
-        chunks.room = max(0, min(MOST_OF_MAPS, MOST - fixed) // len(named))
+        chunks.room = max(0, MOST - fixed) // len(named)
+        of_result["channels"] = channels_data(scores, chunks)
+    for scores, of_result in zip(named.values(), data, strict=True):
+        chunks.room = MOST_OF_MAPS // len(named)
         of_result["maps"] = maps_data(scores.maps, chunks)
     return Template(_read("template.html")).substitute(
         texts,
-        data=as_script({"results": data, "words": for_script()}),
+        data=packed(as_json({"results": data} | more)),
         chunks="\n".join(
             f'<script type="text/plain" id="chunk-{number}">{text}</script>' for number, text in enumerate(chunks.texts)
         ),
@@ -47,17 +66,62 @@ def _texts(named: Mapping[str, Scores]) -> dict[str, str]:
     """All of the page but its data."""
     first = next(iter(named.values()))
     one = len(named) == 1
-    scripts = {"plotly": _plotly(), "script": _script()}
+    script = _script()
     asked = f"How equivariant is {first.manifest['model']}?" if one else "How equivariant are they?"
-    about = f"{counted(first.manifest['images'], 'image')}, {counted(len(first.layers), 'layer')}"
-    return scripts | {
+    return {
         "title": escape(asked),
-        "subtitle": escape(f"{about}." if one else f"{counted(len(named), 'result')}: {', '.join(named)}."),
-        "policy": " ".join(f"'sha256-{_digest(script)}'" for script in scripts.values()),
-        "style": _read("page.css"),
+        "provenance": "\n".join(_provenance(name, scores, one) for name, scores in named.items()),
+        "answer": answer(named),
+        "policy": f"'sha256-{_digest(script)}'",
+        "style": _colours() + _read("page.css"),
+        "script": script,
         "results": "\n".join(_result(f"result-{place}", *item, one) for place, item in enumerate(named.items())),
         "version": escape(str(first.manifest.get("versions", {}).get("equiscope", ""))),
     }
+
+
+def _provenance(name: str, scores: Scores, alone: bool) -> str:
+    """What the answer rests on: data, weights, date; and what the measurement remarked."""
+    facts = {"Layers": f"{len(scores.layers):,}"} | provenance(scores.manifest)
+    facts = facts if alone else {"Result": escape(name)} | facts
+    terms = "".join(f"<div><dt>{term}</dt><dd>{text}</dd></div>" for term, text in facts.items())
+    remarks = "".join(f"<li>{escape(str(remark))}</li>" for remark in scores.manifest.get("remarks", []))
+    return f'<dl class="facts">{terms}</dl>' + (f'<ul class="remarks">{remarks}</ul>' if remarks else "")
+
+
+def _colours() -> str:
+    """The colours of the figures as variables of the page's styles, lighter where it is dark."""
+    colours = MEASURE_COLOURS | {f"series-{place}": colour for place, colour in enumerate(SERIES_COLOURS)}
+    lifted = "".join(f"--{name}:{_lifted(colour)};" for name, colour in colours.items())
+    shares = "".join(f"--{name}:{colour};" for name, colour in COLOURS.items())
+    return f":root{{{lifted}{shares}}}\n"
+
+
+def _lifted(colour: str) -> str:
+    return "var(--text)" if colour == BLACK else f"color-mix(in oklab,{colour},white var(--lift))"
+
+
+def _looks(series: int) -> dict[str, Any]:
+    """The marks and lines of the figures, by measure, and those of results side by side."""
+    measures = {
+        measure: {
+            "marker": look.marker,
+            "filled": look.filled,
+            "dash": list(look.line[1]) if isinstance(look.line, tuple) else [],
+        }
+        for measure, look in MEASURE_LOOKS.items()
+    }
+    of_results = [
+        {"marker": series_look(number).marker, "colour": f"series-{number % len(SERIES_COLOURS)}"}
+        for number in range(series)
+    ]
+    return {"measures": measures, "results": of_results}
+
+
+def _heat() -> list[list[int]]:
+    """The colours of heat maps, from 0 to 1, as the figures have them."""
+    colours = matplotlib.colormaps[HEAT](np.linspace(0, 1, HEAT_STEPS))[:, :3]
+    return [[round(255 * float(part)) for part in colour] for colour in colours]
 
 
 def _result(identity: str, name: str, scores: Scores, alone: bool) -> str:
@@ -99,12 +163,4 @@ def _read(name: str) -> str:
 def _script() -> str:
     """The page's own scripts as one, whose names are seen by nothing else in the page."""
     parts = "\n".join(_read(f"script/{name}.js") for name in SCRIPTS)
-    return f'"use strict";\n(() => {{\n{parts}\nstart();\n}})();\n'
-
-
-@cache
-def _plotly() -> str:
-    """plotly.js, as the Python package brings it."""
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs()).replace("\r\n", "\n")  # as a browser reads it, and the policy's digest must
+    return f'"use strict";\n(() => {{\n{parts}\nstart().catch(failed);\n}})();\n'

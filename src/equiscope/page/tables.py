@@ -10,7 +10,7 @@ import pandas as pd
 from equiscope.figures.explained import plot_explained
 from equiscope.figures.layers import plot_layers
 from equiscope.figures.style import Plot
-from equiscope.page.words import SCOPES, SHARES, UNDEFINED, counted, in_words
+from equiscope.page.words import SCOPES, UNDEFINED, counted, in_words
 from equiscope.results.columns import PARTS
 from equiscope.results.rows import in_order, measures_in, rows_of
 from equiscope.results.scores import Scores
@@ -35,8 +35,7 @@ def scope_section(scores: Scores, scope: str, name: str) -> str:
     if scope == "dataset" and {"invariance", "equivariance"} <= set(scores.scores["measure"]):
         drawn.insert(
             0,
-            f"<p>{SHARES}</p>"
-            + _figure(
+            _figure(
                 plot_explained(scores),
                 f"The shares of the variance of each of {count} that stay, swap, mix and are lost; a panel for each of "
                 f"{families}. The numbers are in the columns named explained of the tables below.",
@@ -89,7 +88,7 @@ def _table(scores: Scores, scope: str, family: str, by: str) -> str:
         measure: rows_of(of_family, scope, family, measure).set_index(by).to_dict("index")
         for measure in measures_in(of_family)
     }
-    columns = {measure: _columns(measure, scope) for measure in measures}
+    columns = {measure: _columns(measure, scope, rows) for measure, rows in measures.items()}
     about, described = _described(scores, by, measures)
     heads = "".join(
         f'<th class="first" scope="colgroup" colspan="{len(of)}">{in_words(measure)}</th>'
@@ -136,13 +135,16 @@ def _described(scores: Scores, by: str, measures: dict[str, Rows]) -> tuple[list
 
     def described(layer: str) -> list[str]:
         of = layers.loc[layer]
-        return [str(of["part"]), str(of["type"]), f"{of['channels']} × {of['height']} × {of['width']}"]
+        return [str(of["part"]), f"{of['channels']} × {of['height']} × {of['width']}"]
 
-    return ["part", "type", "channels × positions"], described
+    return ["part", "channels × positions"], described
 
 
-def _columns(measure: str, scope: str) -> dict[str, Cell]:
-    """A measure's columns: the text of each in a row. What the measure or scope does not define has none."""
+def _columns(measure: str, scope: str, rows: Rows) -> dict[str, Cell]:
+    """A measure's columns: the text of each in a row. What the measure or scope does not define has none.
+
+    Nor is there a column of undefined channels where there are none.
+    """
     columns: dict[str, Cell] = {"score": lambda row: _number(row["score"]), "95 % interval": _interval}
     if measure == "equivariance":
         columns["in sample"] = lambda row: _number(row["in_sample"])
@@ -152,7 +154,9 @@ def _columns(measure: str, scope: str) -> dict[str, Cell]:
         columns["explained"] = lambda row: _number(row["explained"])
     if measure == "linear":
         columns["held out"] = lambda row: _number(row["held_out"])
-    return columns | {"undefined": lambda row: f"{row['undefined']:,}"}
+    if any(row["undefined"] for row in rows.values()):
+        columns["undefined"] = lambda row: f"{row['undefined']:,}"
+    return columns
 
 
 def _cells(rows: Rows, name: str, columns: dict[str, Cell]) -> list[str]:

@@ -2,10 +2,17 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from html import escape
 from pathlib import PurePath
 from typing import Any
 
+from equiscope.results.shares import MEANINGS, REST
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 MOST_LEFT_OUT = 200  # images listed one by one; the manifest has them all
 UNDEFINED = '<abbr title="undefined">–</abbr>'
 
@@ -21,12 +28,18 @@ SCOPES = {
         "Undefined on layers of fewer than 9 positions, such as pooled features.",
     ),
 }
-SHARES = (
-    "Of the variance of a layer’s feature maps of transformed images, the share that <strong>stays</strong> is "
-    "explained by the same channel, moved as the image moves (invariance); the share that <strong>swaps</strong> is "
-    "explained only by another channel (equivariance less invariance); the share that <strong>mixes</strong> only by a "
-    "linear combination of channels (linear less equivariance); the rest is <strong>lost</strong>."
-)
+_SHARES = {
+    "stays": "explained by the same channel, which moves as the image moves",
+    "swaps": "explained only by another channel, its partner",
+    "mixes": "explained only by a linear combination of channels",
+    "lost": "explained by no linear map of the layer’s channels",
+    REST: "not divided further",
+}
+SHARE_VERBS = {name: f"<b>{name}</b>" for name in ("stays", "swaps", "mixes")} | {
+    "lost": "is <b>lost</b>",
+    REST: f"belongs to the <b>{MEANINGS[REST]}</b>",
+}
+HELD_OUT = "All shares are of images that no partner was chosen on and no linear map was fitted on."
 _SIMILARITIES = {
     "pearson": "Pearson’s correlation: the cosine of two maps, each less its mean.",
     "cosine": "The cosine of two maps as they are, not less their means.",
@@ -93,10 +106,45 @@ _UNDEFINED = (
 )
 
 
+def shares_meaning(names: Sequence[str]) -> str:
+    """What the names of the shares mean, beside their colours."""
+    entries = "".join(
+        f'<li><i class="swatch {name}"></i><b>{MEANINGS[name]}</b>: {_SHARES[name]}</li>' for name in names
+    )
+    return f'<ul class="legend">{entries}</ul><p class="soft">{HELD_OUT}</p>' if names else ""
+
+
+def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Data, weights, date and version, in words."""
+    data, weights = manifest.get("data"), manifest.get("weights")
+    data = data if isinstance(data, Mapping) else {"source": data}
+    weights = weights if isinstance(weights, Mapping) else {"source": weights}
+    where = " ".join(str(one) for one in (data.get("source") or data.get("kind"), data.get("split")) if one)
+    digest = str(weights.get("sha256") or "")
+    started = str(manifest.get("started") or "")
+    found = {
+        "Data": f"{counted(manifest['images'], 'image')}{f' of {where}' if where else ''}",
+        "Weights": str(weights.get("source") or "not recorded") + (f" (SHA-256 {digest[:12]}…)" if digest else ""),
+        "Date": day(started) if started else "not recorded",
+        "Version": f"equiscope {manifest.get('versions', {}).get('equiscope', 'unknown')}",
+    }
+    return {name: escape(text) for name, text in found.items()}
+
+
+def day(moment: str) -> str:
+    """The day of a moment in ISO format, in words.
+
+    >>> day("2026-11-30T14:00:00+00:00")
+    '30 November 2026'
+    """
+    found = datetime.fromisoformat(moment)
+    return f"{found.day} {MONTHS[found.month - 1]} {found.year}"
+
+
 def for_script() -> dict[str, Any]:
     """The sentences and formulas that the page's script shows beside its figures; HTML of ours alone."""
     scopes = {scope: {"title": title, "meaning": text} for scope, (title, text) in SCOPES.items()}
-    return {"scopes": scopes, "formulas": FORMULAS, "shares": SHARES, "law": LAW}
+    return {"scopes": scopes, "formulas": FORMULAS, "shares": dict(MEANINGS), "law": LAW}
 
 
 def in_words(measure: str) -> str:
@@ -176,7 +224,11 @@ def meaning(options: Mapping[str, Any], measures: Sequence[str], *, laws: bool) 
 
 def _estimates(options: Mapping[str, Any], measures: Sequence[str], *, laws: bool) -> dict[str, str]:
     """What stands beside a score in the tables."""
-    terms = {"Explained": f"{SHARES} All shares are of images that the map was not fitted on."}
+    terms = {
+        "Explained": "The share of a channel’s variance that is explained. Of the variance of a layer’s features of "
+        f"transformed images, a share <b>stays</b>, {_SHARES['stays']}; a share <b>swaps</b>, {_SHARES['swaps']}; a "
+        f"share <b>mixes</b>, {_SHARES['mixes']}; and the rest is <b>lost</b>. {HELD_OUT}"
+    }
     if "equivariance" in measures:
         terms["In sample"] = (
             f"{_formula('in_sample')}The literal definition of equivariance: the maximum on the same images that it is "

@@ -8,25 +8,33 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 _OF_LAYER = (
-    "transformed", "expected", "low", "high", "valid", "pairs", "transformed_pairs", "expected_pairs", "valid_pairs",
+    "original", "transformed", "expected", "low", "high", "valid", "own_similarity", "partner_similarity", "pairs",
+    "original_pairs", "transformed_pairs", "expected_pairs", "valid_pairs",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LayerMaps:
-    """A layer's maps of a few images under one transformation: `f(T_g X)` and what is expected, `T'_g f(X)`.
+    """A layer's feature maps of a few images under one transformation: `f(X)`, `f(T_g X)`, and `T'_g f(X)`, expected.
 
-    All channels' maps are small; 8 bits go from `low` to `high`, the least and the most of a channel's both maps of
-    all images. The strongest pairs, the channels and their partners of highest equivariance, are large; 8 bits go
-    from the least to the most of both maps of a pair of one image. Positions that are not `valid` show nothing.
+    All channels' maps are small; 8 bits go from `low` to `high`, the least and the most of a channel's maps of all
+    images. The strongest pairs, the channels and their partners of highest equivariance, are large; 8 bits go from the
+    least to the most of the three maps of a pair of one image. Positions that are not `valid` show nothing.
+
+    The similarities of `f(T_g X)` and `T'_g f(X)` are of each image alone, over its valid positions at full size; NaN
+    where a channel is constant there, or has no partner.
     """
 
+    original: UInt8[np.ndarray, "image channel row column"]  # f(X)
     transformed: UInt8[np.ndarray, "image channel row column"]  # f(T_g X)
     expected: UInt8[np.ndarray, "image channel row column"]
     low: Float[np.ndarray, "channel"]
     high: Float[np.ndarray, "channel"]
     valid: Bool[np.ndarray, "row column"]
+    own_similarity: Float[np.ndarray, "image channel"]  # of each channel with itself
+    partner_similarity: Float[np.ndarray, "image channel"]  # with its partner over all images of the measurement
     pairs: Int[np.ndarray, "pair 2"]  # a channel, and its partner
+    original_pairs: UInt8[np.ndarray, "image pair high wide"]  # of the partner
     transformed_pairs: UInt8[np.ndarray, "image pair high wide"]  # of the channel
     expected_pairs: UInt8[np.ndarray, "image pair high wide"]  # of the partner
     valid_pairs: Bool[np.ndarray, "high wide"]

@@ -1,6 +1,6 @@
 // What is chosen: layers, channels, results and the controls; and what is drawn again for it.
 
-function chooseLayer(place, scrolls = false) {
+function chooseLayer(place) {
   state.layer = Math.min(result().layers.length - 1, Math.max(0, place));
   state.channel = null;
   const focused = el("strip").contains(document.activeElement);
@@ -10,17 +10,24 @@ function chooseLayer(place, scrolls = false) {
   drawShares();
   drawLayers();
   markLayer();
-  if (scrolls) el("strip-title").scrollIntoView({ block: "start" });
   say(`Layer ${result().layers[state.layer].layer}, ${counted(result().layers[state.layer].channels, "channel")}.`);
   return drawLayer();
+}
+
+// From a figure or a table: to the layer's box and channels.
+function goToLayer(place) {
+  chooseLayer(place);
+  el("strip").querySelector("[aria-pressed=true]").focus({ preventScroll: true });
+  el("layer").scrollIntoView({ block: "start" });
 }
 
 function chooseChannel(channel) {
   if (channel === null || !current.channels || !(channel >= 0 && channel < current.channels.partner.length)) return;
   state.channel = channel;
   markChannel();
+  drawChannelChart();
   el("pairs").querySelectorAll("button").forEach((pair) => pair.setAttribute("aria-pressed", String(Number(pair.dataset.channel) === channel)));
-  drawChannel();
+  if (!el("partners-shown").hidden) drawChannel();
   const first = channelMain();
   const scored = first ? `, ${inWords(first)} ${number(channelValue(first, channel))}` : "";
   say(`Channel ${channel}${scored}, partner ${current.channels.partner[channel] ?? "none"}.`);
@@ -32,10 +39,8 @@ function chooseMember() {
   el("member").value = state.member;
 }
 
-function options(select, names, groups) {
-  const option = (name) => made("option", { value: name }, name);
-  fill(select, ...(groups ? Object.entries(groups).map(([group, members]) => made("optgroup", { label: group }, option(group), ...members.filter((name) => name !== group).map(option))) : names.map(option)));
-}
+const option = (value, words = value) => made("option", { value }, words);
+const grouped = (families) => Object.entries(families).map(([group, members]) => made("optgroup", { label: group }, option(group), ...members.filter((name) => name !== group).map((name) => option(name))));
 
 // Checks a control's button, and shows the control where there is more than one thing to choose from.
 function choose(name, value, choices = [value]) {
@@ -50,11 +55,15 @@ function choose(name, value, choices = [value]) {
 function chooseResult(place) {
   state.result = place;
   const its = result();
-  options(el("transformation"), [], its.families);
-  const members = [...new Set(Object.values(its.families).flat())];
-  options(el("member"), members);
-  if (![...Object.keys(its.families), ...members].includes(state.transformation)) state.transformation = Object.keys(its.families)[0];
+  for (const id of ["result", "pictured-result"]) el(id).value = place;
+  fill(el("transformation"), ...grouped(its.families));
+  fill(el("member"), ...membersOf(its).map((name) => option(name)));
+  fill(el("pictured"), option("", Object.keys(its.families).length > 1 ? "all families" : Object.keys(its.families)[0]), ...Object.values(its.families).flat().length > 1 ? grouped(its.families) : []);
+  const names = [...Object.keys(its.families), ...membersOf(its)];
+  if (!names.includes(state.transformation)) state.transformation = names[0];
+  if (!names.includes(state.pictured)) state.pictured = "";
   el("transformation").value = state.transformation;
+  el("pictured").value = state.pictured;
   choose("alignment", its.alignments.includes(state.alignment) ? state.alignment : its.alignments[0], its.alignments);
   choose("scope", its.scopes.includes(state.scope) ? state.scope : its.scopes[0], its.scopes);
   chooseEstimates();
@@ -74,14 +83,25 @@ function chooseEstimates() {
   choose("estimate", choices.includes(state.estimate) ? state.estimate : "score", choices);
 }
 
-function drawAll() {
+function drawCharts() {
   drawStrip();
   drawShares();
   drawLayers();
   drawHeat();
   drawParts();
+}
+
+function drawAll() {
+  drawCharts();
   drawTables();
   return drawLayer();
+}
+
+// On paper all charts are as wide as the paper, and its colours are those of day.
+function print(begins) {
+  state.printing = begins;
+  drawCharts();
+  if (current.channels) drawChannelChart();
 }
 
 function sayAll() {
@@ -100,43 +120,41 @@ function listen() {
     drawAll();
     sayAll();
   });
+  el("pictured-result").addEventListener("change", (event) => { chooseResult(Number(event.target.value)); drawAll(); say(`${result().name}.`); });
+  el("pictured").addEventListener("change", (event) => { state.pictured = event.target.value; drawShares(); });
   el("member").addEventListener("change", (event) => { state.member = event.target.value; drawLayer(); say(`Channels under ${state.member}.`); });
   el("layer-before").addEventListener("click", () => chooseLayer(state.layer - 1));
   el("layer-after").addEventListener("click", () => chooseLayer(state.layer + 1));
   el("channel-number").addEventListener("change", (event) => chooseChannel(Math.round(Number(event.target.value))));
-  el("channel-partner").addEventListener("click", () => chooseChannel(current.channels.partner[state.channel]));
+  el("channel-partner").addEventListener("click", () => chooseChannel(current.matched.partner[state.channel]));
   el("strip").addEventListener("keydown", walkStrip);
   el("theme").addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; themed(); say(`${isDark() ? "Dark" : "Light"} colours.`); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themed);
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
   let [width, waiting] = [innerWidth, 0];
   addEventListener("resize", () => {
-    if (width === innerWidth) return; // a phone's bar comes and goes
+    if (width === innerWidth || state.printing) return; // a phone's bar comes and goes
     width = innerWidth;
     clearTimeout(waiting);
-    waiting = setTimeout(drawAll, 150);
+    waiting = setTimeout(() => { drawCharts(); if (current.channels) drawChannelChart(); }, 150);
   });
 }
 
-function themed(event) {
+function themed() {
   el("theme").textContent = isDark() ? "Light" : "Dark";
   el("theme").setAttribute("aria-pressed", String(isDark()));
-  if (event !== null) drawAll();
 }
 
 function measureChoices() {
-  const choice = (value, text) => made("label", {}, made("input", { type: "radio", name: "measure", value, checked: value === state.measure }), made("span", {}, text));
+  const choice = (value, words) => made("label", {}, made("input", { type: "radio", name: "measure", value, checked: value === state.measure }), made("span", {}, words));
   fill(el("measures"), choice("all", "All"), ...MEASURES.map((measure) => choice(measure, inWords(measure)[0].toUpperCase() + inWords(measure).slice(1))));
   el("field-measure").hidden = MEASURES.length < 2;
 }
 
-function start() {
-  root.classList.add("runs");
-  const several = data.results.length > 1;
-  el("field-result").hidden = !several;
-  el("compared").hidden = !several;
-  el("depth-figure").hidden = !several;
-  el("shares-about").innerHTML = data.words.shares;
-  fill(el("result"), ...data.results.map((one, place) => made("option", { value: place }, one.name)));
+function resultChoices() {
+  for (const id of ["field-result", "field-pictured-result", "compared", "depth-figure"]) el(id).hidden = !several();
+  for (const id of ["result", "pictured-result"]) fill(el(id), ...data.results.map((one, place) => option(place, one.name)));
   fill(el("compared").querySelector(".checks"), ...data.results.map((one, place) => made("label", {}, made("input", {
     type: "checkbox", checked: true, value: place, onchange: (event) => {
       if (event.target.checked) state.compared.add(place);
@@ -145,14 +163,24 @@ function start() {
       say(`${counted(state.compared.size, "result")} compared.`);
     },
   }), one.name)));
+}
+
+async function start() {
+  data = await unpackedJson("data");
+  MEASURES = [...LADDER, "strict_invariance"].filter((measure) => data.results.some((one) => one.measures.includes(measure)));
+  state.compared = new Set(data.results.map((_, place) => place));
+  root.classList.add("runs");
+  resultChoices();
   measureChoices();
   chooseResult(0);
-  themed(null);
+  themed();
   listen();
-  enhance();
-  drawStrip();
   drawShares();
-  drawLayers();
   // What lies further down is drawn once the top of the page can be seen.
-  setTimeout(() => { drawHeat(); drawParts(); drawTables(); drawLayer().then(() => { root.dataset.ready = "yes"; }); });
+  setTimeout(() => { enhance(); drawStrip(); drawLayers(); drawHeat(); drawParts(); drawTables(); drawLayer().then(() => { root.dataset.ready = "yes"; }); });
+}
+
+// An old browser, or a page cut short: the answer stands, and this says why there is no more.
+function failed(error) {
+  document.querySelector("main").append(made("p", {}, `The figures cannot be shown in this browser (${error.message}).`));
 }

@@ -1,160 +1,166 @@
-// The figures of the whole network: shares of the variance, scores by layer, by transformation, by part; the strip.
+// The figures of the whole network along its layers: shares of the variance, scores, transformations; and the boxes.
+const VECTORS = ["pool", "final"]; // no area leads from one to the other, nor from a feature map to them
+const GAP = 14; // pixels between panels
 
-// Where each layer stands along the axis, and each part's edges, with room for the part's name.
-function places() {
-  const layers = result().layers;
-  const width = Math.max(200, el("layers-chart").clientWidth - 80);
-  const runs = [];
-  layers.forEach((layer, place) => {
-    if (!runs.length || runs.at(-1).part !== layer.part) runs.push({ part: layer.part, layers: [] });
-    runs.at(-1).layers.push(place);
+// Where each layer stands between left and right, its edges, and the runs of layers of one part, each with room for its name.
+function along(left, right) {
+  const found = [];
+  result().layers.forEach((layer, place) => {
+    if (found.at(-1)?.part !== layer.part) found.push({ part: layer.part, first: place, count: 0 });
+    found.at(-1).count += 1;
   });
-  const name = isNarrow() ? 32 : 46; // pixels
-  const least = (name * layers.length) / Math.max(width - name * runs.length, width / 2);
-  const edges = [0];
-  const centres = [];
-  for (const run of runs) {
-    run.left = edges.at(-1);
-    const step = Math.max(run.layers.length, least) / run.layers.length;
-    for (const _ of run.layers) {
-      centres.push(edges.at(-1) + step / 2);
-      edges.push(edges.at(-1) + step);
-    }
-    run.right = edges.at(-1);
+  const room = right - left;
+  const least = Object.fromEntries(found.map((run) => [run.first, Math.min(widthOf(run.part) + 10, room / found.length)]));
+  let wide = [];
+  for (let again = true; again;) { // parts whose layers alone would leave no room for the name get what it needs
+    const rest = room - wide.reduce((sum, run) => sum + least[run.first], 0);
+    const layers = found.filter((run) => !wide.includes(run)).reduce((sum, run) => sum + run.count, 0);
+    const more = found.filter((run) => !wide.includes(run) && (run.count * rest) / layers < least[run.first]);
+    again = more.length > 0;
+    wide = [...wide, ...more];
+    for (const run of found) run.width = wide.includes(run) ? least[run.first] : (run.count * rest) / layers;
   }
-  return { centres, edges, runs };
+  const edges = [left];
+  for (const run of found) for (let place = 0; place < run.count; place++) edges.push(edges.at(-1) + run.width / run.count);
+  return { left, right, edges, runs: found, x: edges.slice(1).map((edge, place) => (edge + edges[place]) / 2) };
 }
 
-function layerAxis(at) {
-  const layers = result().layers;
-  const apart = (at.edges.at(-1) / (isNarrow() ? 14 : MOST_NAMES)) * 0.98;
+// The names of layers below a chart: side by side where they fit, else upright; as many as have room.
+function namesBelow(at) {
+  const names = result().layers.map((layer) => layer.layer);
+  const size = isNarrow() ? 10 : 11;
+  const widths = names.map((name) => widthOf(name, size));
+  if (names.every((_, place) => widths[place] + 8 < at.edges[place + 1] - at.edges[place])) {
+    return { height: LINE + 6, nodes: (y) => names.map((name, place) => text(at.x[place], y + 12, name, { class: "tick", "text-anchor": "middle" })), left: 0 };
+  }
+  const room = Math.min(isNarrow() ? 110 : LONGEST, Math.max(...widths) + 4);
   const named = [];
-  at.centres.forEach((centre, place) => {
-    if (!named.length || layers.length <= (isNarrow() ? 14 : MOST_NAMES) || centre - at.centres[named.at(-1)] >= apart) named.push(place);
-  });
-  return axis({
-    range: [0, at.edges.at(-1)], showgrid: false, tickvals: named.map((place) => at.centres[place]),
-    ticktext: named.map((place) => plain(shortened(layers[place].layer, isNarrow() ? 14 : 26))),
-    tickangle: layers.length > 8 || isNarrow() ? -90 : 0, tickfont: { size: isNarrow() ? 9.5 : 11 },
-  });
+  at.x.forEach((x, place) => { if (!named.length || x - at.x[named.at(-1)] >= size + 1) named.push(place); });
+  const nodes = (y) => named.map((place) => text(0, 0, fitted(names[place], room, size), { class: "tick", style: `font-size:${size}px`, "text-anchor": "end", transform: `translate(${round(at.x[place])} ${y + 6}) rotate(-90)` }));
+  return { height: room + 10, nodes, left: names.length - named.length };
 }
 
-function bands(at) {
-  return at.runs.map((run, place) => ({
-    type: "rect", xref: "x", yref: "paper", x0: run.left, x1: run.right, y0: 0, y1: 1, line: { width: 0 }, layer: "below",
-    fillcolor: place % 2 ? "rgba(0,0,0,0)" : colour("band"),
-  }));
-}
-
-function partNames(at) {
-  return at.runs.map((run) => ({
-    x: (run.left + run.right) / 2, y: 1, xref: "x", yref: "paper", yanchor: "bottom", text: plain(run.part), showarrow: false,
-    font: { size: 12, color: colour("soft") },
-  }));
-}
+const aboutNames = (below) => (below.left ? ` Of ${counted(result().layers.length, "layer")}, ${result().layers.length - below.left} are named below; the boxes name them all.` : "");
+const partNames = (at, y) => at.runs.map((run) => text((at.edges[run.first] + at.edges[run.first + run.count]) / 2, y, run.part, { class: "name", "text-anchor": "middle" }));
+const bands = (at, top, bottom) => at.runs.filter((_, place) => place % 2 === 0).map((run) => svg("rect", { class: "band", x: at.edges[run.first], y: top, width: at.edges[run.first + run.count] - at.edges[run.first], height: bottom - top }));
+const partEdges = (at, top, bottom) => at.runs.slice(1).map((run) => line(at.edges[run.first], top, at.edges[run.first], bottom, { class: "edge" }));
+const chosenLayer = (at, top, bottom) => svg("rect", { class: "chosen", x: at.edges[state.layer], y: top, width: at.edges[state.layer + 1] - at.edges[state.layer], height: bottom - top });
+const stopsAlong = (at, top, bottom, lines) => result().layers.map((_, place) => ({ x: at.edges[place], y: top, width: at.edges[place + 1] - at.edges[place], height: bottom - top, lines: lines(place), act: () => goToLayer(place) }));
+const leftMargin = () => (isNarrow() ? 44 : 52);
 
 // --- the shares of the variance
 
-// What stays, swaps, mixes and is lost, of each layer; what was not measured apart stays together.
-function sharesOf(transformation) {
-  let before = result().layers.map(() => 0);
-  let names = [];
+// The upper borders of what stays, swaps and mixes, by layer, and the names of the areas; as in the figures.
+function bordersOf(transformation, of_layers = result().by_layer) {
+  const there = of_layers.all.array?.dataset ?? {};
+  const measured = LADDER.filter((measure) => there[measure]?.[transformation]);
+  if (!measured.includes("invariance") || !measured.includes("equivariance")) return null;
+  const of = measured.map((measure) => there[measure][transformation]);
+  const whole = result().layers.map((_, place) => of.every((one) => one.explained[place] !== null));
+  const levels = [result().layers.map((_, place) => (whole[place] ? 0 : null))];
+  for (const one of of) levels.push(one.explained.map((value, place) => (whole[place] ? Math.max(value, levels.at(-1)[place]) : null)));
+  levels.push(levels[0].map((value) => (value === null ? null : 1)));
+  return { of, levels, areas: [...["stays", "swaps", "mixes"].slice(0, measured.length), measured.includes("linear") ? "lost" : "rest"] };
+}
+
+// A panel for each family or for the transformation chosen, and below it the same of the baseline, if there is one.
+function sharePanels() {
+  const { families, baseline } = result();
+  return (state.pictured ? [state.pictured] : Object.keys(families)).flatMap((family) => [
+    [family, bordersOf(family)], ...(baseline ? [[`${family}, randomly initialised`, bordersOf(family, baseline)]] : []),
+  ]).filter(([, found]) => found);
+}
+
+// The first and last place of each run of defined layers; a vector is a run of its own.
+function definedRuns(levels) {
   const found = [];
-  for (const [measure, name] of Object.entries(LADDER)) {
-    names.push(name);
-    const explained = series(result(), "by_layer", measure, transformation, "dataset")?.explained;
-    if (!explained || !defined(explained)) continue;
-    found.push({ name: names.join(" or "), tone: measure, whole: true, shares: explained.map((one, place) => (one === null ? null : Math.max(0, one - before[place]))) });
-    before = before.map((one, place) => explained[place] ?? one);
-    names = [];
-  }
-  if (!found.length) return [];
-  const rest = before.map((one, place) => (found.every((of) => of.shares[place] === null) ? null : Math.max(0, 1 - one)));
-  return [...found, { name: [...names, "lost"].join(" or "), tone: "lost", whole: !names.length, shares: rest }];
+  const vector = (place) => VECTORS.includes(result().layers[place].part);
+  levels[0].forEach((value, place) => {
+    if (value === null) return;
+    const joins = found.length && found.at(-1)[1] === place - 1 && !vector(place) && !vector(place - 1);
+    if (joins) found.at(-1)[1] = place;
+    else found.push([place, place]);
+  });
+  return found;
 }
 
 function drawShares() {
-  const families = Object.keys(result().families);
-  const asked = families.includes(state.transformation) ? families : [state.transformation];
-  const panels = asked.map((family) => [family, sharesOf(family)]).filter(([, shares]) => shares.length);
-  el("shares").hidden = !panels.length;
-  if (!panels.length) return;
-  const at = places();
-  const names = result().layers.map((layer) => layer.layer);
-  const last = panels.length > 1 ? panels.length : "";
-  const its = { xaxis: { ...layerAxis(at), anchor: `y${last}` }, annotations: partNames(at), barmode: "stack", bargap: 0 };
-  const traces = [];
-  const legend = new Set();
-  panels.forEach(([family, shares], panel) => {
-    const name = panel ? `${panel + 1}` : "";
-    const bottom = 1 - (panel + 1) / panels.length;
-    its[`yaxis${name}`] = axis({
-      domain: [bottom + (panel < panels.length - 1 ? 0.07 / panels.length ** 0.5 : 0), bottom + 1 / panels.length], range: [0, 1], tickvals: [0, 0.5, 1], ticktext: ["0", ".5", "1"], showgrid: false,
-      fixedrange: true, title: { text: plain(shortened(family, 18)), standoff: 8 },
-    });
-    const text = names.map((name, place) => [`<b>${plain(name)}</b>, ${plain(family)}`, ...shares.map((of) => `${of.name} ${number(of.shares[place])}`)].join("<br>"));
-    for (const of of shares) {
-      const tone = colour(of.tone);
-      traces.push({
-        type: "bar", name: of.name, legendgroup: of.name, showlegend: !legend.has(of.name), x: at.centres, width: at.centres.map((_, place) => at.edges[place + 1] - at.edges[place]),
-        y: of.shares, yaxis: `y${name}`, hovertext: text, hovertemplate: HOVER,
-        opacity: of.tone === "lost" ? 1 : 0.85, marker: { color: tone, line: { width: names.length > 60 ? 0 : 1, color: colour("card") }, ...(of.whole ? {} : { pattern: { shape: "/", size: 6, solidity: 0.18, bgcolor: tone, fgcolor: colour("mixed") } }) },
-      });
-      legend.add(of.name);
-    }
+  const panels = sharePanels();
+  el("shares").hidden = !panels.length && !state.pictured;
+  if (!panels.length) { fill(el("shares-chart"), made("p", {}, "Not measured.")); return; }
+  const width = widthAt("shares-chart");
+  const at = along(leftMargin(), width - 8);
+  const below = namesBelow(at);
+  const high = panels.length > 1 ? (isNarrow() ? 110 : 150) : 240;
+  const top = LINE + 8;
+  const content = partNames(at, LINE / 2);
+  const stops = panels.map(([family, found], panel) => {
+    const frame = { left: at.left, right: at.right, top: top + panel * (high + GAP), bottom: top + panel * (high + GAP) + high };
+    const { y, nodes } = valueAxis(frame, 0, 1, [0, 0.5, 1], fitted(family, high));
+    content.push(...nodes, ...areas(at, y, found), ...partEdges(at, frame.top, frame.bottom), ...borderMarks(at, y, found), chosenLayer(at, frame.top, frame.bottom));
+    const shares = (place) => found.areas.map((area, share) => `${area === "rest" ? data.words.shares.rest : area} ${found.levels[0][place] === null ? "undefined" : percent(found.levels[share + 1][place] - found.levels[share][place])}`);
+    return stopsAlong(at, frame.top, frame.bottom, (place) => [result().layers[place].layer, `under ${family}`, ...shares(place)]);
   });
-  const [left, right] = [at.edges[state.layer], at.edges[state.layer + 1]];
-  draw("shares-chart", traces, layout({
-    ...its, height: 100 + panels.length * (isNarrow() ? 130 : panels.length > 1 ? 170 : 260), margin: { l: isNarrow() ? 38 : 52, r: 10, t: isNarrow() ? 60 : 52, b: 40 },
-    legend: { orientation: "h", x: 0, y: 1 + 22 / (panels.length * 170), yanchor: "bottom", xanchor: "left", traceorder: "normal" },
-    shapes: [{ type: "rect", xref: "x", yref: "paper", x0: left, x1: right, y0: 0, y1: 1, line: { color: colour("text"), width: 1.5 } }],
-  }), (point) => chooseLayer(point.pointIndex));
-  const apart = [...legend].filter((name) => name.includes(" or "));
-  el("shares-caption").textContent = `Each column is a layer, in order of execution. ${aboutGaps()}${apart.length ? ` Hatched: not divided further, as not every measure was made.` : ""}`;
-  label("shares-figure", `Chart: the shares of the variance of ${counted(names.length, "layer")} that are ${joined([...legend])}, under ${joined(panels.map(([family]) => family))}. The numbers are in the columns explained of the table of scores by layer.`);
+  const bottom = top + panels.length * (high + GAP) - GAP;
+  content.push(...below.nodes(bottom));
+  const shown = Object.keys(data.words.shares).filter((name) => panels.some(([, found]) => found.areas.includes(name)));
+  keys("shares-keys", shown.map((area) => ({ area, name: data.words.shares[area] })));
+  draw("shares-chart", bottom + below.height, `Shares of the variance of ${counted(result().layers.length, "layer")}, ${joined(shown)}, under ${joined(panels.map(([family]) => family))}; the numbers are in the columns explained of the tables.`, content, stops);
+  el("shares-caption").textContent = `Layers in order of execution; the share of the variance of their features, on held-out images. Bars: 95 % confidence intervals of the borders. Gaps: undefined.${aboutNames(below)} Choose a layer to see its channels.`;
+}
+
+function areas(at, y, found) {
+  return definedRuns(found.levels).flatMap(([first, last]) => {
+    const x = [at.edges[first], ...at.x.slice(first, last + 1), at.edges[last + 1]];
+    const level = (values) => { const own = values.slice(first, last + 1); return [own[0], ...own, own.at(-1)].map((value, place) => [x[place], y(value)]); };
+    const filled = found.areas.map((area, share) => path([...level(found.levels[share]), ...level(found.levels[share + 1]).reverse()], { class: area }));
+    return [...filled, ...found.levels.slice(1, -1).map((values) => path(level(values), { class: "border" }))];
+  });
+}
+
+// A mark on each border, and its interval; borders of one layer stand a little aside of each other.
+function borderMarks(at, y, found) {
+  const size = Math.min(4, Math.max(1.2, 140 / at.x.length));
+  return found.of.flatMap((of, border) => at.x.flatMap((x, place) => {
+    const [value, low, high] = [found.levels[border + 1][place], of.explained_low[place], of.explained_high[place]];
+    if (value === null) return [];
+    const aside = x + (border - (found.of.length - 1) / 2) * size;
+    const interval = low === null || high === null ? [] : [line(aside, y(low), aside, y(high), { class: "interval", "stroke-width": 0.6 * size })];
+    return [...interval, svg("circle", { class: "mark", cx: round(aside), cy: round(y(value)), r: 0.45 * size })];
+  }));
 }
 
 // --- scores by layer
 
 function drawLayers() {
   const names = result().layers.map((layer) => layer.layer);
-  const at = places();
-  const size = Math.min(9, Math.max(4, 420 / names.length));
-  const traces = [];
-  const [shown, without] = [[], []];
-  for (const measure of measures()) {
-    const of = series(result(), "by_layer", measure, state.transformation);
-    if (!of || !defined(of[state.estimate])) {
-      without.push(inWords(measure));
-      continue;
-    }
-    shown.push(measure);
-    const tone = colour(measure);
-    traces.push({
-      name: inWords(measure), x: at.centres, y: of[state.estimate], mode: "lines+markers", line: { color: tone, width: 2 }, marker: markOf(measure, tone, size),
-      error_y: intervals(of, tone, 3), hovertext: names.map((name, place) => described(name, measure, of, place)), hovertemplate: HOVER,
-    });
-    if (state.estimate === "score" && defined(of.chance)) {
-      traces.push({
-        name: `chance level of ${inWords(measure)}`, x: at.centres, y: of.chance, mode: "lines", line: { color: tone, width: 1.3, dash: "dash" }, opacity: 0.8, hoverinfo: "skip",
-        legendgroup: "chance", showlegend: false,
-      });
-    }
+  const width = widthAt("layers-chart");
+  const at = along(leftMargin(), width - 8);
+  const below = namesBelow(at);
+  const frame = { left: at.left, right: at.right, top: LINE + 8, bottom: LINE + 8 + (isNarrow() ? 260 : 330) };
+  const all = measures().map((measure) => [measure, series(result(), "by_layer", measure, state.transformation)]);
+  const shown = all.filter(([, of]) => of && defined(of[state.estimate]));
+  const chances = state.estimate === "score" ? shown.filter(([, of]) => defined(of.chance)) : [];
+  const range = scoreRange([...shown.flatMap(([, of]) => [...of[state.estimate], ...(estimate().low ? of[estimate().low] : [])]), ...chances.flatMap(([, of]) => of.chance)]);
+  const { y, nodes } = valueAxis(frame, range.low, range.high, range.ticks, estimate().name);
+  const size = Math.min(10, Math.max(4.5, (0.9 * (at.right - at.left)) / names.length));
+  const point = (values) => values.map((value, place) => [at.x[place], value === null ? null : y(value)]);
+  const content = [...bands(at, frame.top, frame.bottom), ...nodes, ...partNames(at, LINE / 2), chosenLayer(at, frame.top, frame.bottom)];
+  for (const [measure, of] of chances) content.push(...chanceLine(lookOf(measure), point(of.chance)));
+  for (const [measure, of] of shown) content.push(...intervalLines(of, lookOf(measure), (place) => at.x[place], y, 0.5 * size));
+  for (const [measure, of] of shown) {
+    const look = lookOf(measure);
+    content.push(...curve(look, point(of[state.estimate])), ...point(of[state.estimate]).filter(([, value]) => value !== null).map(([x, value]) => mark(look, x, value, size)));
   }
-  if (traces.some((trace) => trace.legendgroup)) {
-    traces.push({ name: "chance level", legendgroup: "chance", x: [null], y: [null], mode: "lines", line: { color: colour("soft"), width: 1.3, dash: "dash" } });
-  }
-  const chosen = at.centres[state.layer];
-  draw("layers-chart", traces, layout({
-    height: isNarrow() ? 420 : 440, xaxis: layerAxis(at), yaxis: scoreAxis(traces), margin: { l: isNarrow() ? 38 : 52, r: 10, t: isNarrow() ? 90 : 52, b: 40 },
-    legend: { orientation: "h", x: 0, y: 1.08, yanchor: "bottom", xanchor: "left" },
-    shapes: [...bands(at), { type: "line", xref: "x", yref: "paper", x0: chosen, x1: chosen, y0: 0, y1: 1, layer: "below", line: { color: colour("soft"), width: 1, dash: "dot" } }],
-    annotations: traces.length ? partNames(at) : [...partNames(at), missing()],
-  }), (point) => chooseLayer(point.pointIndex));
-  el("layers-caption").innerHTML = `${formulas(shown)}<br>${aboutEstimate()} ${aboutGaps()}${zooms() ? " Drag to zoom in, double-click to zoom out." : ""}`;
-  if (without.length) el("layers-caption").append(` No ${estimate().name} of ${joined(without)} under ${state.transformation}.`);
+  if (!shown.length) content.push(missing(frame));
+  keys("layers-keys", [...shown.map(([measure]) => ({ look: lookOf(measure), name: inWords(measure) })), ...(chances.length ? [{ chance: true, name: "chance level" }] : [])]);
+  const said = (place) => [names[place], ...shown.flatMap(([measure, of]) => described("", measure, of, place).slice(1, 3)), ...chances.map(([measure, of]) => `chance level of ${inWords(measure)} ${number(of.chance[place])}`)];
+  const title = `${measuresInWords()} of ${counted(names.length, "layer")}, ${scopeInWords()}, ${estimate().name}, under ${state.transformation}; the numbers are in the table of scores by layer.`;
+  draw("layers-chart", frame.bottom + below.height, title, [...content, ...below.nodes(frame.bottom)], [stopsAlong(at, frame.top, frame.bottom, said)]);
+  const without = all.filter((one) => !shown.includes(one)).map(([measure]) => inWords(measure));
+  el("layers-caption").innerHTML = `${formulas(shown.map(([measure]) => measure))}<br>${aboutEstimate()} ${aboutGaps()}`;
+  el("layers-caption").append(`${aboutRange(range)}${aboutNames(below)}${without.length ? ` No ${estimate().name} of ${joined(without)} under ${state.transformation}.` : ""}`);
   el("layers-about").textContent = `${data.words.scopes[state.scope].title}. ${data.words.scopes[state.scope].meaning}`;
-  label("layers-figure", `Chart: ${measuresInWords()} of ${counted(names.length, "layer")}, ${scopeInWords()}, ${estimate().name}, under ${state.transformation}. The numbers are in the table of scores by layer.`);
 }
 
 function formulas(shown) {
@@ -163,7 +169,7 @@ function formulas(shown) {
 }
 
 const aboutEstimate = () => ({
-  score: "Bars: 95 % confidence intervals. Dashed: chance level (mismatched image pairs).",
+  score: "Scores on held-out images. Bars: 95 % confidence intervals. Dashed: chance level (mismatched image pairs).",
   explained: "The share of a channel’s variance that is explained, on images that no map was fitted on. Bars: 95 % confidence intervals.",
   in_sample: "The literal definition: partners are chosen on the same images that they are scored on, so equivariance is biased upward, the more so the more channels and the fewer images there are.",
 })[state.estimate];
@@ -174,119 +180,74 @@ const aboutGaps = () => (state.shifts === "whole" ? "Gaps: undefined, or not a w
 
 // A panel for each measure, from top to bottom, of the transformations that it was measured under.
 function drawHeat() {
-  const at = places();
-  const names = result().layers.map((layer) => layer.layer);
-  const members = [...new Set(Object.values(result().families).flat())];
+  const members = membersOf(result());
   const shown = measures()
     .map((measure) => [measure, members.map((member) => [member, series(result(), "by_layer", measure, member)]).filter(([, of]) => of && defined(of[state.estimate]))])
     .filter(([, rows]) => rows.length);
-  const gap = 1; // rows between panels
-  const all = shown.reduce((count, [, rows]) => count + rows.length + gap, -gap);
-  const its = { xaxis: { ...layerAxis(at), anchor: `y${shown.length > 1 ? shown.length : ""}` }, annotations: shown.length ? partNames(at) : [missing()] };
-  const traces = [];
-  let top = 1;
-  shown.forEach(([measure, rows], panel) => {
-    const name = panel ? `${panel + 1}` : "";
-    its[`yaxis${name}`] = axis({
-      domain: [Math.max(0, top - rows.length / all), top], tickvals: rows.map((_, row) => row), ticktext: rows.map(([member]) => plain(shortened(member, isNarrow() ? 12 : 18))),
-      autorange: "reversed", showgrid: false, title: { text: inWords(measure), standoff: 8 }, tickfont: { size: 11 },
-    });
-    top -= (rows.length + gap) / all;
-    traces.push({
-      type: "heatmap", name: inWords(measure), x: at.edges, y: rows.map((_, row) => row), z: rows.map(([, of]) => of[state.estimate]), yaxis: `y${name}`, zmin: 0, zmax: 1,
-      colorscale: SCALE, xgap: 1, ygap: 1, showscale: panel === 0, hoverongaps: false,
-      colorbar: { thickness: isNarrow() ? 7 : 10, outlinewidth: 0, title: { text: isNarrow() ? "" : estimate().name, side: "right" }, tickformat: ".1f", len: 1, y: 0.5 },
-      hovertext: rows.map(([member, of]) => names.map((layer, column) => `${described(layer, measure, of, column)}<br>${plain(member)}`)), hovertemplate: HOVER,
-    });
-  });
-  const height = 130 + Math.max(120, all * 26);
-  draw("heat-chart", traces, layout({ ...its, height, showlegend: false }), (point) => {
-    const [, rows] = shown[point.curveNumber];
-    state.member = rows[point.pointIndex[0]][0];
-    chooseLayer(point.pointIndex[1]);
-  });
-  label("heat-figure", `Heat map: ${joined(shown.map(([measure]) => inWords(measure)))} of every layer under ${counted(members.length, "transformation")}, ${scopeInWords()}, ${estimate().name}. The numbers are in the table of scores by layer, one transformation at a time.`);
-}
-
-// --- by part, and by depth
-
-const compared = () => (data.results.length > 1 ? [...state.compared].sort((one, other) => one - other) : [0]);
-
-function drawParts() {
-  const several = data.results.length > 1;
-  const parts = [...new Set(compared().flatMap((place) => data.results[place].parts))];
-  const order = ["early", "middle", "late", "pool", "final"].filter((part) => parts.includes(part));
-  const traces = [];
-  const shown = compared().flatMap((place) => measures().map((measure) => [place, measure]));
-  const step = Math.min(0.16, 0.8 / shown.length);
-  shown.forEach(([place, measure], turn) => {
-    const of = series(data.results[place], "by_part", measure, state.transformation);
-    if (!of || !defined(of[state.estimate])) return;
-    const tone = several ? toneOf(place) : colour(measure);
-    const its = data.results[place].parts;
-    const aside = (turn - (shown.length - 1) / 2) * step;
-    const x = its.map((part) => order.indexOf(part) + aside);
-    const name = several ? `${data.results[place].name}: ${inWords(measure)}` : inWords(measure);
-    traces.push({
-      name: plain(name), x, y: of[state.estimate], mode: "markers", marker: markOf(measure, tone, 11), error_y: intervals(of, tone, 4),
-      hovertext: its.map((part, row) => described(several ? `${data.results[place].name}, ${part}` : part, measure, of, row)), hovertemplate: HOVER,
-    });
-    if (state.estimate === "score" && defined(of.chance)) {
-      traces.push({
-        name: "chance", x, y: of.chance, mode: "markers", marker: { symbol: "line-ew-open", size: 14, color: tone, line: { width: 1.5, color: tone } }, hoverinfo: "skip", showlegend: false,
+  const width = widthAt("heat-chart");
+  const row = 20;
+  const names = shown.flatMap(([, rows]) => rows.map(([member]) => widthOf(member, 11)));
+  const room = Math.min(width / 4, Math.max(30, ...names)) + 10;
+  const at = along(room, width - 66);
+  const below = namesBelow(at);
+  const content = partNames(at, LINE / 2);
+  const stops = [];
+  let top = LINE + 4;
+  for (const [measure, rows] of shown) {
+    content.push(text(room, top + LINE / 2, inWords(measure), { class: "name" }));
+    top += LINE + 2;
+    for (const [member, of] of rows) {
+      content.push(text(room - 6, top + row / 2, fitted(member, room - 8, 11), { class: "tick", "text-anchor": "end" }));
+      of[state.estimate].forEach((value, place) => {
+        if (value !== null) content.push(svg("rect", { x: round(at.edges[place]), y: top, width: round(at.edges[place + 1] - at.edges[place]), height: row, fill: `rgb(${heatAt(value)})`, class: "cell" }));
       });
+      const to = top;
+      stops.push(stopsAlong(at, to, to + row, (place) => [...described(result().layers[place].layer, measure, of, place), `under ${member}`]).map((stop, place) => ({ ...stop, act: () => { state.member = member; goToLayer(place); } })));
+      top += row;
     }
-  });
-  const counts = order.map((part) => (several ? plain(part) : `${plain(part)}<br>${counted(result().layers.filter((layer) => layer.part === part).length, "layer")}`));
-  draw("parts-chart", traces, layout({
-    height: 340 + (several ? 22 * compared().length : 0), xaxis: axis({ tickvals: order.map((_, place) => place), ticktext: counts, range: [-0.5, order.length - 0.5], showgrid: false, tickangle: 0 }), yaxis: scoreAxis(traces),
-    annotations: traces.length ? [] : [missing()],
-  }));
-  el("parts-about").textContent = `A part's score is the mean over its layers.${estimate().low ? " Bars: 95 % confidence intervals." : ""}${state.estimate === "score" ? " Short lines: chance level (mismatched image pairs)." : ""}`;
-  label("parts-figure", `Chart: ${measuresInWords()} by part of the network, ${scopeInWords()}, ${estimate().name}, under ${state.transformation}. The numbers are in the table of scores by part.`);
-  if (several) drawDepth();
-}
-
-const DASHES = { invariance: "dot", equivariance: "solid", linear: "dash", strict_invariance: "longdashdot" };
-function drawDepth() {
-  const traces = [];
-  for (const place of compared()) {
-    const its = data.results[place];
-    const last = Math.max(1, its.layers.length - 1);
-    for (const measure of measures()) {
-      const of = series(its, "by_layer", measure, state.transformation);
-      if (!of || !defined(of[state.estimate])) continue;
-      traces.push({
-        name: plain(`${its.name}: ${inWords(measure)}`), x: its.layers.map((_, layer) => layer / last), y: of[state.estimate], mode: "lines+markers", marker: markOf(measure, toneOf(place), 6),
-        line: { color: toneOf(place), width: 2, dash: state.measure === "all" ? DASHES[measure] : "solid" },
-        hovertext: its.layers.map((layer, row) => described(`${its.name}, ${layer.layer}`, measure, of, row)), hovertemplate: HOVER,
-      });
-    }
+    top += 8;
   }
-  draw("depth-chart", traces, layout({ height: 360 + 22 * compared().length, xaxis: axis({ title: { text: "relative depth" }, range: [-0.02, 1.02], showgrid: false }), yaxis: scoreAxis(traces), annotations: traces.length ? [] : [missing()] }));
-  label("depth-figure", `Chart: ${measuresInWords()} of ${counted(compared().length, "result")} by relative depth. The numbers are in the tables.`);
+  if (!shown.length) { top = 100; content.push(missing({ left: room, right: at.right, top: 30, bottom: 90 })); }
+  content.push(...below.nodes(top - 8), ...colourScale(width - 52, LINE + 22, Math.max(60, top - LINE - 30)));
+  draw("heat-chart", top - 8 + below.height, `Heat map of ${joined(shown.map(([measure]) => inWords(measure)))} of every layer under ${counted(members.length, "transformation")}, ${scopeInWords()}, ${estimate().name}; the numbers are in the tables, one transformation at a time.`, content, stops);
 }
 
-// --- the strip of layers
+function colourScale(x, top, height) {
+  const colours = data.heat.map((rgb, place) => svg("stop", { offset: place / (data.heat.length - 1), "stop-color": `rgb(${rgb})` }));
+  return [
+    svg("defs", {}, svg("linearGradient", { id: "heat-scale", x1: 0, y1: 1, x2: 0, y2: 0 }, ...colours)), svg("rect", { x, y: top, width: 10, height, fill: "url(#heat-scale)" }),
+    ...[0, 0.5, 1].map((value) => text(x + 14, top + height * (1 - value), value === 0.5 ? ".5" : String(value), { class: "tick" })),
+    text(0, 0, estimate().name, { class: "name", "text-anchor": "middle", transform: `translate(${x + 42} ${top + height / 2}) rotate(-90)` }),
+  ];
+}
+
+// --- the boxes of layers
 
 function drawStrip() {
   const of = series(result(), "by_layer", main(), state.transformation);
+  const found = bordersOf(state.transformation);
   const groups = [];
   result().layers.forEach((layer, place) => {
-    if (!groups.length || groups.at(-1).part !== layer.part) groups.push({ part: layer.part, boxes: [] });
+    if (groups.at(-1)?.part !== layer.part) groups.push({ part: layer.part, boxes: [] });
     const score = of?.[state.estimate][place] ?? null;
-    const ink = score === null ? null : mixed(score);
-    const light = ink && 0.299 * ink[0] + 0.587 * ink[1] + 0.114 * ink[2] > 130;
-    const box = made("button", {
+    groups.at(-1).boxes.push(made("button", {
       type: "button", "data-layer": place, "aria-pressed": String(place === state.layer), tabindex: place === state.layer ? 0 : -1,
-      title: `${layer.layer}: ${number(score)}`, "aria-label": `${layer.layer}, ${inWords(main())} ${score === null ? "undefined" : number(score)}`, class: ink ? "" : "none",
-      onclick: () => chooseLayer(place),
-    }, score === null ? "–" : number(score, 2).replace(/^(−?)0\./, "$1."));
-    if (ink) Object.assign(box.style, { background: `rgb(${ink})`, color: light ? "#111" : "#fff" });
-    groups.at(-1).boxes.push(box);
+      "aria-label": `${layer.layer}, ${inWords(main())} ${score === null ? "undefined" : number(score)}`, onclick: () => chooseLayer(place),
+    }, made("span", { class: "layer-name" }, ...broken(layer.layer)), made("b", {}, number(score, 2).replace(/^(−?)0\./, "$1.")), smallBar(found, place)));
   });
-  fill(el("strip"), ...groups.map((group) => made("div", { role: "group", "aria-label": group.part }, made("h3", {}, group.part), made("div", { class: "boxes" }, ...group.boxes))));
+  fill(el("strip"), ...groups.map((group) => made("div", { role: "group", "aria-label": group.part }, made("h4", {}, group.part), made("div", { class: "boxes" }, ...group.boxes))));
   el("strip-measure").textContent = `${inWords(main())} (${estimate().name}) under ${state.transformation}`;
+}
+
+function smallBar(found, place) {
+  const bar = svg("svg", { width: "100%", height: 6, "aria-hidden": "true" });
+  if (found && found.levels[0][place] !== null) {
+    found.areas.forEach((area, share) => {
+      const [from, to] = [found.levels[share][place], found.levels[share + 1][place]];
+      bar.append(svg("rect", { class: area, x: `${(100 * from).toFixed(2)}%`, width: `${(100 * (to - from)).toFixed(2)}%`, height: "100%" }));
+    });
+  }
+  return bar;
 }
 
 function walkStrip(event) {

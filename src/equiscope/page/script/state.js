@@ -1,11 +1,11 @@
-// What is chosen, and the data of the page. Every number shown stands in the data.
-const data = JSON.parse(document.getElementById("data").textContent);
+// What is chosen, and small things that all else is made of. Every number shown stands in the data.
+let data; // the results, words and looks, once they are unpacked
 const el = (id) => document.getElementById(id);
 const root = document.documentElement;
-const LADDER = { invariance: "stays", equivariance: "swaps", linear: "mixes" }; // what each explains more than the one before
-const MEASURES = [...Object.keys(LADDER), "strict_invariance"].filter((measure) => data.results.some((one) => one.measures.includes(measure)));
+const LADDER = ["invariance", "equivariance", "linear"]; // each contains the one before
+let MEASURES = [];
 const NARROW = 640; // pixels: a phone
-const MOST_NAMES = 40; // along an axis
+const PAPER = 700; // pixels: A4 and letter within their margins
 const FIRST_ROWS = 100; // of a table; a button shows the rest
 const FIRST_ORBITS = 12;
 const ESTIMATES = {
@@ -16,7 +16,7 @@ const ESTIMATES = {
 
 const state = {
   result: 0, measure: "all", scope: "dataset", estimate: "score", transformation: null, alignment: "array", shifts: "all",
-  layer: 0, member: null, channel: null, image: 0, compared: new Set(data.results.map((_, place) => place)),
+  layer: 0, member: null, channel: null, image: 0, compared: new Set(), pictured: "", printing: false,
 };
 const result = () => data.results[state.result];
 const measures = () => (state.measure === "all" ? MEASURES : [state.measure]);
@@ -27,6 +27,7 @@ const inWords = (measure) => measure.replace("_", " ");
 const joined = (names) => (names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
 const measuresInWords = () => joined(measures().map(inWords));
 const scopeInWords = () => data.words.scopes[state.scope].title.toLowerCase();
+const membersOf = (its) => [...new Set(Object.values(its.families).flat())];
 
 // The scores of a measure as columns, a value per layer or part; null where it was not measured.
 function series(of, by, measure, transformation, scope = state.scope) {
@@ -37,8 +38,7 @@ const defined = (values) => values.some((one) => one !== null);
 
 // --- small things
 
-function made(tag, given = {}, ...children) {
-  const node = document.createElement(tag);
+function build(node, given, children) {
   for (const [name, value] of Object.entries(given)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value === true) node.setAttribute(name, "");
@@ -47,15 +47,16 @@ function made(tag, given = {}, ...children) {
   node.append(...children);
   return node;
 }
+const made = (tag, given = {}, ...children) => build(document.createElement(tag), given, children);
+const svg = (tag, given = {}, ...children) => build(document.createElementNS("http://www.w3.org/2000/svg", tag), given, children);
 const fill = (node, ...children) => node.replaceChildren(...children);
 const label = (id, text) => el(id).setAttribute("aria-label", text);
 const say = (text) => { el("said").textContent = text; };
-// Plotly takes some text for markup: <b>, <a href>, &amp;.
-const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-const shortened = (name, longest) => (name.length <= longest ? name : `…${name.slice(1 - longest)}`);
+// A name that may go on in the next line behind a dot or a line.
+const broken = (name) => String(name).split(/(?<=[._/])/).flatMap((part, place) => (place ? [made("wbr"), part] : [part]));
 const number = (value, digits = 3) =>
   value === null || value === undefined ? "–" : value.toFixed(digits).replace("-", "−");
+const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
 const counted = (count, thing) => `${count.toLocaleString("en")} ${thing}${count === 1 ? "" : "s"}`;
-const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 const isDark = () => getComputedStyle(root).colorScheme === "dark";
-const isNarrow = () => window.innerWidth < NARROW;
+const isNarrow = () => !state.printing && window.innerWidth < NARROW;
