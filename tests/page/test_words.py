@@ -71,12 +71,13 @@ def test_the_manifest_is_listed_as_text() -> None:
 
 def test_data_weights_and_date_are_said() -> None:
     manifest = {
-        "images": 1200, "data": {"source": "<photos>", "kind": "folder", "split": None},
+        "images": 1200, "data": {"source": "<photos>", "kind": "folder", "split": "test"},
         "started": "2026-03-01T09:00:00+00:00", "weights": {"source": "random (seed 0)", "sha256": "0123456789abcdef"},
         "versions": {"equiscope": "0.2.0"},
     }  # fmt: skip
     assert provenance(manifest) == {
-        "Data": "1,200 images of &lt;photos&gt;", "Weights": "random (seed 0) (SHA-256 0123456789ab…)",
+        "Data": "1,200 images of &lt;photos&gt;, test", "Weights": "random (seed 0) (SHA-256 0123456789ab…)",
         "Date": "1 March 2026", "Version": "equiscope 0.2.0",
     }  # fmt: skip
     assert provenance({"images": 1})["Date"] == "not recorded" and provenance({"images": 1})["Data"] == "1 image"
+    assert provenance({"images": 2, "data": {"source": "a/b:test", "split": "test"}})["Data"] == "2 images of a/b:test"

@@ -105,7 +105,8 @@ def similarities(
         one, other = one - one.mean(-1, keepdim=True), other - other.mean(-1, keepdim=True)
     norms = one.norm(dim=-1), other.norm(dim=-1)
     constant = (norms[0] <= CONSTANT * sizes[0]) | (norms[1] <= CONSTANT * sizes[1])
-    return ((one * other).sum(-1) / (norms[0] * norms[1])).clamp(-1, 1).masked_fill(constant, torch.nan).float()
+    found: Tensor = (one * other).sum(-1) / (norms[0] * norms[1])
+    return found.clamp(-1, 1).masked_fill(constant, torch.nan).float()
 
 
 def _in_eight_bits(batches: Sequence[_Batch], pairs: Int[np.ndarray, "pair 2"]) -> LayerMaps:

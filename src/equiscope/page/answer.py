@@ -62,7 +62,7 @@ def sentences(of_layers: pd.DataFrame, ends: pd.DataFrame) -> list[str]:
     top = str(defined.columns[-1])
 
     def value(layer: str, words: str = "") -> str:
-        low, high = ends.loc[layer, ["low", "high"]]
+        low, high = (float(ends[end].to_dict()[layer]) for end in ("low", "high"))
         interval = "" if np.isnan(low) else f", {words}{100 * low:.0f} to {_percent(high)}"
         return f"{escape(layer)} ({_percent(defined[top][layer])}{interval})"
 
@@ -87,17 +87,17 @@ def _peak(verb: str, share: "pd.Series[float]") -> str:
 
 def _largest(of_layers: pd.DataFrame, defined: pd.DataFrame) -> str:
     """Which share is the largest, in which layers."""
-    largest = of_layers.apply(lambda row: None if row.isna().any() else str(row.idxmax()), axis=1)
-    counts = {name: int((largest == name).sum()) for name in of_layers.columns}
-    found = [name for name in of_layers.columns if counts[name]]
+    names = [str(name) for name in of_layers.columns]
+    largest = [None if np.isnan(row).any() else names[row.argmax()] for row in of_layers.to_numpy(dtype=float)]
+    found = [name for name in names if name in largest]
     unknown = len(of_layers) - len(defined)
     without = f" {unknown} of {len(of_layers)} layers {'is' if unknown == 1 else 'are'} undefined." if unknown else ""
     if len(found) == 1:
         where = " in every layer" if len(defined) > 1 else f" in {escape(str(defined.index[0]))}"
         return f"The largest share of the variance {SHARE_VERBS[found[0]]}{where}.{without}"
     parts = [
-        f"{SHARE_VERBS[name]} in {counts[name]}{f' of {len(defined)} layers' if place == 0 else ''} "
-        f"({_runs(list(largest), list(map(str, of_layers.index)), name)})"
+        f"{SHARE_VERBS[name]} in {largest.count(name)}{f' of {len(defined)} layers' if place == 0 else ''} "
+        f"({_runs(largest, list(map(str, of_layers.index)), name)})"
         for place, name in enumerate(found)
     ]
     return f"The largest share of the variance {', '.join(parts[:-1])} and {parts[-1]}.{without}"

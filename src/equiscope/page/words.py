@@ -119,7 +119,8 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
     data, weights = manifest.get("data"), manifest.get("weights")
     data = data if isinstance(data, Mapping) else {"source": data}
     weights = weights if isinstance(weights, Mapping) else {"source": weights}
-    where = " ".join(str(one) for one in (data.get("source") or data.get("kind"), data.get("split")) if one)
+    where, split = str(data.get("source") or data.get("kind") or ""), data.get("split")
+    where = f"{where}, {split}" if split and not where.endswith(f":{split}") else where
     digest = str(weights.get("sha256") or "")
     started = str(manifest.get("started") or "")
     found = {

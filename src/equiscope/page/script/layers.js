@@ -236,6 +236,8 @@ function drawStrip() {
     }, made("span", { class: "layer-name" }, ...broken(layer.layer)), made("b", {}, number(score, 2).replace(/^(−?)0\./, "$1.")), smallBar(found, place)));
   });
   fill(el("strip"), ...groups.map((group) => made("div", { role: "group", "aria-label": group.part }, made("h4", {}, group.part), made("div", { class: "boxes" }, ...group.boxes))));
+  const pieces = result().layers.flatMap((layer) => layer.layer.split(/(?<=[._/])/));
+  el("strip").style.setProperty("--wish", `${Math.min(220, Math.ceil(Math.max(...pieces.map((piece) => widthOf(piece, 13)))) + 56)}px`);
   el("strip-measure").textContent = `${inWords(main())} (${estimate().name}) under ${state.transformation}`;
 }
 

@@ -68,5 +68,6 @@ function drawDepth() {
   if (!shown.length) content.push(missing(frame));
   [0, 0.25, 0.5, 0.75, 1].forEach((depth) => content.push(text(frame.left + 8 + depth * (frame.right - frame.left - 8), frame.bottom + 14, String(depth).replace(/^0\./, "."), { class: "tick", "text-anchor": "middle" })));
   content.push(text((frame.left + frame.right) / 2, frame.bottom + 32, "relative depth", { class: "name", "text-anchor": "middle" }));
+  keys("depth-keys", shown.map(({ look, name }) => ({ look, name })));
   draw("depth-chart", frame.bottom + 42, `${measuresInWords()} of ${counted(compared().length, "result")} by relative depth; the numbers are in the tables.`, content, stops);
 }
