@@ -1,6 +1,6 @@
 // The figures of the whole network along its layers: shares of the variance, scores, transformations; and the boxes.
 const VECTORS = ["pool", "final"]; // no area leads from one to the other, nor from a feature map to them
-const GAP = 14; // pixels between panels
+const GAP = 26; // pixels between panels, for the title of the next
 
 // Where each layer stands between left and right, its edges, and the runs of layers of one part, each with room for its name.
 function along(left, right) {
@@ -92,11 +92,12 @@ function drawShares() {
   const at = along(leftMargin(), width - 8);
   const below = namesBelow(at);
   const high = panels.length > 1 ? (isNarrow() ? 110 : 150) : 240;
-  const top = LINE + 8;
+  const top = LINE + GAP;
   const content = partNames(at, LINE / 2);
   const stops = panels.map(([family, found], panel) => {
     const frame = { left: at.left, right: at.right, top: top + panel * (high + GAP), bottom: top + panel * (high + GAP) + high };
-    const { y, nodes } = valueAxis(frame, 0, 1, [0, 0.5, 1], fitted(family, high));
+    const { y, nodes } = valueAxis(frame, 0, 1, [0, 0.5, 1], "share of variance");
+    content.push(text(at.left, frame.top - 10, fitted(family, at.right - at.left), { class: "title" }));
     content.push(...nodes, ...areas(at, y, found), ...partEdges(at, frame.top, frame.bottom), ...borderMarks(at, y, found), chosenLayer(at, frame.top, frame.bottom));
     const shares = (place) => found.areas.map((area, share) => `${area === "rest" ? data.words.shares.rest : area} ${found.levels[0][place] === null ? "undefined" : percent(found.levels[share + 1][place] - found.levels[share][place])}`);
     return stopsAlong(at, frame.top, frame.bottom, (place) => [result().layers[place].layer, `under ${family}`, ...shares(place)]);
