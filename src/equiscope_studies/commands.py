@@ -71,7 +71,7 @@ class SurveyOptions:
         None,
         "The diagonal shifts: 1,2,4 or 1-32.",
         metavar="PIXELS",
-        shown="1,2,3,4,6,8,12,16,24,32; inputs under 64 pixels: 1-16",
+        shown="1,2,4,8,16,32 of 224 pixels, and the same fractions of other inputs; under 64 pixels: 1-16",
     )
     weights: Sequence[str] | None = _option(
         None,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from equiscope.figures.marks import draw_intervals
-from equiscope.figures.style import GREY, MEASURE_LOOKS, TWO_COLUMNS, Plot, drawing
+from equiscope.figures.style import GREY, LOST, MEASURE_LOOKS, TWO_COLUMNS, Look, Plot, drawing
 from equiscope.results.columns import PARTS, SCOPES
 from equiscope.results.rows import measures_in
 from equiscope_studies.results import markdown, recipe_in_words
@@ -30,6 +30,7 @@ from equiscope_studies.survey.scores import of_families, variants
 Array = NDArray[np.float64]
 MOST_ENUMERATED = 8  # networks; of more, so many orders are drawn
 ORDERS = 100_000
+LOST_LOOK = Look(GREY, "X")
 DRAWS = 2000  # of the scores within their intervals
 NORMAL = 1.96
 
@@ -91,7 +92,7 @@ def numbers(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     draws = np.random.default_rng(seed).standard_normal((DRAWS, len(networks)))
     rows = []
     keys = ["group", "variant", "measure", "scope", "part"]
-    for key, found in of_families(table).groupby(keys, sort=False):
+    for key, found in pd.concat([of_families(table), lost_in(table)]).groupby(keys, sort=False):
         found = found.set_index("network").reindex(networks.index)
         score, low, high = (found[column].to_numpy() for column in ("score", "low", "high"))
         correlation = spearman(score, accuracy, seed)
@@ -106,6 +107,15 @@ def numbers(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     relations = pd.DataFrame(rows)
     relations.attrs["recipe"] = table.attrs["recipe"]
     return relations
+
+
+def lost_in(table: pd.DataFrame) -> pd.DataFrame:
+    """The share of variance that no linear map explains, and its interval, as the `score` of a measure *lost*."""
+    rows = of_families(table)
+    rows = rows[(rows["measure"] == "linear") & rows["explained"].notna()]
+    return rows.assign(
+        measure=LOST, score=1 - rows["explained"], low=1 - rows["explained_high"], high=1 - rows["explained_low"]
+    )
 
 
 def refuse_mixed(accuracy: pd.Series, on: pd.Series) -> None:
@@ -162,10 +172,11 @@ def picture(relations: pd.DataFrame) -> Plot:
 
 
 def _draw(axes: Axes, rows: pd.DataFrame) -> None:
-    measures = measures_in(rows)
+    measures = [*measures_in(rows), *([LOST] if (rows["measure"] == LOST).any() else [])]
     for number, measure in enumerate(measures):
         of_measure = rows[rows["measure"] == measure].set_index("part").reindex(PARTS)
-        places, look = np.arange(len(PARTS)) + 0.2 * (number - (len(measures) - 1) / 2), MEASURE_LOOKS[measure]
+        look = MEASURE_LOOKS.get(measure, LOST_LOOK)
+        places = np.arange(len(PARTS)) + 0.2 * (number - (len(measures) - 1) / 2)
         draw_intervals(axes, places, of_measure["low"], of_measure["high"], look.colour)
         axes.plot(places, of_measure["rho"], linestyle="none", clip_on=False, label=measure, **look.marked(5.0))
         clear = places[of_measure["p"].to_numpy() <= SIGNIFICANT]

@@ -18,13 +18,14 @@ from typing import Any
 import torch
 
 import equiscope as es
-from equiscope.results.columns import SCOPES
+from equiscope.results.columns import LADDER, SCOPES
 from equiscope.results.folder import is_result
 from equiscope.system.errors import OptionError
 from equiscope.system.files import replacing
 from equiscope.system.progress import Progress
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import machine
+from equiscope_studies.survey.trained import TRAINED, trained
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,16 @@ class Settings:
         "vit_base_patch16_224.augreg_in21k_ft_in1k",
         "mixer_b16_224.goog_in21k_ft_in1k",
     )
-    shifts: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
+    shifts: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
+    memory: float = 6.0  # GiB of accumulators; for more the images are read several times
+    size: int = 224  # pixels, of the networks that are shifted by just these
     small: int = 64  # pixels: inputs below are of images with nothing around what is seen
     small_shifts: tuple[int, ...] = tuple(range(1, 17))
     small_batch: int = 512  # images in a forward pass, transformed ones included
     small_images: str = "cifar10:test"  # in the folder of data
-    weights: tuple[tuple[str, str], ...] = tuple(  # likewise
-        (f"cifar-resnet{depth}", f"weights/resnet{depth}-cifar10.safetensors") for depth in (20, 44)
+    weights: tuple[tuple[str, str], ...] = (  # likewise
+        *((f"cifar-resnet{depth}", f"weights/resnet{depth}-cifar10.safetensors") for depth in (20, 44)),
+        *((name, f"weights/{name}.safetensors") for name in TRAINED),
     )
 
 
@@ -66,8 +70,10 @@ class Asked:
     shifts: tuple[int, ...] | None
 
     def shifts_at(self, size: tuple[int, int]) -> tuple[int, ...]:
-        """The shifts for a network of that input."""
-        return self.shifts or (SETTINGS.small_shifts if is_small(size) else SETTINGS.shifts)
+        """The shifts for a network of that input: those asked for, or the same fractions of every input."""
+        if self.shifts is not None or is_small(size):
+            return self.shifts or SETTINGS.small_shifts
+        return tuple(sorted({max(1, round(shift * min(size) / SETTINGS.size)) for shift in SETTINGS.shifts}))
 
 
 def asked(
@@ -90,7 +96,7 @@ def asked(
         raise ValueError(f"shifts={list(shifts)} are not different whole pixels of at least 1; give for example 1 2 4.")
     folder = folder_of_data(data)
     if source is None:
-        if not models or any(not name.startswith("cifar-") for name in models):
+        if not models or any("cifar" not in name for name in models):
             raise OptionError(
                 "The images to measure on are not given; give {source}NAME, a folder or a data set of ImageNet's "
                 "validation images (2000 in the paper)."
@@ -144,7 +150,7 @@ def measured(
     needs_accuracy = one.accuracy is None and not (home / ACCURACY).is_file()
     if not missing and not needs_accuracy:
         return
-    network = es.load_network(one.name, weights=weights, seed=wanted.seed)
+    network = _network(one.name, weights, wanted.seed)
     size = network.preprocessing.size
     for measurement, family in measurements(wanted.shifts_at(size), size).items():
         if measurement in missing:
@@ -154,6 +160,19 @@ def measured(
             replace(scores, manifest=manifest).save(home / measurement, force=True)  # what is there is half a result
     if needs_accuracy:
         _write(home / ACCURACY, _accuracy(network, wanted, device))
+
+
+def _network(name: str, weights: str | None, seed: int) -> es.Network:
+    """The network with its weights; ValueError where those of one that no library builds are not at hand."""
+    if name not in TRAINED:
+        return es.load_network(name, weights=weights, seed=seed)
+    if weights is None or weights == "random":
+        raise OptionError(
+            "{name} needs its trained weights; give --data a folder that holds weights/{name}.safetensors, or their "
+            "file with {weights}",
+            name=name,
+        )
+    return trained(name, Path(weights))
 
 
 def _scores(
@@ -168,8 +187,11 @@ def _scores(
     turns = any(member.turns for member in family.transformations)
     scores = es.measure(
         network.model, source, family, layers=es.Layers(default=network.layers, pool=network.pool),
-        scoring=es.Scoring(scopes=SCOPES, alignment="registered" if turns else "array", seed=wanted.seed),
-        batch_size=SETTINGS.small_batch if is_small(size) else 32, device=device, progress=progress,
+        scoring=es.Scoring(
+            measures=LADDER, scopes=SCOPES, alignment="registered" if turns else "array", seed=wanted.seed
+        ),
+        run=es.Run(memory=SETTINGS.memory), batch_size=SETTINGS.small_batch if is_small(size) else 32, device=device,
+        progress=progress,
     )  # fmt: skip
     description = dict(source.description)
     own = {
@@ -257,8 +279,9 @@ def _named(weights: str | None, data: Path | None) -> str | None:
 
 def _accuracy(network: es.Network, wanted: Asked, device: str | None) -> dict[str, Any]:
     """Top-1 accuracy: published, or on all labelled images of the split that is measured on; or why there is none."""
-    if network.entry is not None and network.entry.top1 is not None:
-        return {"top1": network.entry.top1, "on": PUBLISHED, "reason": None}
+    published = TRAINED[network.name].top1 if network.name in TRAINED else network.entry and network.entry.top1
+    if published is not None:
+        return {"top1": published, "on": PUBLISHED, "reason": None}
     import datasets
 
     description = es.open_images(wanted.source, network.preprocessing, limit=1).description

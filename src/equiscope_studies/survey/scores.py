@@ -15,7 +15,11 @@ from equiscope.results.rows import overall
 from equiscope_studies.survey.measuring import accuracy_of, folder_name, is_small
 
 GROUPS = {"translation": "shifts", "rotation": "rotations"}  # of transformations, and the family measured
-KINDS = {"vit|deit": "ViT", "mixer": "Mixer", "efficientnet|resnext|resnet|inception": "CNN"}  # by a network's name
+KINDS = {
+    "vit|deit": "ViT",
+    "mixer": "Mixer",
+    "efficientnet|resnext|resnet|inception|mobilenet|googlenet|densenet": "CNN",
+}  # by a network's name
 VARIANTS = ("zero", "crop", "reflect", "array", "registered")  # what enters at the border; which centre
 
 

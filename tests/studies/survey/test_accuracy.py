@@ -66,7 +66,10 @@ def test_the_page_names_no_folder_and_says_what_two_networks_show(of_figure7, fo
     assert set(table["rho"].dropna()) <= {-1.0, 1.0}
     keys = ["group", "variant", "measure", "scope", "part"]
     assert not table.duplicated(keys).any()
-    assert set(table.loc[table["group"] == "rotation", "measure"]) == {"invariance", "equivariance", "linear"}
+    measures = {"invariance", "equivariance", "linear", "lost"}
+    assert set(table["measure"]) == set(table.loc[table["group"] == "rotation", "measure"]) == measures
+    of_linear = table[table["measure"] == "linear"]
+    assert set(table[table["measure"] == "lost"]["scope"]) == {"dataset"} == set(of_linear["scope"])
 
 
 def test_an_accuracy_that_is_not_known_is_asked_for(of_figure7, folder, survey, tmp_path):
