@@ -25,6 +25,7 @@ from equiscope.system.files import replacing
 from equiscope.system.progress import Progress
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import machine
+from equiscope_studies.survey import transformer
 from equiscope_studies.survey.trained import TRAINED, trained
 
 
@@ -164,6 +165,8 @@ def measured(
 
 def _network(name: str, weights: str | None, seed: int) -> es.Network:
     """The network with its weights; ValueError where those of one that no library builds are not at hand."""
+    if name == transformer.NAME and weights is None:
+        return transformer.transformer()
     if name not in TRAINED:
         return es.load_network(name, weights=weights, seed=seed)
     if weights is None or weights == "random":

@@ -8,7 +8,7 @@ from equiscope_studies.mean_activation.picture import picture
 
 def test_every_reading_has_a_panel_of_both_similarities_and_their_chance(of_figure2):
     table, _ = of_figure2
-    panels = {axes.get_title(): axes for axes in picture(table).axes if axes.get_title()}
+    panels = {axes.get_title(loc="left"): axes for axes in picture(table).axes if axes.get_title(loc="left")}
     assert list(panels) == [f"{m}, {s}" for s in ("dataset", "image") for m in numbers.MEASURES]
     for measure, scope in numbers.READINGS:
         drawn = {line.get_label(): line.get_ydata() for line in panels[f"{measure}, {scope}"].get_lines()}

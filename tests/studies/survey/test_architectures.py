@@ -11,7 +11,7 @@ PARTS = ["early", "middle", "late", "pool", "final"]
 def test_panels_are_of_borders_and_centres_in_both_scopes_and_of_what_is_explained(of_figure7, survey):
     table, _ = of_figure7
     panels = picture(table).axes
-    assert [axes.get_title() for axes in panels[:4]] == [
+    assert [axes.get_title(loc="left") for axes in panels[:4]] == [
         "translation, zero", "translation, crop", "rotation, array", "rotation, registered"
     ]  # fmt: skip
     rows = [axes.get_ylabel() for axes in panels[::4]]

@@ -20,7 +20,9 @@ def test_they_classify_as_their_trainers_say(name, data):
     some = rows["test" if of_cifar else next(iter(rows))].select(range(100))
     images = torch.stack([network.preprocessing(image) for image in some["img" if of_cifar else "image"]])
     with torch.inference_mode():
-        found = network.model(images).argmax(1) - (not of_cifar)  # MobileNets have a background class before the others
+        found = network.model(images).argmax(1) - int(
+            not of_cifar
+        )  # MobileNets have a background class before the others
     assert (found == torch.tensor(some["label"])).float().mean() >= RIGHT[name]
 
 

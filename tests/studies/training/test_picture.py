@@ -63,6 +63,6 @@ def test_scores_by_epoch_have_a_panel_a_condition(done, toy):
     recipes = STUDY.presets["small"].changed(toy).recipes()
     found = meanwhile(STUDY, recipes, done / "runs")
     figure = picture_of_epochs(STUDY, found)
-    assert [axes.get_title() for axes in figure.axes] == [
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
         f"{name}, rotations" for name in ("MNIST6", "Rot-Inv", "Rot-Eq")
     ]
