@@ -53,7 +53,7 @@ def test_every_family_of_every_result_has_a_card_and_names_are_text() -> None:
     assert "<b>two, under rotations" in page.text and "rest (linear not measured): not divided further" in page.text
     assert [row[0] for row in page.tables[0][1:]] == ["early", "middle", "late", "pool", "final"]
     alone = Page(answer({"one": example_scores(1, measures=("invariance",))}))
-    assert "need the measures invariance and equivariance" in alone.text and not alone.tables
+    assert "need invariance and equivariance, over all images" in alone.text and not alone.tables
 
 
 def test_the_bars_are_the_shares_of_the_parts_and_a_baseline_stands_below() -> None:

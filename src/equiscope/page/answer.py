@@ -36,7 +36,7 @@ def answer(named: Mapping[str, Scores]) -> str:
 def _card(title: str, scores: Scores, family: str) -> str:
     of_layers = shares_of(scores, family, "layer")
     if of_layers.empty:
-        said, drawn = "<p>The shares of the variance need the measures invariance and equivariance.</p>", ""
+        said, drawn = "<p>The shares of the variance need invariance and equivariance, over all images.</p>", ""
     else:
         said = "".join(f"<p>{sentence}</p>" for sentence in sentences(of_layers, _ends(scores, family)))
         drawn = _bars(title, scores, family)
