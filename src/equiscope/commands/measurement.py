@@ -130,7 +130,9 @@ class Measurement:
             "model": self.request.run.name or network.name,
             "weights": network.weights,
             "command": shlex.join(["equiscope", *sys.argv[1:]]),
-            "data": data | {"tried": len(self.source), "left_out": len(left_out)},
+            "data": data
+            | measured["data"]
+            | {"kind": data["kind"], "tried": len(self.source), "left_out": len(left_out)},
             "preprocessing": preprocessing,
             "remarks": remarks,
             "images_left_out": [{"image": image.name, "reason": image.reason} for image in left_out],
