@@ -69,7 +69,7 @@ def randaugment(images: Images, *, without: tuple[str, ...] = ()) -> Images:
         choices = randaugment_operations(int(height), int(width), without)
         drawn = torch.randint(len(choices), (len(images),)).to(images.device)
         result = torch.empty_like(images)
-        for number in drawn.unique().tolist():
+        for number in torch.unique(drawn).tolist():
             result[drawn == number] = choices[number](images[drawn == number])
         images = result
     return images

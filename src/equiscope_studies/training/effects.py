@@ -44,31 +44,29 @@ def effects(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 def in_sentences(study: Study, found: pd.DataFrame, baseline: str) -> str:
     """What differs from the baseline, a sentence a family: which conditions, in which parts, and by how much."""
+    if found["low"].isna().all():
+        return "There is but one seed of each condition, so that nothing is decided yet."
     return " ".join(
-        f"Under {family}, compared with {baseline}: {_of_family(study, rows)}."
+        f"Under {family}, compared with {baseline}, {_of_family(study, rows)}."
         for family, rows in ((str(family), rows) for family, rows in found.groupby("family", sort=False))
     )
 
 
 def _of_family(study: Study, rows: pd.DataFrame) -> str:
-    told, silent = [], []
-    for condition, name in study.conditions(rows["condition"]).items():
-        its = rows[(rows["condition"] == condition) & rows["differs"] & (rows["value"].abs() >= SHOWN)]
-        ways = [
-            _changed(verb, its[its["value"] * sign > 0])
-            for verb, sign in (("raised", 1), ("lowered", -1))
-            if (its["value"] * sign > 0).any()
-        ]
-        if ways:
-            told.append(f"with {name}, equivariance is {' and '.join(ways)}")
-        else:
-            silent.append(name)
-    if silent:
-        told.append(f"with {listed(silent)}, no part is found to differ")
-    return "; ".join(told)
+    names = study.conditions(rows["condition"])
+    seen = rows[rows["differs"] & (rows["value"].abs() >= SHOWN)]
+    told = [
+        f"equivariance is {way} with "
+        + listed(_where(name, its) for one, name in names.items() if len(its := among[among["condition"] == one]))
+        for way, among in (("higher", seen[seen["value"] > 0]), ("lower", seen[seen["value"] < 0]))
+        if len(among)
+    ]
+    silent = [name for one, name in names.items() if one not in set(seen["condition"])]
+    return "; ".join([*told, *([f"no part is found to differ with {listed(silent)}"] if silent else [])])
 
 
-def _changed(verb: str, rows: pd.DataFrame) -> str:
+def _where(name: str, rows: pd.DataFrame) -> str:
+    """A condition, and in which parts it makes how much of a difference."""
     sizes = rows["value"].abs()
     least, most = f"{sizes.min():.2f}", f"{sizes.max():.2f}"
-    return f"{verb} in {listed(rows['part'])} by {least if least == most else f'{least} to {most}'}"
+    return f"{name} ({listed(rows['part'])}, by {least if least == most else f'{least} to {most}'})"

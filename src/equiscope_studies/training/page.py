@@ -13,7 +13,7 @@ from equiscope.results.columns import PARTS
 from equiscope.results.rows import measures_in
 from equiscope_studies.results import markdown, recipe_in_words
 from equiscope_studies.training.effects import effects, families_in, in_sentences
-from equiscope_studies.training.plan import plan, seeds_that_would_do
+from equiscope_studies.training.plan import Plan, seeds_that_would_do
 from equiscope_studies.training.presets import Preset, Study, table_of_differences
 from equiscope_studies.training.recipe import Recipe
 from equiscope_studies.training.seeds import LEAST_FOR_BARS, Mean, Reading, mean, readings, verdicts_of_seeds
@@ -28,8 +28,7 @@ def page(
     recipe: Mapping[str, Any],
     wanted: int,
     *,
-    pilot: pd.DataFrame | None = None,
-    seeds: int = 0,
+    plan: Plan | None = None,
     epochs: bool = False,
 ) -> str:
     """The page of a study.
@@ -39,8 +38,7 @@ def page(
         table: The scores at hand.
         recipe: How they were made.
         wanted: How many runs the study is to have.
-        pilot: Scores of earlier networks, that the number of seeds was planned by.
-        seeds: How many were planned.
+        plan: What was known before the runs.
         epochs: Whether scores by epoch are drawn.
     """
     verdicts = verdicts_of_seeds(study.claims, table)
@@ -64,7 +62,7 @@ def page(
             folded("Every claim in every reading", _every_claim(verdicts)),
             folded("Every score", _score_table(study, table, "score")),
             folded("Shares of variance explained", _score_table(study, table, "explained")),
-            *_planned(study, pilot, seeds),
+            *_planned(study, plan),
             folded("What the preset small changes", table_of_differences(study)),
             "## How this was run",
             recipe_in_words(recipe)
@@ -74,15 +72,15 @@ def page(
     )
 
 
-def page_before(study: Study, recipe: Mapping[str, Any], wanted: int, pilot: pd.DataFrame | None, seeds: int) -> str:
+def page_before(study: Study, recipe: Mapping[str, Any], wanted: int, plan: Plan) -> str:
     """The page of a study of which no run is finished: what is to be decided, and how."""
     return "\n\n".join(
         [
             f"# {study.question}",
             f"**None of {wanted} runs is finished.** The claims, their margins and the number of seeds stand here "
             "before any result does.",
-            _rules(study),
-            *_planned(study, pilot, seeds),
+            _rules(study, plan),
+            *_planned(study, plan),
             folded("What the preset small changes", table_of_differences(study)),
             "## How this was run",
             recipe_in_words(recipe) + "\n",
@@ -104,22 +102,22 @@ def answer(study: Study, table: pd.DataFrame, verdicts: pd.DataFrame) -> str:
 
 
 def _counted(verdicts: pd.DataFrame) -> str:
-    if verdicts.empty:
+    if verdicts.empty or verdicts["low"].isna().all():
         return ""
     first = _first_reading(verdicts)
     counts = first[~first["beyond"]]["verdict"].value_counts()
     held, failed, open_ = (int(counts.get(one, 0)) for one in (HOLDS, FAILS, INCONCLUSIVE))
-    seeds = first["seeds"].min()
     return (
-        f"Of the {held + failed + open_} claims of the paper, each of one difference in one part, {held} hold with "
-        f"{seeds} seeds, {failed} fail, and {open_} are inconclusive."
+        f"Of the {counts.sum()} claims of the paper, each of one difference in one part, with {first['seeds'].min()} "
+        f"seeds {held} hold{'s' * (held == 1)}, {failed} fail{'s' * (failed == 1)}, and {open_} "
+        f"{'is' if open_ == 1 else 'are'} inconclusive."
     )
 
 
 def _first_reading(verdicts: pd.DataFrame) -> pd.DataFrame:
     """The rows of the reading that the page leads with."""
-    first = verdicts.iloc[0]
-    return verdicts[(verdicts["on"] == first["on"]) & (verdicts["scope"] == first["scope"])]
+    of_first = (verdicts[["on", "scope"]] == verdicts[["on", "scope"]].iloc[0]).all(axis=1)
+    return verdicts[of_first]
 
 
 def _what_effects_are(study: Study, table: pd.DataFrame) -> str:
@@ -178,13 +176,13 @@ def _range(values: pd.Series) -> str:
 # --- the claims
 
 
-def _rules(study: Study) -> str:
-    signs = ", ".join(dict.fromkeys(claim.rule.sign for claim in study.claims))
+def _rules(study: Study, plan: Plan) -> str:
+    signs = ", ".join(dict.fromkeys(claim.rule.sign for claim, _ in plan.claims(study)))
     return (
         "A claim is about one difference of two scores in one part, and a margin that was set before any run. It holds "
-        'where the difference lies beyond the margin ("> .01"), below it ("< .05") or within it ("± .05"), and fails '
-        "where it lies on the other side, by a two-sided test at the level .05 that Holm's method corrects over all "
-        f"claims of a reading; else it is inconclusive. The margins of this study: {signs}."
+        'where the difference lies beyond the margin ("> 0.01"), below it ("< 0.05") or within it ("± 0.05"), and '
+        "fails where it lies on the other side, by a two-sided test at the level .05 that Holm's method corrects over "
+        f"all claims of a reading; else it is inconclusive. The margins of this study: {signs}."
     )
 
 
@@ -257,10 +255,8 @@ def _interval(row: Mapping[str, Any]) -> str:
     return f"{row['value']:+.3f}{ends}"
 
 
-def _planned(study: Study, pilot: pd.DataFrame | None, seeds: int) -> list[str]:
-    if pilot is None:
-        return []
-    return [folded("Power, reckoned before the runs", plan(study, pilot, seeds))]
+def _planned(study: Study, plan: Plan | None) -> list[str]:
+    return [] if plan is None else [folded("Power, reckoned before the runs", plan.in_words(study))]
 
 
 # --- all scores

@@ -197,7 +197,7 @@ def within(margin: float) -> Rule:
 
 
 HIGHER, WELL_ABOVE, NOT_HIGHER = more_than(HIGHER_BY), more_than(WELL), not_more_than(ALIKE)
-NO_DIFFERENCE, EQUAL = within(ALIKE), within(EQUAL_WITHIN)
+NO_DIFFERENCE, EQUAL, NOT_WELL_APART = within(ALIKE), within(EQUAL_WITHIN), within(WELL)
 
 
 @dataclass(frozen=True)

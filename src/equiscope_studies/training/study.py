@@ -18,6 +18,7 @@ from equiscope_studies.training.effects import effects
 from equiscope_studies.training.labelled import refuse_missing
 from equiscope_studies.training.page import page, page_before, recipes_as_json
 from equiscope_studies.training.picture import picture, picture_of_effects, picture_of_epochs
+from equiscope_studies.training.plan import Plan
 from equiscope_studies.training.presets import Preset, Study
 from equiscope_studies.training.recipe import Recipe
 from equiscope_studies.training.runs import Failure, Place, Work, all_done, finished
@@ -85,9 +86,12 @@ def study(
 
 def _write(study: Study, preset: Preset, recipes: list[Recipe], runs: Path, output: Path, command: str) -> None:
     """The study's folder, of what its runs left."""
-    pilot = pd.read_parquet(output / PILOT) if (output / PILOT).is_file() else None
-    if pilot is not None and not any(finished(one, preset.measuring, runs) for one in recipes):
-        text = page_before(study, _recipe(command, None, len(recipes)), len(recipes), pilot, preset.seeds)
+    plan = None
+    if (output / PILOT).is_file():
+        conditions = frozenset(getattr(one, study.varies) for one in recipes)
+        plan = Plan(pd.read_parquet(output / PILOT), conditions, preset.seeds)
+    if plan is not None and not any(finished(one, preset.measuring, runs) for one in recipes):
+        text = page_before(study, _recipe(command, None, len(recipes)), len(recipes), plan)
         (output / "page.md").write_text(text, encoding="utf-8")
         return
     table = numbers(study, recipes, preset.measuring, runs)
@@ -102,9 +106,7 @@ def _write(study: Study, preset: Preset, recipes: list[Recipe], runs: Path, outp
         more |= drawn("effects", picture_of_effects(study, found))
     if not by_epoch.empty:
         more |= drawn("during", picture_of_epochs(study, by_epoch))
-    text = page(
-        study, table, recipe, len(recipes), pilot=pilot, seeds=preset.seeds, epochs=not by_epoch.empty,
-    )  # fmt: skip
+    text = page(study, table, recipe, len(recipes), plan=plan, epochs=not by_epoch.empty)
     save(output, table, picture(study, table), text, table=TABLE, more=more, force=True)
 
 

@@ -55,7 +55,7 @@ def test_effects_are_drawn_filled_where_they_are_none_of_chance(table):
     for value, differs in zip(found["value"], found["differs"], strict=True):
         assert (dots[value].get_markerfacecolor() != "white") == differs
     told = in_sentences(STUDY, found, "MNIST6")
-    assert told.startswith("Under rotations, compared with MNIST6: with Rot-Inv, equivariance is raised in ")
+    assert told.startswith("Under rotations, compared with MNIST6, equivariance is higher with Rot-Inv (")
 
 
 def test_scores_by_epoch_have_a_panel_a_condition(done, toy):

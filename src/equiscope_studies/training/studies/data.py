@@ -10,7 +10,7 @@ from dataclasses import replace
 from equiscope_studies.training.presets import Preset, Study
 from equiscope_studies.training.seeds import (
     HIGHER,
-    NO_DIFFERENCE,
+    NOT_WELL_APART,
     WELL_ABOVE,
     Difference,
     Score,
@@ -66,7 +66,7 @@ CLAIMS = (
         SeedClaim(
             f"no difference between the three data sets in {part}",
             "rotations",
-            NO_DIFFERENCE,
+            NOT_WELL_APART,
             pairwise(NAMES, (part,), NAMES),
         )
         for part in ("early", "middle")
