@@ -222,7 +222,7 @@ def _marked(claim: str, rows: pd.DataFrame) -> str:
 
 
 def _what_it_would_take(verdicts: pd.DataFrame) -> list[str]:
-    rows = verdicts[verdicts["verdict"] == INCONCLUSIVE]
+    rows = verdicts[(verdicts["verdict"] == INCONCLUSIVE) & (verdicts["freedom"] > 0)]
     if rows.empty:
         return []
     lines = [

@@ -37,7 +37,7 @@ def test_with_a_pilot_the_power_is_told_before_the_first_run(done, toy, tmp_path
     pd.concat(seeds).to_parquet(tmp_path / "pilot.parquet")
     study("data", tmp_path, changes=toy | {"seeds": 5}, place=Place(tmp_path / "runs"), draw_only=True)
     page = (tmp_path / "page.md").read_text()
-    assert "**None of 15 runs is finished.**" in page and "with 5 seeds" in page
+    assert "**None of 15 runs is finished.**" in page and "With 5 seeds, a claim" in page
     assert "| no difference between the three data sets in early: MNIST6 less Rot-Inv, early | ± 0.1 |" in page
     assert {path.name for path in tmp_path.iterdir()} == {"pilot.parquet", "page.md"}
 
