@@ -144,7 +144,7 @@ class EquivarianceMetric(Metric):
         budget = budgeted(plan, scoring, None, None)
         manifest = manifest_of(
             measured.model, measured.weights, "batches", measured.image_shape, options, plan, budget
-        ) | {"images": sums.images, "images_registered_on": 0}
+        ) | {"images": sums.images, "images_registered_on": 0, "model": self.run.name or measured.model}
         manifest["data"] |= sums.contents.fingerprints() | {"fingerprint_of": "pixels"}
         return scored(findings, plan.families, sums.images, scoring, manifest)
 

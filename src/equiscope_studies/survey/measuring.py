@@ -189,7 +189,7 @@ def _scores(
     source = es.open_images(wanted.source, preprocessing, limit=wanted.images, seed=wanted.seed)
     turns = any(member.turns for member in family.transformations)
     scores = es.measure(
-        network.model, source, family, layers=es.Layers(default=network.layers, pool=network.pool),
+        network, source, family,
         scoring=es.Scoring(
             measures=LADDER, scopes=SCOPES, alignment="registered" if turns else "array", seed=wanted.seed
         ),
@@ -199,7 +199,7 @@ def _scores(
     description = dict(source.description)
     own = {
         "model": network.name,
-        "network": scores.manifest["model"],
+        "network": scores.manifest["network"],
         "weights": network.weights,
         "preprocessing": description.pop("preprocessing"),
         "data": description | {"tried": len(source), "left_out": len(source.left_out)},
