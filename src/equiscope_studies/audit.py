@@ -56,6 +56,7 @@ class Settings:
     shift: int = 4  # pixels, along the diagonal
     rotation: str = "rot90"
     batch_size: int = 16
+    memory: float = 3.0  # GiB of accumulators; networks of hundreds of layers take several passes
     large: int = 384  # networks of more pixels a side are measured on fewer, where they take them
     moderate: int = 224
 
@@ -157,6 +158,7 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
             images,
             transformations(),
             scoring=es.Scoring(scopes=SCOPES, intervals=False),
+            run=es.Run(memory=SETTINGS.memory),
             batch_size=SETTINGS.batch_size,
             progress=False,
         )
@@ -231,9 +233,9 @@ def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str
         f"constant channels; under the identity 1 within {EXACT:g} on every defined channel; equivariance no less than "
         "invariance, and linear no less than equivariance. Every map is checked, too: where timm tells a network's "
         "intermediate maps, one of ours with the same values has them at the same positions "
-        f"({table['agreeing'].sum()} maps, the column *timm's own*); where a patch of the image is changed, maps change "
-        "there, as far as that can be told; and parameters, buffers, attributes, modes, hooks and the random state are "
-        "as they were. What breaks this counts as an error.",
+        f"({table['agreeing'].sum()} maps, the column *timm's own*); where a patch of the image is changed, maps "
+        "change there, as far as that can be told; and parameters, buffers, attributes, modes, hooks and the random "
+        "state are as they were. What breaks this counts as an error.",
         "## Families",
         markdown(header, rows),
         "## Layers left out",

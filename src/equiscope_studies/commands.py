@@ -313,7 +313,7 @@ def study(
 class AuditOptions:
     """The audit. What is measured, and where it goes."""
 
-    limit: int | None = _option(None, "Only the first so many families.", metavar="N", shown="all, about 115")
+    limit: int | None = _option(None, "Only the first so many families.", metavar="N", shown="all, about 155")
     seed: int = _option(0, "The seed of the random weights and the images.", metavar="N")
     output: Path | None = _option(None, "The folder to write.", metavar="DIR", shown="out/audit")
     force: bool = _option(False, FORCE)
@@ -323,9 +323,11 @@ class AuditOptions:
 def audit(options: AuditOptions) -> None:
     """Measure a small network of every family of timm and torchvision.
 
-    Random weights, four images, one shift, one rotation, and no hint: does it
-    just work, and are all scores what they must be? Writes a row for each
-    family (audit.parquet) and a page (page.md). Takes about half an hour.
+    And of the kinds of transformers, and some as people write them. Random
+    weights, four images, one shift, one rotation, and no hint: does it just
+    work, are all scores what they must be, and all maps where they must be?
+    Writes a row for each family (audit.parquet) and a page (page.md). Takes
+    about an hour.
 
     [bold]Examples[/bold]
 

@@ -1,6 +1,7 @@
 """`equiscope layers`: what would be measured, and what not, as a table or as JSON."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,13 @@ def test_layers_left_out_are_listed_with_the_reason():
     }  # fmt: skip
     (left_out,) = found["layers_left_out"]
     assert left_out["layer"] == "1" and "first axis is not the image" in left_out["reason"]
+
+
+def test_a_warning_says_why_modules_stand_in_place_of_blocks():
+    Path("vit.py").write_text("from equiscope_studies.own_networks import Scrambled as build")
+    answer = equiscope("layers", "vit.py:build", "--size", "32", *WHITE)
+    assert answer.err.startswith("Note: None of the network's 3 blocks gives a feature map")
+    assert [line.split()[0] for line in answer.out.splitlines()[-3:]] == ["blocks.0", "blocks.1", "blocks.2"]
 
 
 def test_what_the_code_of_a_network_prints_is_not_in_the_table():

@@ -116,6 +116,14 @@ def test_a_baseline_is_measured_and_written_too_under_the_name_that_was_given():
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_layers_that_are_left_out_are_a_line_on_the_terminal():
+    network = ("measure", "my code/net.py:of_windows", "--images", "good", "--size", "32")
+    answer = equiscope(*network, "--layers", "?", "--maps", "0", "--no-intervals", "--output", "windows")
+    (line,) = [line for line in answer.err.splitlines() if "left out" in line]
+    assert line.startswith("Note: 1 layer is left out: 1 (its first axis is not the image: shape")
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_without_maps_there_is_no_file_of_them():
     answer = equiscope(*SMALL, "--maps", "0", "--output", "bare", "--transformations", "flips", "--quiet")
     assert (answer.status, answer.out) == (0, "bare\n")

@@ -60,7 +60,7 @@ def candidates(shapes: Shapes, image: Grid, declared: Declared, grids: Iterable[
 
     `image` is the size of the images, and `grids` are those of feature maps elsewhere in the network.
     """
-    axis = _image_axis(shapes)
+    axis = image_axis(shapes)
     if isinstance(axis, str):
         return axis
     found = _of_an_image(shapes.without(axis), shapes, image, declared, grids)
@@ -69,7 +69,7 @@ def candidates(shapes: Shapes, image: Grid, declared: Declared, grids: Iterable[
     return replace(found, laid=tuple((replace(its, image_axis=axis), stride) for its, stride in found.laid))
 
 
-def _image_axis(shapes: Shapes) -> int | str:
+def image_axis(shapes: Shapes) -> int | str:
     """The axis that holds the images."""
     two, three = shapes.two, shapes.three
     if not two:
@@ -211,11 +211,13 @@ def stride_of(growth: int, more: int, pixels: int, positions: int) -> Ratio | No
     if not found:
         return None
     exact, whole = Fraction(growth, more), Fraction(pixels, positions)
+    for preferred in (exact, whole):
+        if preferred in found:
+            return plain(preferred)
     # Rounded before it is upsampled by 2, a growth may be 2 positions off.
-    likely = whole.denominator <= SMALL and (more - 2) * whole < growth < (more + 2) * whole
-    if exact in found:
-        return plain(exact)
-    return plain(whole if likely else min(found, key=lambda one: abs(one - exact)))
+    if whole.denominator <= SMALL < found[0].denominator and (more - 2) * whole < growth < (more + 2) * whole:
+        return plain(whole)
+    return plain(min(found, key=lambda one: abs(one - exact)))
 
 
 def settled(two: Shape, large: Shape | None, growth: int, image: Grid) -> bool:
@@ -308,17 +310,17 @@ def _placed(
 ) -> Candidates | str:
     """Layouts on these grids, with the tokens that stand for no position at each place where they may stand."""
     found: list[Laid] = []
-    supported = 0
+    likely: dict[int, Laid] = {}  # of the grids with as many other tokens the first, with these where they are declared
     for grid, strides in grids:
-        for before, middle, after in _places(count - grid[0] * grid[1], declared.before):
+        others = count - grid[0] * grid[1]
+        for before, middle, after in _places(others, declared.before):
             its = Layout("tokens", grid, before, after, middle, channels_first=channels_first)
-            if (before, middle, after) == (declared.before, 0, 0) or not before + middle + after:
-                found.insert(supported, (its, strides))
-                supported += 1
+            if (before, middle, after) in ((0, 0, 0), (declared.before, 0, 0)) and others not in likely:
+                likely[others] = (its, strides)
             else:
                 found.append((its, strides))
-    # A grid on which all adds up with what is declared goes before one that needs other tokens.
-    return Candidates(tuple(found), declared=supported, reason=reason) if found else reason
+    laid = (*likely.values(), *found)
+    return Candidates(laid, declared=len(likely), reason=reason) if laid else reason
 
 
 def _places(others: int, declared: int) -> list[tuple[int, int, int]]:

@@ -8,7 +8,7 @@ from torch import nn
 from equiscope.networks.answers import Verdict, answers, patches_of, side_of, verdict
 from equiscope.networks.declared import declarations
 from equiscope.networks.features import Source
-from equiscope.networks.growth import Candidates, Laid, candidates, whole_ratio
+from equiscope.networks.growth import Candidates, Laid, candidates, image_axis, whole_ratio
 from equiscope.networks.layout import Layout, layout_from_text, written
 from equiscope.networks.options import Stride, ratios_of
 from equiscope.networks.trace import Seen
@@ -68,9 +68,9 @@ class Layouts:
         """What is found, where the user gives nothing."""
         text, stride = given[tensor.source]
         if text is not None:
-            axis = 0 if isinstance(found, str) else found[0].image_axis
+            axis = image_axis(tensor.shapes)
             known = None if isinstance(found, str) else found[1]
-            found = layout_from_text(text, tensor.shape, axis), known
+            found = layout_from_text(text, tensor.shape, 0 if isinstance(axis, str) else axis), known
         if isinstance(found, str) or found[0].kind == "vector":
             return found
         if stride is not None:

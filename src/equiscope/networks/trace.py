@@ -16,10 +16,11 @@ from equiscope.networks.growth import Shapes, settled
 from equiscope.networks.layout import Grid, Shape
 
 # Pixels by which the input grows, to see which tensors grow with it. A stride of 10 is not told from 11 by 128 pixels
-# (12 positions more), but by 1920, which cost little where only shapes are computed: they are tried where 128 leave a
-# stride open, and would take no more than so many seconds.
-GROWTHS_ON_META: tuple[int, ...] = (128, 1920)
-GROWTHS_ON_IMAGES: tuple[int, ...] = (32, 128)
+# (12 positions more), but by 640: tried where only shapes are computed, where 128 leave a stride open, and where it
+# would take no more than so many seconds. What grows as the square of the pixels, as tables of tokens by tokens do, may
+# be made for real all the same, so that a larger growth would not be free.
+GROWTHS_ON_META: tuple[int, ...] = (128, 640)
+GROWTHS_ON_IMAGES: tuple[int, ...] = (128,)
 SECONDS = 5.0
 
 OWN_OUTPUT = ".output"  # the network's own, by a name that no module can have
