@@ -77,11 +77,12 @@ def test_broken_images_are_counted_and_named(measured):
     broken = [f"broken{number}.png" for number in range(6)]
     (line,) = [line for line in answer.err.splitlines() if "left out" in line]
     assert line.startswith("Note: 6 of 12 images could not be read and were left out: broken")
-    assert sum(name in line for name in broken) == 5 and line.endswith("; and 1 more, which manifest.json names.")
+    assert sum(name in line for name in broken) == 5 and line.endswith("; and 1 more, which the manifest names.")
     found = manifest(folder)
     assert sorted(image["image"] for image in found["images_left_out"]) == broken
     assert all("not an image" in image["reason"] for image in found["images_left_out"])
-    assert (found["images"], found["data"]["found"], found["data"]["left_out"]) == (6, 12, 6)
+    assert (found["images"], found["data"]["found"]) == (6, 12)
+    assert found["counts"] == {"given": 12, "read": 6, "left_out": 6, "registered_on": 0, "scored": 6}
 
 
 def test_the_manifest_says_how_to_do_it_again(measured):
@@ -95,8 +96,8 @@ def test_the_manifest_says_how_to_do_it_again(measured):
     assert found["weights"] == {"source": "as my code/net.py:small returns it"}
     assert found["preprocessing"]["size"] == [32, 32]
     assert found["versions"]["torch"] == version("torch")
-    assert "declares no preprocessing" in found["remarks"][0] and "needs more images" in found["remarks"][1]
-    assert len(found["remarks"]) == 2 and all(f"Note: {one}" in answer.err.splitlines() for one in found["remarks"])
+    assert "declares no preprocessing" in found["remarks"][0] and "needs more images" in found["remarks"][2]
+    assert len(found["remarks"]) == 3 and all(f"Note: {one}" in answer.err.splitlines() for one in found["remarks"])
     assert found["options"]["transformations"]["shifts"] == ["shift(2,2)", "shift(3,-1)"]
 
 

@@ -28,11 +28,11 @@ def data_set(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator
     """A data set of two splits and two image columns; of the first, row 2 is broken and row 5 is missing."""
     root = tmp_path_factory.mktemp("data") / "colours"
     files = sorted(folder.rglob("*☃*"), key=lambda file: int(file.name.split()[1]))
-    kinds = datasets.Features(label=datasets.Value("int64"), seen=datasets.Image(), other=datasets.Image())
+    kinds = datasets.Features(label=datasets.Value("int64"), image=datasets.Image(), other=datasets.Image())
     for split, places in (("train", range(COLOURS)), ("validation", range(COLOURS - 1, -1, -1))):
         seen: list[dict[str, bytes] | None] = [{"bytes": files[place].read_bytes()} for place in places]
         seen[2], seen[5] = {"bytes": b"broken"}, None
-        columns = {"label": list(places), "seen": seen, "other": [{"bytes": b"unread"}] * COLOURS}
+        columns = {"label": list(places), "image": seen, "other": [{"bytes": b"unread"}] * COLOURS}
         root.mkdir(exist_ok=True)
         table = datasets.Dataset.from_dict(columns, features=kinds)
         table.to_parquet(root / f"{split}-00000-of-00001.parquet")

@@ -1,11 +1,17 @@
 """Data sets: their splits, their rows, broken ones too, and the hub that they may be on."""
 
+import io
+import os
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import huggingface_hub
+import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 import torch
 from PIL import Image
@@ -14,6 +20,7 @@ from colours import COLOURS, GREY, RGB, colour, everything, numbers
 from equiscope.images.preprocessing import Preprocessing
 from equiscope.images.sources import LeftOut, open_images
 from equiscope.system import hub
+from equiscope.system.errors import OptionError
 
 
 def test_a_data_set_with_broken_rows(data_set: Path) -> None:
@@ -33,23 +40,71 @@ def test_a_split_is_taken_from_the_end_of_a_name(data_set: Path, tmp_path: Path)
     assert numbers(everything(odd)) == [3]
 
 
-def test_an_owner_and_a_name_are_looked_for_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+class Hub:
+    """Stands for the hub: a data set of two configurations and two splits, of which one is broken."""
 
-    def refuse(name: str) -> None:
-        asked.append(name)
-        raise ConnectionError("Couldn't reach the hub.\n  Try later.")
+    def __init__(self, fetched: Path) -> None:
+        self.asked: list[object] = []
+        self.cache_dir = str(fetched)
+        self.builder_configs = {"plain": None, "large": None}
+        self.info = SimpleNamespace(splits=None)
 
+    def builder(self, name: str, configuration: str | None) -> "Hub":
+        self.asked.append((name, configuration))
+        self.config = SimpleNamespace(
+            name=configuration or "plain", data_files={"train": ["hf://train"], "test": ["hf://test"]}
+        )
+        return self
+
+    def load(self, name: str, configuration: str | None, *, split: str, **given: object) -> datasets.Dataset:
+        self.asked.append((name, configuration, split, given))
+        table = {"image": [Image.new("RGB", (4, 4), colour(number)) for number in range(3)]}
+        return datasets.Dataset.from_dict(table, features=datasets.Features(image=datasets.Image()))
+
+
+@pytest.fixture
+def on_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    stand_in = Hub(tmp_path / "fetched")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    monkeypatch.setattr(datasets, "load_dataset_builder", stand_in.builder)
+    monkeypatch.setattr(datasets, "load_dataset", stand_in.load)
     monkeypatch.setattr(hub, "_hindrance", lambda address: None)
-    for source in ("owner/na.me-1", "owner/name:train"):
-        with pytest.raises(
-            ValueError, match=r"could not be loaded \(ConnectionError: Couldn't reach.*\): check"
-        ) as error:
-            open_images(source, RGB)
-        assert "\n" not in str(error.value)
-    assert asked == ["owner/na.me-1", "owner/name"]
+    return stand_in
+
+
+def test_of_a_data_set_on_the_hub_only_the_split_is_fetched(on_hub: Hub) -> None:
+    images = open_images("owner/na.me-1", RGB)
+    only = {"data_files": {"test": ["hf://test"]}, "verification_mode": "no_checks"}
+    assert on_hub.asked == [("owner/na.me-1", None), ("owner/na.me-1", None, "test", only)]
+    assert images.choices == (
+        "Of the data set 'owner/na.me-1' is read: configuration plain (of plain, large), split test (of train, test).",
+    )
+    on_hub.asked.clear()
+    Path(on_hub.cache_dir).mkdir()  # all of it was fetched before
+    images = open_images("owner/name/large:train", RGB)
+    assert on_hub.asked == [("owner/name", "large"), ("owner/name", "large", "train", {})]
+    assert images.choices == () and images.description["configuration"] == "large"
+    assert sorted(numbers(torch.cat(list(images)))) == [0, 1, 2]
+
+
+def test_what_the_hub_refuses_is_told_by_its_innermost_cause(on_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **named: object) -> None:
+        try:
+            raise PermissionError(13, "Permission denied", "/cache/of data.lock")
+        except OSError as error:
+            raise datasets.exceptions.DatasetGenerationError("An error occurred\nwhile generating") from error
+
+    monkeypatch.setattr(datasets, "load_dataset", refuse)
+    with pytest.raises(ValueError) as error:
+        open_images("o/n:train", RGB)
+    assert str(error.value) == "the data set 'o/n' could not be loaded (/cache/of data.lock: Permission denied)"
+
+    def absent(*given: object) -> None:
+        raise datasets.exceptions.DatasetNotFoundError("Dataset 'o/n' doesn't exist on the Hub.")
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", absent)
+    with pytest.raises(ValueError, match=r"doesn't exist on the Hub\): check its name and the network"):
+        open_images("o/n:train", RGB)
     assert not datasets.are_progress_bars_disabled()
 
 
@@ -66,17 +121,147 @@ def test_a_hub_out_of_reach_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         open_images("nobody/no-such-set", RGB)
 
 
-def test_a_split_without_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    empty = datasets.Dataset.from_dict({"image": []}, features=datasets.Features(image=datasets.Image()))
-    monkeypatch.setattr(datasets, "load_dataset", lambda name: datasets.DatasetDict(test=empty, train=empty))
-    with pytest.raises(ValueError, match="the split 'test' of 'owner/name' is empty.*: try test, train"):
-        open_images("owner/name", RGB)
+def coloured(*given: int, **others: object) -> datasets.Dataset:
+    """A data set of images of these colours, and of other columns."""
+    images = [Image.new("RGB", (4, 4), colour(number)) for number in given]
+    features = datasets.Features(image=datasets.Image()) | {
+        name: datasets.Image() if name.endswith("image") else datasets.Value("int64") for name in others
+    }
+    return datasets.Dataset.from_dict({"image": images, **others}, features=datasets.Features(features))
 
 
-def test_which_split_is_not_clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "load_dataset", lambda name: datasets.DatasetDict(a=None, b=None))
-    with pytest.raises(ValueError, match="which split of 'o/n' to read is not clear: write o/n:a or o/n:b"):
-        open_images("o/n", RGB)
+def seen(source: object, **options: object) -> list[int]:
+    """Which colours the images have, sorted."""
+    return sorted(numbers(torch.cat(list(open_images(source, RGB, **options)))))
+
+
+CARD = """---
+configs:
+- config_name: small
+  data_files: [{split: train, path: few.parquet}, {split: test, path: no.parquet}]
+- config_name: large
+  data_files: [{split: train, path: many.parquet}]
+---
+"""
+
+
+@pytest.mark.usefixtures("data_set")  # whose cache is a temporary one
+def test_configurations_of_a_folder(tmp_path: Path) -> None:
+    coloured(1, 2).to_parquet(tmp_path / "few.parquet")
+    coloured(3, 4, 5).to_parquet(tmp_path / "many.parquet")
+    (tmp_path / "no.parquet").write_text("broken, and not asked for")
+    (tmp_path / "README.md").write_text(CARD)
+    assert seen(f"{tmp_path}/small:train") == [1, 2]
+    assert seen(f"{tmp_path}/large") == [3, 4, 5]
+    either = f"write {tmp_path}/small or {tmp_path}/large"
+    with pytest.raises(ValueError, match=f"which configuration of '{tmp_path}' to read is not clear: {either}"):
+        open_images(str(tmp_path), RGB)
+    with pytest.raises(ValueError, match="there is no folder '.*/medium'"):
+        open_images(f"{tmp_path}/medium", RGB)
+    with pytest.raises(ValueError) as error:
+        open_images(f"{tmp_path}/small:test", RGB)
+    assert str(error.value).startswith(f"{tmp_path}/no.parquet cannot be read (Parquet magic bytes not found")
+
+
+@pytest.mark.usefixtures("data_set")
+def test_only_the_split_and_the_column_are_read_wherever_the_folder_lies(tmp_path: Path) -> None:
+    folder = tmp_path / "[a] * b?"
+    (folder / "data").mkdir(parents=True)
+    coloured(1, 2).to_parquet(folder / "data" / "train-00000-of-00002.parquet")
+    coloured(3).to_parquet(folder / "data" / "train-00001-of-00002.parquet")
+    (folder / "data" / "test-00000-of-00001.parquet").write_bytes(b"PAR1 is all there is")
+    os.mkfifo(folder / "data" / "validation-00000-of-00001.parquet")
+    images = open_images(f"{folder}:train", RGB)
+    assert sorted(numbers(torch.cat(list(images)))) == [1, 2, 3]
+    with pytest.raises(ValueError, match="validation-00000-of-00001.parquet cannot be read .it is a named pipe"):
+        open_images(f"{folder}:validation", RGB)
+
+
+@pytest.mark.usefixtures("data_set")
+def test_files_that_were_replaced_are_read_anew(tmp_path: Path) -> None:
+    for suffix in ("parquet", "arrow"):
+        file = tmp_path / suffix / f"train.{suffix}"
+        file.parent.mkdir()
+        for number in (1, 2):
+            table = coloured(number)
+            if suffix == "parquet":
+                table.to_parquet(file)
+            else:
+                with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_file(sink, table.data.schema) as writer:
+                    writer.write(table.data.table)
+            os.utime(file, (1, 1))  # the time is the same, the size most likely too
+            assert seen(str(file.parent)) == [number]
+
+
+def test_what_save_to_disk_wrote_is_read(tmp_path: Path) -> None:
+    coloured(1, 2).save_to_disk(tmp_path / "one")
+    assert seen(str(tmp_path / "one")) == [1, 2]
+    with pytest.raises(ValueError, match="'.*one' is a single split, as it was saved: write it without :test"):
+        open_images(f"{tmp_path}/one:test", RGB)
+    datasets.DatasetDict(train=coloured(1, 2, 3), test=coloured(4)).save_to_disk(tmp_path / "two")
+    next((tmp_path / "two" / "test").glob("*.arrow")).write_text("broken")
+    assert seen(f"{tmp_path}/two:train") == [1, 2, 3]
+    with pytest.raises(ValueError, match=r"'.*two' could not be loaded \(.*Arrow"):
+        open_images(str(tmp_path / "two"), RGB)
+
+
+@pytest.mark.usefixtures("data_set")
+def test_of_several_columns_one_is_asked_for_or_says_that_it_is_the_image(tmp_path: Path) -> None:
+    table = coloured(1, 2, mask_image=[Image.new("RGB", (4, 4), colour(9))] * 2, label=[1, 2])
+    table.select_columns(["mask_image", "image", "label"]).to_parquet(tmp_path / "train.parquet")
+    images = open_images(str(tmp_path), RGB)
+    assert images.choices == (f"Of the data set '{tmp_path}' is read: column image (of mask_image, image).",)
+    assert seen(str(tmp_path)) == [1, 2] and seen(str(tmp_path), column="mask_image") == [9, 9]
+    assert open_images(str(tmp_path), RGB, column="image").choices == ()
+    for column, why in (("label", "holds no images"), ("depth", "is not there")):
+        with pytest.raises(OptionError, match=f"column='{column}' {why} in the data set .* mask_image, image"):
+            open_images(str(tmp_path), RGB, column=column)
+    table.rename_column("image", "first_image").to_parquet(tmp_path / "train.parquet")
+    with pytest.raises(OptionError, match="several columns of images .* name one, as in column=first_image"):
+        open_images(str(tmp_path), RGB)
+
+
+@pytest.mark.usefixtures("data_set")
+def test_columns_of_bytes_hold_images_by_their_content(tmp_path: Path) -> None:
+    encoded = io.BytesIO()
+    Image.new("RGB", (4, 4), colour(5)).save(encoded, "PNG")
+    table = pa.table({"key": [b"0", b"1"], "picture": [None, encoded.getvalue()]})  # as pandas and others write them
+    parquet.write_table(table, tmp_path / "train.parquet")
+    assert seen(str(tmp_path)) == [5]
+
+
+@pytest.mark.usefixtures("data_set")
+def test_a_folder_of_images_with_tables_of_something_else(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "both")
+    datasets.Dataset.from_dict({"label": [1]}).to_parquet(tmp_path / "both" / "labels.parquet")
+    images = open_images(str(tmp_path / "both"), RGB)
+    assert (images.description["kind"], images.description["found"]) == ("folder", COLOURS)
+    assert images.choices == ("2 files passed over as no images: labels.parquet, notes.txt.",)
+    coloured(1).to_parquet(tmp_path / "both" / "labels.parquet")
+    images = open_images(str(tmp_path / "both"), RGB)
+    assert images.description["kind"] == "data set"
+    assert images.choices[0].startswith(f"{COLOURS} files passed over beside the data set: a b/no 1")
+
+
+@pytest.mark.usefixtures("data_set")
+def test_a_cache_that_cannot_be_written_is_told_with_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coloured(1).to_parquet(tmp_path / "train.parquet")
+    (tmp_path / "cache").touch()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    told = "cache/equiscope cannot be written to .Not a directory.*: set HF_DATASETS_CACHE to another folder"
+    with pytest.raises(ValueError, match=told):
+        open_images(str(tmp_path), RGB)
+
+
+@pytest.mark.usefixtures("data_set")
+def test_a_split_without_rows_and_one_that_is_not_clear(tmp_path: Path) -> None:
+    for split in ("first", "second"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        coloured().to_parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet")
+    with pytest.raises(ValueError, match=f"which split of .* is not clear: write {tmp_path}:first or {tmp_path}:sec"):
+        open_images(str(tmp_path), RGB)
+    with pytest.raises(ValueError, match="the split 'second' of .* is empty.*: try first, second"):
+        open_images(f"{tmp_path}:second", RGB)
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,16 @@ def test_description_is_a_manifest(folder: Path, data_set: Path) -> None:
     source = open_images(str(folder), RGB, limit=5, seed=2)
     about = dict(source.description)
     fingerprint = about.pop("fingerprint")
-    expected = {"kind": "folder", "source": str(folder), "split": None, "column": None, "found": COLOURS}
+    passed_over = {"no_image": 1, "hidden": 1, "results": []}
+    expected = {"kind": "folder", "source": str(folder), "found": COLOURS, "passed_over": passed_over}
+    expected |= {"configuration": None, "split": None, "column": None}
     assert about == expected | {"limit": 5, "seed": 2, "preprocessing": settings}
     assert len(source) == 5
     assert open_images(str(folder), RGB).description["fingerprint"] == fingerprint
 
     splits = [open_images(f"{data_set}:{split}", RGB).description for split in ("train", "validation")]
     assert [about["split"] for about in splits] == ["train", "validation"]
-    assert {about["column"] for about in splits} == {"seen"}
+    assert {about["column"] for about in splits} == {"image"}
     photographs = open_images("photographs", RGB).description
     assert (photographs["found"], photographs["limit"]) == (7, 48)
     assert len({fingerprint, photographs["fingerprint"], *(about["fingerprint"] for about in splits)}) == 4
@@ -123,8 +125,8 @@ def test_nothing_readable_is_an_error_at_the_end(tmp_path: Path) -> None:
     "source",
     [
         *("", " ", "cifar", "cifar:test", "photographs:train"),
-        *("./a", "../a", "~/a", ".a/b", "a/", "/a", "/a/b", "a/b/c", "a\\b", "C:\\a"),
-        *("here/b", "here/b:test"),
+        *("./a", "../a", "~/a", ".a/b", "a/", "/a", "/a/b", "a/b/c/d", "a\\b", "C:\\a"),
+        *("here/b", "here/b:test", "here/b/c"),
     ],
 )
 def test_a_path_that_is_not_there_is_never_looked_for_on_the_hub(
@@ -132,7 +134,7 @@ def test_a_path_that_is_not_there_is_never_looked_for_on_the_hub(
 ) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(datasets, "load_dataset", lambda name: pytest.fail(f"asked the hub for {name}"))
+    monkeypatch.setattr(datasets, "load_dataset_builder", lambda *name: pytest.fail(f"asked the hub for {name}"))
     with pytest.raises(ValueError, match=r"there is no folder .*, but images are read from a folder, from a data set"):
         open_images(source, RGB)
 
@@ -159,7 +161,10 @@ def test_messages_about_folders_and_data_sets(folder: Path, data_set: Path, tmp_
     )
     (tmp_path / "corrupt").mkdir()
     (tmp_path / "corrupt" / "train.parquet").write_text("not Parquet")
-    assert re.search(r"could not be loaded \(.+\): check its files", message(tmp_path / "corrupt"))
+    assert re.search("corrupt/train.parquet cannot be read .Parquet magic bytes not", message(tmp_path / "corrupt"))
+    for source in (str(folder), "photographs"):
+        with pytest.raises(OptionError, match="column='image' is not there, as .* has no columns"):
+            open_images(source, RGB, column="image")
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """`measure`: what it refuses, how it leaves the network, and what networks and users may do meanwhile."""
 
+import datasets
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import equiscope as es
 from equiscope.functional.sampling import Gathered, identity
+from equiscope.images.preprocessing import Preprocessing
 
 IMAGES = torch.randn(12, 3, 12, 12, generator=torch.Generator().manual_seed(0))
 TURN = es.rotations().transformations[0]
@@ -47,6 +50,49 @@ def test_the_measures_asked_for_and_no_others():
     scoring = es.Scoring(measures="linear")
     scores = es.measure(network(), IMAGES, [es.shifts([1, (2, 0)]), es.identity()], layers="0", scoring=scoring)
     assert set(scores.scores["measure"]) == {"linear"} and scores.scores["score"].notna().all()
+
+
+@pytest.mark.filterwarnings("ignore:Layer 0 under rot90 fits best when moved")
+def test_what_is_left_out_is_counted_whatever_was_read_in_part(tmp_path):
+    for number in range(30):
+        file = tmp_path / f"{number}.png"
+        if number % 3:
+            Image.effect_noise((12, 12), 50).save(file)
+        else:
+            file.touch()
+    source = es.open_images(str(tmp_path), Preprocessing((12, 12), (0.5,) * 3, (0.5,) * 3), batch=4)
+    scoring = es.Scoring(alignment="registered", registration_images=8, measures="invariance")
+    manifest = es.measure(network(), source, TURN, layers="0", maps=15, scoring=scoring).manifest
+    assert manifest["counts"] == {"given": 30, "read": 20, "left_out": 10, "registered_on": 8, "scored": 12}
+    assert len(manifest["images_left_out"]) == 10 and manifest["images"] == 12
+    assert manifest["remarks"][0].startswith("10 of 30 images could not be read")
+
+
+def test_a_data_set_of_the_hub_is_measured_as_it_is():
+    pixels = (255 * torch.rand(20, 12, 12, 3, generator=torch.Generator().manual_seed(0))).to(torch.uint8).numpy()
+    rows = {"image": [Image.fromarray(one) for one in pixels], "label": list(range(20))}
+    kinds = datasets.Features(image=datasets.Image(), label=datasets.Value("int8"))
+    table = datasets.Dataset.from_dict(rows, features=kinds)
+    expected = es.measure(network(), torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255, TURN, layers="0").scores
+    for given in (table, table.to_iterable_dataset()):
+        with pytest.warns(UserWarning, match="scaled to values from 0 to 1"):
+            scores = es.measure(network(), given, TURN, layers="0")
+        pd.testing.assert_frame_equal(scores.scores, expected)
+        assert scores.manifest["counts"]["scored"] == 20
+
+
+def test_nothing_but_the_groups_depends_on_the_order_of_images():
+    random = torch.Generator().manual_seed(1)
+    classes = torch.arange(60) // 20  # sorted, as folders by class are
+    images = torch.randn(60, 3, 12, 12, generator=random) + 3 * classes[:, None, None, None]
+    ordered, mixed = (
+        es.measure(network(), some, TURN, layers=["0", "3"]).scores.set_index(["layer", "measure"])
+        for some in (images, images[torch.randperm(60, generator=random)])
+    )
+    pd.testing.assert_series_equal(ordered["in_sample"], mixed["in_sample"], rtol=1e-4)
+    chance = [one["chance"].xs("invariance", level="measure") for one in (ordered, mixed)]
+    pd.testing.assert_series_equal(*chance, rtol=1e-4)
+    assert (ordered["score"] - mixed["score"]).abs().max() < 0.02
 
 
 def test_few_images_have_fewer_numbers():

@@ -18,6 +18,31 @@ SOURCES = {
 }
 
 
+class Batches:
+    """A loader of someone's own, whose length is its batches."""
+
+    def __len__(self):
+        return 5
+
+    def __iter__(self):
+        return iter(IMAGES.split(10))
+
+
+class Promising:
+    """Images of a number that not all of them are."""
+
+    left_out, choices, losses = [("row 7", "it is empty")], ("One was chosen.",), ["One was left out."]
+
+    def __len__(self):
+        return 50
+
+    def part(self, start, stop):
+        return IMAGES[start:49].split(9)
+
+    def __iter__(self):
+        return iter(self.part(0, None))
+
+
 def reader(images, rank=0, count=1):
     return Reader(images, opened(images)[1], Processes(rank, count))
 
@@ -80,6 +105,7 @@ def test_half_of_few_images_are_registered_on():
             "distributed=True needs images that can be gone over",
         ),
         (lambda: list(IMAGES.split(9)), "distributed=True needs images whose number is known"),
+        (Batches, "distributed=True needs images whose number is known"),
     ],
 )
 def test_processes_share_only_images_of_known_number_and_order(images, words):
@@ -144,3 +170,22 @@ def test_images_have_a_fingerprint():
     assert reader(IMAGES).looks == reader(IMAGES.clone()).looks != reader(changed).looks
     data_set = TensorDataset(IMAGES)
     assert reader(data_set).looks == reader(TensorDataset(changed)).looks  # of which the first are looked at
+
+
+def test_counts_add_up_or_are_refused():
+    one = reader(IMAGES)
+    assert one.counts(50) == {"given": 50, "read": 50, "left_out": 0, "registered_on": 0, "scored": 50}
+    one.registered = 20
+    assert one.counts(30) == {"given": 50, "read": 50, "left_out": 0, "registered_on": 20, "scored": 30}
+    for fewer in (29, 31):
+        with pytest.raises(ValueError, match=f"By their length there are 50 images, but {fewer + 20} came and 0 could"):
+            one.counts(fewer)
+    stream = reader(iter(IMAGES.split(9)))
+    assert stream.counts(50)["given"] == 50 and stream.left_out == stream.remarks == []
+    with pytest.raises(ValueError, match="0 images were given, and none was left to score"):
+        stream.counts(0)
+    short = reader(Promising())
+    assert short.counts(49) == {"given": 50, "read": 49, "left_out": 1, "registered_on": 0, "scored": 49}
+    assert short.remarks == ["One was chosen.", "One was left out."]
+    with pytest.raises(ValueError, match="but 48 came and 1 could not be read"):
+        short.counts(48)

@@ -73,9 +73,9 @@ MISTAKES = [
     ({"name": "cifar-resnet20", "weights": None}, f"cifar-resnet20 comes without weights: {ADVICE}"),
     (
         {"weights": "{folder}/none.pth"},
-        r"there is no weights file .*none.pth: give a file .safetensors, .pth, .pt or .bin",
+        r"there is no weights file .*none.pth: give a file .safetensors, .pth, .pt, .bin, .ckpt or .tar",
     ),
-    ({"weights": "{folder}"}, "there is no weights file"),
+    ({"weights": "{folder}"}, "the folder .* holds no weights: give one with a file .safetensors"),
     ({"weights": "{folder}/net.py"}, "net.py is not a file of weights by its name"),
     ({"size": 0}, r"size is \(0, 0\), but a height and a width of at least one pixel"),
     ({"mean": (0.5,)}, "mean has 1 values and std 3"),

@@ -1,6 +1,7 @@
 """Weights: found however they were saved, fitted tensor by tensor, and never run as code."""
 
 import hashlib
+import json
 import os
 import pickle
 from io import BytesIO
@@ -10,6 +11,7 @@ import pyarrow.parquet as parquet
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 
 from equiscope.networks.catalogue import CATALOGUE, Entry
@@ -55,6 +57,120 @@ def test_weights_are_found_however_they_were_saved(tmp_path, suffix, prefix, nes
     torch.save(content, tmp_path / f"saved{suffix}")
     loaded = load_network("cifar-resnet20", weights=str(tmp_path / f"saved{suffix}")).model.state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+def prefixed(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def test_a_common_prefix_is_left_off_and_said(tmp_path):
+    state = cifar_resnet(20).state_dict()
+    left_off = "The names of the weights in weights.pth begin with {}, which is left off."
+    unused = "{} tensors of weights.pth are not used, the first is {}."
+    loss = {"loss.scale": torch.ones(1)}
+    averaged = prefixed("module.", state) | {"n_averaged": torch.tensor(3)}
+    cases = [
+        (prefixed("model.", state), [left_off.format("model.")]),
+        (prefixed("net.backbone.", state) | loss, [left_off.format("net.backbone."), unused.format(1, "loss.scale")]),
+        (averaged, [left_off.format("module."), unused.format(1, "n_averaged")]),
+        (
+            prefixed("ema_model.", {name: 0 * tensor for name, tensor in state.items()}) | prefixed("model.", state),
+            [left_off.format("model."), unused.format(len(state), "ema_model.conv1.weight")],
+        ),
+        (
+            {"state_dict": state, "state_dict_ema": prefixed("module.", state)},
+            ["weights.pth also holds averaged weights, under state_dict_ema, which are not used."],
+        ),
+        (
+            {"model_ema": prefixed("module.", state)},
+            ["The weights are the averaged ones of weights.pth, under model_ema.", left_off.format("module.")],
+        ),
+    ]
+    for content, remarks in cases:
+        network = load_network("cifar-resnet20", weights=saved(tmp_path, content))
+        assert list(network.remarks) == remarks
+        loaded = network.model.state_dict()
+        assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+    with pytest.raises(ValueError, match="holds several copies of the network, under student. and student2.: save one"):
+        both = prefixed("student.", state) | prefixed("student2.", state)
+        load_network("cifar-resnet20", weights=saved(tmp_path, both))
+    with pytest.raises(ValueError, match="2 missing and 0 unexpected, the first is linear.weight"):
+        few = {name: tensor for name, tensor in state.items() if not name.startswith("linear")}
+        load_network("cifar-resnet20", weights=saved(tmp_path, prefixed("model.", few)))
+
+
+def test_a_prefix_of_the_network_that_the_weights_lack(tmp_path):
+    (tmp_path / "wrapped.py").write_text(
+        "from torch import nn\n\ndef build():\n"
+        "    return nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1)))"
+    )
+    state = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1)).state_dict()
+    network = load_network(f"{tmp_path}/wrapped.py:build", weights=saved(tmp_path, state))
+    assert torch.equal(network.model[0][1].weight, state["1.weight"])
+    assert "The names of the network begin with 0., which those in weights.pth lack." in network.remarks
+
+
+def in_parts(folder: Path, state: dict[str, torch.Tensor]) -> None:
+    """Two parts and their index, as large networks are saved."""
+    folder.mkdir()
+    names, places = list(state), {}
+    for number, some in enumerate((names[::2], names[1::2]), 1):
+        file = f"model-{number:05}-of-00002.safetensors"
+        save_file({name: state[name] for name in some}, folder / file)
+        places |= dict.fromkeys(some, file)
+    index = {"metadata": {"total_size": 1}, "weight_map": places}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def test_parts_with_an_index_and_folders_are_read(tmp_path):
+    state = cifar_resnet(20).state_dict()
+    in_parts(tmp_path / "parts", state)
+    for path in ("parts", "parts/model.safetensors.index.json"):
+        network = load_network("cifar-resnet20", weights=str(tmp_path / path))
+        assert all(torch.equal(network.model.state_dict()[name], tensor) for name, tensor in state.items())
+        assert network.weights["file"] == "model.safetensors.index.json" and len(network.weights["sha256"]) == 64
+    (tmp_path / "one").mkdir()
+    torch.save(state, tmp_path / "one" / "pytorch_model.bin")
+    save_file(state, tmp_path / "one" / "model.safetensors")
+    assert load_network("cifar-resnet20", weights=str(tmp_path / "one")).weights["file"] == "model.safetensors"
+
+
+def test_parts_that_are_not_all_there_are_refused(tmp_path):
+    state = cifar_resnet(20).state_dict()
+    parts = tmp_path / "parts"
+    in_parts(parts, state)
+
+    def refused(path: Path, words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            load_network("cifar-resnet20", weights=str(path))
+
+    refused(parts / "model-00002-of-00002.safetensors", "is part 2 of 2 of the weights: give the folder of all of them")
+    index = parts / "model.safetensors.index.json"
+    save_file({"conv1.weight": state["conv1.weight"]}, parts / "model-00002-of-00002.safetensors")
+    refused(parts, "index.json names .* tensors that its files lack, the first is bn1.weight")
+    (parts / "model-00002-of-00002.safetensors").unlink()
+    refused(parts, "names 2 files, of which 1 are not beside it, the first is model-00002-of-00002.safetensors")
+    index.write_text(json.dumps({"weight_map": {"conv1.weight": "../weights.pth"}}))
+    refused(parts, "is refused, as it names files outside of its folder")
+    index.write_text("{}")
+    refused(parts, r"index.json cannot be read as an index of weights \(KeyError")
+    (tmp_path / "several").mkdir()
+    refused(tmp_path / "several", "the folder .*several holds no weights: give one with a file .safetensors")
+    for name in ("epoch1.pth", "epoch2.pth"):
+        torch.save(state, tmp_path / "several" / name)
+    refused(tmp_path / "several", "several files of weights .epoch1.pth and epoch2.pth.: give one of them, or an index")
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.uint8, torch.bool])
+def test_weights_of_whole_numbers_are_refused_and_narrow_ones_are_read(tmp_path, kind):
+    state = cifar_resnet(20).state_dict()
+    with pytest.raises(ValueError, match=f"holds conv1.weight as {str(kind)[6:]}, whole numbers without the scale"):
+        load_network(
+            "cifar-resnet20", weights=saved(tmp_path, state | {"conv1.weight": state["conv1.weight"].to(kind)})
+        )
+    half = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+    loaded = load_network("cifar-resnet20", weights=saved(tmp_path, half, "last.ckpt")).model
+    assert torch.equal(loaded.conv1.weight, half["conv1.weight"].float())
 
 
 class Hostile:

@@ -45,10 +45,17 @@ class ImageOptions:
 
     images: str = option(
         "photographs",
-        "A folder of images; a folder of Parquet files or the name of a data set on the Hugging Face hub, optionally "
-        "with :SPLIT; or photographs: crops of the photographs that scikit-image and scikit-learn ship.",
+        "A folder of images; a folder of Parquet files, one that save_to_disk wrote or the name of a data set on the "
+        "Hugging Face hub, optionally with /CONFIGURATION and with :SPLIT; or photographs: crops of the photographs "
+        "that scikit-image and scikit-learn ship.",
         metavar="SOURCE",
         words=IMAGES,
+    )
+    column: str | None = option(
+        None,
+        "The column of a data set to read.",
+        metavar="NAME",
+        shown="the only one of images, or image or img among several",
     )
     limit: int | None = option(
         None,

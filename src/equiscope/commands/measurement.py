@@ -19,7 +19,7 @@ import equiscope as es
 from equiscope.commands.arguments import families_of, values_of
 from equiscope.commands.terminal import note, noted
 from equiscope.functional.transformations import spans
-from equiscope.images.sources import ImageSource, open_images
+from equiscope.images.sources import open_images
 from equiscope.measurement.options import LONG
 from equiscope.networks.loading import load_network
 from equiscope.results.folder import MAPS, is_result, write
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from equiscope.measurement.estimation import Estimate
     from equiscope.results.scores import Scores
 
-MOST_NAMED = 5  # images and layers left out that are named on the terminal; the manifest names all
+MOST_NAMED = 5  # reasons why layers are left out that are named on the terminal; the manifest names all
 
 
 class Measurement:
@@ -50,7 +50,7 @@ class Measurement:
         if moved.fill == "crop":
             self.window, preprocessing = preprocessing.size, preprocessing.larger_by(*spans(families))
         self.source = open_images(
-            request.images.images, preprocessing, limit=request.images.limit, seed=seed,
+            request.images.images, preprocessing, column=request.images.column, limit=request.images.limit, seed=seed,
             workers=request.machine.workers,
         )  # fmt: skip
         self._families = families_of(moved.transformations, fill=moved.fill, size=self.window, subpixel=moved.subpixel)
@@ -69,7 +69,7 @@ class Measurement:
 
     def estimate(self) -> "Estimate":
         """The layers that would be measured, and the memory and time that it would take."""
-        note(self.network.remarks)
+        note([*self.network.remarks, *self.source.choices])
         run = replace(self.request.run, checkpoint=None, resume=False)
         with noted(quiet=False):
             return es.estimate(self.network, self.source, self._families, run=run, **self._options)
@@ -94,7 +94,7 @@ class Measurement:
 
     def _measured(self, *, quiet: bool) -> "Scores":
         """The scores, with all in their manifest that it takes to make them again."""
-        note([] if quiet else self.network.remarks)
+        note([] if quiet else [*self.network.remarks, *self.source.choices])
         distributed = is_initialized()
         asked = self.request.run.resume or self.request.run.checkpoint_every is not None
         run = replace(
@@ -108,7 +108,8 @@ class Measurement:
                 progress=not quiet, **self._options,
             )  # fmt: skip
         own = scores.manifest.get("remarks", [])
-        note([] if quiet else [*_left_out(self.source), *_layers_left_out(scores.manifest), *own])
+        after = [one for one in own if one not in self.source.choices]
+        note([] if quiet else [*_layers_left_out(scores.manifest), *after])
         scores = replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks, *own]))
         if (baseline := scores.baseline) is not None:
             manifest = self._manifest(baseline.manifest, baseline.manifest.get("remarks", []))
@@ -125,17 +126,14 @@ class Measurement:
         """The manifest of a measurement, with what the command line adds first."""
         data = dict(self.source.description)
         preprocessing = data.pop("preprocessing")
-        network, left_out = self.network, self.source.left_out
+        network = self.network
         added = {
             "model": self.request.run.name or network.name,
             "weights": network.weights,
             "command": shlex.join(["equiscope", *sys.argv[1:]]),
-            "data": data
-            | measured["data"]
-            | {"kind": data["kind"], "tried": len(self.source), "left_out": len(left_out)},
+            "data": data | measured["data"] | {"kind": data["kind"]},
             "preprocessing": preprocessing,
             "remarks": remarks,
-            "images_left_out": [{"image": image.name, "reason": image.reason} for image in left_out],
             "options": measured["options"] | self._asked(),
         }
         return added | measured | added | {"recipe": self._recipe()}
@@ -192,16 +190,6 @@ class Measurement:
     def _remove_saved(self) -> None:
         for file in self._saved:
             file.unlink(missing_ok=True)
-
-
-def _left_out(source: ImageSource) -> list[str]:
-    """One sentence that counts the images left out and names the first; none where none was."""
-    left_out = source.left_out
-    if not left_out:
-        return []
-    named = "; ".join(f"{image.name} ({image.reason})" for image in left_out[:MOST_NAMED])
-    more = f"; and {len(left_out) - MOST_NAMED} more, which manifest.json names" if len(left_out) > MOST_NAMED else ""
-    return [f"{len(left_out)} of {len(source)} images could not be read and were left out: {named}{more}."]
 
 
 def _layers_left_out(manifest: Mapping[str, Any]) -> list[str]:

@@ -68,7 +68,7 @@ _STYLE = {
 _SAME_BYTES: dict[str, dict[str, Any]] = {  # what tells the time of day is left out
     "pdf": {"metadata": {"CreationDate": None}},
     "svg": {"metadata": {"Date": None}},
-    "png": {"pil_kwargs": {"optimize": True}},
+    "png": {"metadata": {"Software": "equiscope"}, "pil_kwargs": {"optimize": True}},
 }
 
 

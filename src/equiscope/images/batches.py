@@ -1,5 +1,6 @@
 """Images, whatever holds them, as batches of one size."""
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count
 from typing import Any, Protocol, runtime_checkable
@@ -7,21 +8,63 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, IterableDataset, SequentialSampler, Subset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    default_collate,
+)
 
 Images = Tensor | Dataset[Any] | DataLoader[Any] | Iterable[Any]
 
 
+@runtime_checkable
+class PartlyReadable(Protocol):
+    """Images of a known number, of which any run can be read without those before."""
+
+    def __len__(self) -> int: ...
+
+    def part(self, start: int, stop: int | None) -> Iterable[Tensor]:
+        """Batches of the images from one place to another."""
+
+
 def count_of(images: Images) -> int | None:
-    """How many images there are, where that can be told without looking at them."""
+    """How many images there are, where that can be told without looking at them.
+
+    Lengths are believed of tensors, of Datasets, of loaders that give all of one, and of `PartlyReadable` images: that
+    of anything else may be of its batches, or of the images of all processes.
+    """
     if isinstance(images, DataLoader):
-        images = images.dataset
-    if isinstance(images, Sequence):  # of batches, of whatever length
+        images = images.dataset if _gives_all(images) else ()
+    known = isinstance(images, Tensor | Dataset | PartlyReadable) or _is_of_datasets(images)
+    if not known or isinstance(images, IterableDataset):
         return None
     try:
         return len(images)  # type: ignore[arg-type]
-    except TypeError:
+    except (TypeError, NotImplementedError):
         return None
+
+
+def _is_of_datasets(images: object) -> bool:
+    """Whether it is a `Dataset` of the package `datasets`."""
+    library = sys.modules.get("datasets")  # who has one has imported it
+    return library is not None and isinstance(images, library.Dataset)
+
+
+def _gives_all(loader: DataLoader[Any]) -> bool:
+    """Whether a loader gives each image of its Dataset once: its iteration, order and batches are PyTorch's own."""
+    own = type(loader).__iter__ is DataLoader.__iter__ and loader.collate_fn is default_collate
+    plain = type(loader.batch_sampler) is BatchSampler and not loader.drop_last
+    once = type(loader.sampler) is SequentialSampler or (
+        type(loader.sampler) is RandomSampler
+        and not loader.sampler.replacement
+        and loader.sampler.num_samples == len(loader.sampler.data_source)
+    )
+    return own and plain and once
 
 
 def _in_batches(images: Images) -> Iterator[Tensor]:
@@ -107,14 +150,6 @@ def from_place(images: Images, start: int, stop: int | None = None, *, all_reada
     elif isinstance(images, PartlyReadable) and all_readable:
         images, start, stop = images.part(start, stop), 0, None
     return between(opened(images)[1], start, stop)
-
-
-@runtime_checkable
-class PartlyReadable(Protocol):
-    """Images of which any run can be read without those before."""
-
-    def part(self, start: int, stop: int | None) -> Iterable[Tensor]:
-        """Batches of the images from one place to another."""
 
 
 def between(batches: Iterable[Tensor], start: int, stop: int | None) -> Iterator[Tensor]:

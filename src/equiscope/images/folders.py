@@ -1,46 +1,185 @@
-"""Folders of image files, with all folders in them."""
+"""Folders of image files, with all folders in them: every file is an image, a table of data, or accounted for."""
 
+import json
 import os
-from collections.abc import Iterable
-from pathlib import Path
+import stat
+from collections import Counter
+from dataclasses import dataclass, field
 
+from equiscope.images.formats import HEAD, SUFFIXES, format_of
 from equiscope.images.pictures import Found, Picture, file_size, fingerprint, shuffled
 
-SUFFIXES = frozenset(
-    (".avif", ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-)
+TABLES = frozenset((".arrow", ".parquet"))
+MANIFEST = "manifest.json"  # of a result of this program
+_FILES_OF_RESULTS = frozenset(("figure.png", "figure.pdf", "report.html", "maps.npz", "orbits.parquet", MANIFEST))
 
 
-def folder_images(folder: str, images: list[str], limit: int | None, seed: int) -> Found:
-    """The images of a folder, given by their paths inside of it."""
+@dataclass
+class Listing:
+    """What a folder and the folders in it hold. Names are paths inside of it, with slashes, sorted.
+
+    Attributes:
+        images: Files that are images by their first bytes, or by their suffix.
+        tables: Parquet and Arrow files.
+        others: Files that are neither.
+        hidden: Files and folders whose names begin with a dot; these folders are not looked into.
+        results: Folders that hold a result of this program; its files are not looked at.
+    """
+
+    images: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
+
+    def passed_over(self, *, beside_tables: bool = False) -> dict[str, object]:
+        """For a manifest: how many files were passed over, and the folders of results.
+
+        `beside_tables`: where the tables are what is read, and images beside them are not.
+        """
+        passed: dict[str, object] = {
+            "no_image": len(self.others) + len(self.tables),
+            "hidden": len(self.hidden),
+            "results": self.results,
+        }
+        return passed | {"no_image": len(self.others), "images": len(self.images)} if beside_tables else passed
+
+
+def listing(folder: str) -> Listing:
+    """All that a folder holds, the same wherever it lies and in whatever order the disk lists it.
+
+    A folder that is reached on several ways is gone into once: by its own name where it lies inside, else by the link
+    to it that is first by the real path it leads to. ValueError where a folder cannot be listed.
+    """
+    found = Listing()
+    seen: set[str] = set()
+    waiting = [(os.path.realpath(folder), "")]
+    while waiting:
+        links: list[tuple[str, str]] = []
+        for real, name in sorted(waiting):
+            links += _walked(folder, name, real, seen, found)
+        waiting = [link for link in links if link[0] not in seen]
+    for names in (found.images, found.tables, found.others, found.hidden, found.results):
+        names.sort()
+    return found
+
+
+def _walked(folder: str, start: str, real: str, seen: set[str], found: Listing) -> list[tuple[str, str]]:
+    """Go through a folder without following links; the links to folders in it, as real paths and names."""
+    links: list[tuple[str, str]] = []
+    pending = [(real, start)]
+    while pending:
+        real, name = pending.pop()
+        if real in seen:  # on another way
+            continue
+        seen.add(real)
+        entries = _entries(os.path.join(folder, *name.split("/")) if name else folder)
+        is_result = MANIFEST in {entry.name for entry in entries} and _is_result(real)
+        if is_result:
+            found.results.append(name or ".")
+            if name:
+                continue
+        for entry in entries:
+            inside = f"{name}/{entry.name}" if name else entry.name
+            if entry.name.startswith("."):
+                found.hidden.append(inside)
+            elif _is_folder(entry):
+                way = os.path.realpath(entry.path)
+                (links if entry.is_symlink() else pending).append((way, inside))
+            elif not (is_result and _of_result(entry.name)):
+                _sort_in(entry, inside, found)
+    return links
+
+
+def _entries(place: str) -> list["os.DirEntry[str]"]:
+    try:
+        with os.scandir(place) as listed:
+            return list(listed)
+    except OSError as error:
+        raise ValueError(f"the folder {error.filename!r} cannot be listed: {error.strerror}") from error
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_result(folder: str) -> bool:
+    """Whether the folder's manifest is one that this program wrote."""
+    try:
+        with open(os.path.join(folder, MANIFEST), encoding="utf-8") as stream:
+            manifest = json.load(stream)
+    except (OSError, ValueError):
+        return False
+    versions = manifest.get("versions") if isinstance(manifest, dict) else None
+    return isinstance(versions, dict) and "equiscope" in versions
+
+
+def _of_result(name: str) -> bool:
+    """Whether a file beside a result's manifest is the result's own."""
+    return name in _FILES_OF_RESULTS or name.endswith(".parquet")
+
+
+def _sort_in(entry: "os.DirEntry[str]", name: str, found: Listing) -> None:
+    """Add a file to those of its kind. Only regular files are opened, and only those of unknown suffix."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if suffix in SUFFIXES:
+        found.images.append(name)
+    elif suffix in TABLES:
+        found.tables.append(name)
+    elif format_of(_head(entry.path)) is not None:
+        found.images.append(name)
+    else:
+        found.others.append(name)
+
+
+def _head(path: str) -> bytes:
+    """The first bytes of a file; none of one that is not regular or cannot be opened."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return b""
+        with open(path, "rb") as stream:
+            return stream.read(HEAD)
+    except OSError:
+        return b""
+
+
+def folder_images(folder: str, found: Listing, limit: int | None, seed: int) -> Found:
+    """The images of a folder."""
+    images = found.images
     paths = {image: os.path.join(folder, *image.split("/")) for image in images}
     order = [images[place] for place in shuffled(len(images), limit, seed)]
     pictures = [Picture(_printable(image), paths[image]) for image in order]
     digits = fingerprint((image, file_size(path)) for image, path in paths.items())
-    return Found(pictures, {"kind": "folder", "found": len(images), "fingerprint": digits})
+    about = {"kind": "folder", "found": len(images), "passed_over": found.passed_over(), "fingerprint": digits}
+    return Found(pictures, about, remarks(found))
 
 
-def files_in(folder: str) -> list[str]:
-    """All files in a folder but hidden ones, by path inside of it, with slashes and in the same order everywhere."""
-
-    def refuse(error: OSError) -> None:
-        raise ValueError(f"the folder {error.filename!r} cannot be listed: {error.strerror}") from error
-
-    files = []
-    seen = set()
-    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        real = os.path.realpath(place)
-        # Folders of links to folders are common, and so are links that lead back up.
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
-        if real not in seen:
-            files += [Path(place, name).relative_to(folder).as_posix() for name in names if not name.startswith(".")]
-        seen.add(real)
-    return sorted(files)
+def remarks(found: Listing, *, beside_tables: bool = False) -> tuple[str, ...]:
+    """Sentences on what was passed over."""
+    told = []
+    if found.results:
+        told.append(f"Results of equiscope are not read as images: {', '.join(map(_printable, found.results))}.")
+    files = found.images if beside_tables else sorted(found.others + found.tables)
+    if files:
+        named = ", ".join(map(_printable, files[:3])) + (", ..." if len(files) > 3 else "")
+        why = "beside the data set" if beside_tables else "as no image" + "s" * (len(files) > 1)
+        told.append(f"{len(files)} file{'s' * (len(files) > 1)} passed over {why}: {named}.")
+    return tuple(told)
 
 
-def of_suffix(files: Iterable[str], suffixes: frozenset[str]) -> list[str]:
-    """Those of the files whose names end in one of these, in whatever case."""
-    return [file for file in files if os.path.splitext(file)[1].lower() in suffixes]
+def summary(found: Listing) -> str:
+    """What a folder holds, where it holds no images."""
+    suffixes = Counter(os.path.splitext(name)[1].lower() or "no suffix" for name in found.others)
+    kinds = ", ".join(f"{count} of {suffix}" for suffix, count in suffixes.most_common(3))
+    parts = [
+        f"{len(found.others)} other file{'s' * (len(found.others) != 1)}" + (f": {kinds}" if kinds else ""),
+        *([f"{len(found.hidden)} hidden"] if found.hidden else []),
+        *([f"results of equiscope in {', '.join(map(_printable, found.results))}"] if found.results else []),
+    ]
+    return "; ".join(parts)
 
 
 def _printable(name: str) -> str:

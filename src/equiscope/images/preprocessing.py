@@ -8,8 +8,10 @@ from math import isfinite
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
+
+from equiscope.images.metadata import upright
 
 _INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -20,6 +22,8 @@ _INTERPOLATIONS = {
 
 # What white may be in a picture of more than 8 bits, by mode: the first that holds all of its values.
 _WHITES = {"I;16": (65535,), "I": (255, 65535), "F": (1, 255, 65535)}
+
+_GREY = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 
 Box = tuple[int | float, int | float, int | float, int | float]  # left, upper, right, lower
 
@@ -93,7 +97,11 @@ class Preprocessing:
         Raises:
             ValueError: If the mode is LAB, or values are negative, not a number, or beyond 65535.
         """
-        image = _eight_bit(ImageOps.exif_transpose(image)).convert("L" if len(self.mean) == 1 else "RGB")
+        return self._tensor(upright(image), box)
+
+    def _tensor(self, image: Image.Image, box: Box | None) -> Float[Tensor, "channel height width"]:
+        """The upright image, or a part of it, resized and normalised."""
+        image = _eight_bit(image).convert("L" if len(self.mean) == 1 else "RGB")
         height, width = self.size
         # One call resizes and crops: what lies outside of the crop is never made, however long and thin the image.
         image = image.resize((width, height), _INTERPOLATIONS[self.interpolation], box=box or self._centre(*image.size))
@@ -112,6 +120,32 @@ class Preprocessing:
             corners.append((start * side / resized, (start + crop) * side / resized))
         (left, right), (upper, lower) = corners
         return left, upper, right, lower
+
+
+class SizeError(ValueError):
+    """An image is not of the one size that all must have."""
+
+
+class AsTheyAre(Preprocessing):
+    """Images of one size as they are, their pixels scaled to values from 0 to 1.
+
+    SizeError where an image is of another size.
+    """
+
+    @classmethod
+    def like(cls, image: Image.Image) -> "AsTheyAre":
+        """For images of the size of this one, and grey or in colour as it is."""
+        image = upright(image)
+        channels = 1 if image.mode in _GREY else 3
+        return cls(size=(image.height, image.width), mean=(0.0,) * channels, std=(1.0,) * channels)
+
+    def _tensor(self, image: Image.Image, box: Box | None) -> Float[Tensor, "channel height width"]:
+        if (image.height, image.width) != self.size:
+            raise SizeError(
+                f"All images must have one size: one is {image.height} x {image.width}, the first "
+                f"{self.size[0]} x {self.size[1]}; es.open_images(dataset, preprocessing) gives them one."
+            )
+        return super()._tensor(image, (0, 0, image.width, image.height))
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

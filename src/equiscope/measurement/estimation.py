@@ -3,19 +3,21 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from equiscope.functional.transformations import rotations
 from equiscope.images.batches import Images, count_of, opened, used_up
+from equiscope.images.hugging_face import adopted
 from equiscope.measurement.budget import Budget, budgeted
 from equiscope.measurement.loop import measure
 from equiscope.measurement.options import Run, Scoring
 from equiscope.measurement.plan import Transformations, families_of, planned
 from equiscope.networks.features import left_as_found, unwrapped
 from equiscope.networks.layers import FoundLayers
-from equiscope.networks.loading import Network
+from equiscope.networks.loading import Network, preprocessing_of
 from equiscope.networks.options import Layers
 
 WARM_UP, TIMED = 2, 4  # images
@@ -68,6 +70,7 @@ def estimate(
     ValueError where `measure` would raise one before its first image, and where the images can be gone over only once,
     and would be spent.
     """
+    images = adopted(images, partial(preprocessing_of, model))
     if used_up(images):
         raise ValueError("An estimate would use up these images; give some that can be gone over again, or a tensor.")
     scoring, run = scoring or Scoring(), run or Run()

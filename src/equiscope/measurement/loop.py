@@ -14,6 +14,7 @@ from torch import nn
 from equiscope.functional.transformations import Family, rotations
 from equiscope.functional.within_image import OfImages
 from equiscope.images.batches import Images, opened, same_again
+from equiscope.images.hugging_face import adopted
 from equiscope.measurement.budget import Budget, budgeted
 from equiscope.measurement.checkpoint import Checkpoint, State
 from equiscope.measurement.findings import Findings, Offset, findings_of, moments_of
@@ -37,7 +38,7 @@ from equiscope.measurement.scored import remarks_on, scored
 from equiscope.measurement.untrained import estimated_on
 from equiscope.networks.features import check_network, left_as_found, unwrapped
 from equiscope.networks.identity import structure_digest
-from equiscope.networks.loading import Network
+from equiscope.networks.loading import Network, preprocessing_of
 from equiscope.networks.options import Layers
 from equiscope.networks.placement import floating_type, placed
 from equiscope.networks.weights import weights_digest
@@ -69,7 +70,8 @@ def measure(
     Args:
         model: Any network, or what `load_network` returned, with its name and its layers; it comes back as it was.
         images: A tensor `[image, channel, height, width]`, already normalised; a Dataset or DataLoader (labels are
-            ignored); or any iterable of such batches. All of one size.
+            ignored), of the package `datasets` too, also one that streams; or any iterable of such batches. All of one
+            size.
         transformations: A family, such as `rotations()` or `shifts([1, 2, 4])`, a single transformation, or names, such
             as "rot90" or "rotations,shifts:1,2"; or a list of these. None: rotations.
         layers: A name, a glob or a list of them, on module names (`*` stops at a dot, `**` does not); or `Layers`, with
@@ -97,6 +99,7 @@ def measure(
         families_of(rotations() if transformations is None else transformations), Layers.of(layers),
         scoring or Scoring(), run or Run(), batch_size, maps, progress,
     )  # fmt: skip
+    images = adopted(images, partial(preprocessing_of, model))
     network, asked = _opened(model, asked)
     if baseline is None:
         return _placed(network, images, asked, device)
@@ -189,6 +192,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
         centres = measurement.centres(forward, state, bar)
         forward = replace(forward, registered=reader.registered)
         findings, count = measurement.findings(forward, centres, saved, state, bar)
+    counts = reader.counts(count)
     wanted = asked.maps if processes.rank == 0 else 0
     kept = kept_maps(forward, reader, plan, findings, scoring.similarity, wanted) if wanted else None
     manifest = manifest_of(type(network).__name__, weights, type(images).__name__, image_shape, options, plan, budget)
@@ -197,6 +201,8 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
         "model": run.name or manifest["network"],
         "weights": manifest["weights"] | dict(asked.weights or {}),
         "images": count,
+        "counts": counts,
+        "images_left_out": [{"image": name, "reason": reason} for name, reason in reader.left_out],
         "images_registered_on": reader.registered,
         "statistics_estimated_on": estimated,
         "resumed_at": None if state is None else reader.total_of(state["counted"]),  # images of the pass begun
@@ -209,7 +215,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     scores = scored(list(findings.values()), asked.families, count, scoring, manifest)
     if saved is not None and not run.keep_checkpoint:
         saved.remove()
-    return replace(scores, maps=kept, manifest=manifest | {"remarks": remarks_on(scores)})
+    return replace(scores, maps=kept, manifest=manifest | {"remarks": [*reader.remarks, *remarks_on(scores)]})
 
 
 @dataclass

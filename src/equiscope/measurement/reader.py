@@ -179,12 +179,39 @@ class Reader:
 
     def _refuse_unreadable(self) -> None:
         """ValueError where several processes share images of which some cannot be read: their places are not known."""
-        left_out = getattr(self.images, "left_out", ())
-        if self.processes.count > 1 and left_out:
+        if self.processes.count > 1 and self.left_out:
+            name, reason = self.left_out[0]
             raise ValueError(
-                f"{left_out[0].name} cannot be read ({left_out[0].reason}), and several processes cannot share such "
-                "images; take it away, or measure with one process."
+                f"{name} cannot be read ({reason}), and several processes cannot share such images; take it away, or "
+                "measure with one process."
             )
+
+    @property
+    def left_out(self) -> list[tuple[str, str]]:
+        """The images that could not be read, and why: of those that tell, and none of any other."""
+        return list(getattr(self.images, "left_out", ()))
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences on what was chosen, passed over and left out of the images: of those that tell."""
+        return [*getattr(self.images, "choices", ()), *getattr(self.images, "losses", ())]
+
+    def counts(self, scored: int) -> dict[str, int]:
+        """How many images were given, read, left out, registered on and scored by all processes; they add up.
+
+        ValueError where none was scored, or where not all that their length promised came.
+        """
+        read, left_out = scored + self.registered, len(self.left_out)
+        given = read + left_out if self.count is None else self.count
+        if scored == 0:
+            raise ValueError(f"{given} images were given, and none was left to score; give more.")
+        if given != read + left_out:
+            raise ValueError(
+                f"By their length there are {given} images, but {read} came and {left_out} could not be read; give "
+                "images whose length is their number."
+            )
+        of_all = {"registered_on": self.registered, "scored": scored}
+        return {"given": given, "read": read, "left_out": left_out} | of_all
 
     def total_of(self, number: int) -> int:
         """The sum over all processes."""

@@ -3,6 +3,7 @@
 Both are imported where they are used: they would double the time to start all else.
 """
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,12 @@ def from_timm(name: str, *, pretrained: bool) -> Built:
         remarks.insert(0, f"The preprocessing is that of the weights {weights}.")
     recorded = record(weights, hub_file(model.pretrained_cfg.get("hf_hub_id"))) if pretrained else {}
     return Built(model, preprocessing, recorded, tuple(remarks))
+
+
+def declared_preprocessing(model: Any) -> Preprocessing | None:
+    """The preprocessing that a network carries with it, as those of timm do; None where it carries none."""
+    inner = getattr(model, "module", model)
+    return _of_timm(inner, "")[0] if isinstance(getattr(inner, "pretrained_cfg", None), Mapping) else None
 
 
 def _of_timm(model: Any, weights: str) -> tuple[Preprocessing, list[str]]:

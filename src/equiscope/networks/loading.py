@@ -16,7 +16,7 @@ from equiscope.images.preprocessing import Preprocessing
 from equiscope.networks.built import ASSUMED, Built
 from equiscope.networks.catalogue import CATALOGUE, Entry
 from equiscope.networks.functions import from_function
-from equiscope.networks.libraries import from_timm, from_torchvision
+from equiscope.networks.libraries import declared_preprocessing, from_timm, from_torchvision
 from equiscope.networks.options import Layers
 from equiscope.networks.transformer_models import from_transformers
 from equiscope.networks.weights import ADVICE, load_file, load_package
@@ -35,7 +35,7 @@ class Network:
         name: As the user wrote it.
         model: In evaluation mode.
         preprocessing: From a photograph to the model's input.
-        weights: Their `source`; where they are one file, also its `file` name and `sha256`.
+        weights: Their `source`; where they are files, also the `file` that names them and a `sha256`.
         layers: The catalogue's globs on module names; `None` where the network is not in it.
         pool: The catalogue's module for the globally pooled vector.
         entry: The line of the catalogue.
@@ -76,9 +76,9 @@ def load_network(
         name: A name in the catalogue, `timm:NAME`, `torchvision:NAME` (both with or without `.TAG` of the weights),
             `transformers:NAME` of the hub or `transformers:FOLDER`, or a function without arguments that returns an
             `nn.Module`: `FILE.py:FUNCTION`, `package.module:FUNCTION`.
-        weights: A file `.safetensors`, `.pth`, `.pt` or `.bin`, or "random": initialised randomly, with normalisation
-            statistics that `measure` estimates on the images where it is given the network as it is returned here.
-            `None`: the network's own.
+        weights: A file `.safetensors`, `.pth`, `.pt`, `.bin` or `.ckpt`, the index of several, a folder of either, or
+            "random": initialised randomly, with normalisation statistics that `measure` estimates on the images where
+            it is given the network as it is returned here. `None`: the network's own.
         size: Height and width of the input in pixels; the crop stays the same fraction of the image.
         mean: The value of each channel that is subtracted.
         std: The value of each channel that is divided by.
@@ -100,12 +100,13 @@ def load_network(
     with _seeded(seed):
         built = _built(name, entry, pretrained=weights is None and package is None, overridden=overridden)
     model = built.model.eval()
+    remarks: tuple[str, ...] = ()
     if package:
         record = load_package(model, package, name)
     elif weights == "random":
         record = {"source": f"random (seed {seed})"}
     elif weights is not None:
-        record = load_file(model, path_of(weights), name)
+        record, remarks = load_file(model, path_of(weights), name)
     else:
         record = built.weights
     return Network(
@@ -116,9 +117,14 @@ def load_network(
         layers=entry.layers if entry else None,
         pool=entry.pool if entry else None,
         entry=entry,
-        remarks=built.remarks,
+        remarks=(*built.remarks, *remarks),
         random=weights == "random",
     )
+
+
+def preprocessing_of(model: nn.Module | Network) -> Preprocessing | None:
+    """How pictures become a network's input; None where neither `load_network` nor the network itself tells."""
+    return model.preprocessing if isinstance(model, Network) else declared_preprocessing(model)
 
 
 def _built(name: str, entry: Entry | None, *, pretrained: bool, overridden: Mapping[str, object]) -> Built:

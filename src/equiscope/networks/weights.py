@@ -1,24 +1,21 @@
-"""Weights: read from files without executing code, fitted to a network, fingerprinted."""
+"""Weights: fitted to a network by name or by order, fingerprinted."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import pickle
 import re
-import warnings
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 
 import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor, nn
 
+from equiscope.networks.weight_files import Held, held
 from equiscope.networks.wording import enumerated, summary
 from equiscope.system.errors import OptionError
 from equiscope.system.hub import within_reach
@@ -27,17 +24,80 @@ from equiscope.system.provenance import digest as digest_of
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 ADVICE = "pass {weights}FILE or {weights}random"  # the end of an `OptionError`
 
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
-_NESTED_UNDER = ("state_dict", "model_state_dict", "model_state", "model")
+_UNNEEDED = "num_batches_tracked"  # of no effect in evaluation mode, and absent from files of PyTorch before 0.4.1
+_COPIES = re.compile(r"(^|[._])(ema|averaged?|teacher|momentum|target|swa)([._]|$)")  # of the network that is trained
 
 
-def load_file(model: nn.Module, file: Path, name: str) -> dict[str, str]:
-    """Copies the file's tensors into the model of the same names and shapes; what to record of them."""
-    given, own = _unwrapped_names(_tensors(file)), _unwrapped_names(model.state_dict())
-    # Of no effect in evaluation mode, and absent from files of PyTorch before 0.4.1.
-    missing = [key for key in own if key not in given and not key.endswith("num_batches_tracked")]
+def load_file(model: nn.Module, path: Path, name: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Copies the tensors of a file, an index or a folder into the model of the same names and shapes.
+
+    A prefix that all of the network's names have in the file is left off, and so is one that they have in the model
+    alone. What to record of them, and sentences on what was left off and what was not used.
+    """
+    found = held(path)
+    own = {key.replace("_orig_mod.", ""): (key, value) for key, value in model.state_dict().items()}
+    given = {key.replace("_orig_mod.", ""): value for key, value in found.tensors.items()}
+    prefix, added = _prefixes(found.named, list(given), list(own))
+    fitting = {added + key.removeprefix(prefix): value for key, value in given.items() if key.startswith(prefix)}
+    _check_fit(found.named, name, fitting, {key: value for key, (_, value) in own.items()})
+    model.load_state_dict({own[key][0]: value for key, value in fitting.items()}, strict=False)
+    others = [key for key in given if not key.startswith(prefix)]
+    remarks = [*found.remarks]
+    if prefix:
+        remarks.append(f"The names of the weights in {found.named.name} begin with {prefix}, which is left off.")
+    if added:
+        remarks.append(f"The names of the network begin with {added}, which those in {found.named.name} lack.")
+    if others:
+        remarks.append(f"{len(others)} tensors of {found.named.name} are not used, the first is {others[0]}.")
+    return recorded(found), tuple(remarks)
+
+
+def _prefixes(file: Path, given: Sequence[str], own: Sequence[str]) -> tuple[str, str]:
+    """What to leave off the names of the weights, and what to put before them, so that most are the network's.
+
+    ValueError where several copies of the network are held, of which it is not clear which was trained.
+    """
+    needed = [key for key in own if not key.endswith(_UNNEEDED)]
+    names, wanted = set(given), set(needed)
+    anchors = (*needed[:3], *needed[-1:])
+    ends = {key[: -len(one)] for key in given for one in anchors if f".{key}".endswith(f".{one}")}
+    counts = {prefix: sum(prefix + key in names for key in needed) for prefix in ("", *sorted(ends))}
+    most = max(counts.values())
+    best = [prefix for prefix, count in counts.items() if count == most]
+    if most == len(needed) > 0 and len(best) > 1:
+        trained = [prefix for prefix in best if not _COPIES.search(prefix)]
+        if len(trained) != 1:
+            raise ValueError(
+                f"{file} holds several copies of the network, under {enumerated(best)}: save one of them alone"
+            )
+        return trained[0], ""
+    for added in _dotted(os.path.commonprefix(needed)):
+        if sum(added + key in wanted for key in names) > most:
+            return "", added
+    return best[0], ""
+
+
+def _dotted(start: str) -> list[str]:
+    """All prefixes of a name that end in a dot.
+
+    >>> _dotted("net.body.lay")
+    ['net.', 'net.body.']
+    """
+    return [start[: place + 1] for place, sign in enumerate(start) if sign == "."]
+
+
+def _check_fit(file: Path, name: str, given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """ValueError where the weights are not the network's: by their names, shapes or types."""
+    missing = [key for key in own if key not in given and not key.endswith(_UNNEEDED)]
     unexpected = [key for key in given if key not in own]
     reshaped = [key for key in own if key in given and own[key].shape != given[key].shape]
+    whole = [key for key in own if key in given and own[key].is_floating_point() and not given[key].is_floating_point()]
+    if whole:
+        kind = str(given[whole[0]].dtype).removeprefix("torch.")
+        raise ValueError(
+            f"{file} holds {whole[0]} as {kind}, whole numbers without the scale that makes weights of them: give the "
+            "weights in floating point"
+        )
     if reshaped or missing or unexpected:
         first = (reshaped + missing + unexpected)[0]
         if reshaped:
@@ -46,9 +106,6 @@ def load_file(model: nn.Module, file: Path, name: str) -> dict[str, str]:
             f"{file} does not hold the weights of {name}: {len(reshaped)} tensors are of another shape, {len(missing)} "
             f"missing and {len(unexpected)} unexpected, the first is {first}: give weights saved from this very network"
         )
-    names = dict(zip(own, model.state_dict(), strict=True))
-    model.load_state_dict({names[key]: tensor for key, tensor in given.items()}, strict=False)
-    return record("file", file)
 
 
 def load_package(model: nn.Module, package: str, name: str) -> dict[str, str]:
@@ -69,7 +126,7 @@ def load_package(model: nn.Module, package: str, name: str) -> dict[str, str]:
             number=len(files),
         )
     file = Path(str(distribution.locate_file(files[0])))
-    given, own = _tensors(file), model.state_dict()
+    given, own = held(file).tensors, model.state_dict()
     if [tensor.shape for tensor in given.values()] != [tensor.shape for tensor in own.values()]:
         raise OptionError(
             "the {given} tensors of {package} do not have the shapes of the {own} of {name} in their order: install "
@@ -89,6 +146,16 @@ def record(source: str, file: Path | None) -> dict[str, str]:
         return {"source": source}
     with file.open("rb") as opened:
         return {"source": source, "file": file.name, "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
+
+
+def recorded(found: Held) -> dict[str, str]:
+    """What to record of a file, or of several: the SHA-256 is of the one, or of those of all."""
+    if len(found.files) == 1:
+        return record("file", found.files[0])
+    digest = hashlib.sha256()
+    for file in found.files:
+        digest.update(f"{file.name} {record('file', file)['sha256']}\n".encode())
+    return {"source": "files", "file": found.named.name, "sha256": digest.hexdigest()}
 
 
 def weights_digest(network: nn.Module) -> str:
@@ -131,80 +198,3 @@ def fetching(what: str, *, hub: bool = False) -> Iterator[None]:
             raise OptionError(
                 "the weights of {what} are damaged ({why}): " + ADVICE, what=what, why=summary(error)
             ) from error
-
-
-def _tensors(file: Path) -> dict[str, Tensor]:
-    """The state dict in a file, at whatever depth a training loop has put it."""
-    held = state = _content(file)
-    while isinstance(state, Mapping):
-        inner = next((key for key in _NESTED_UNDER if isinstance(state.get(key), Mapping)), None)
-        if inner is None:
-            break
-        state = state[inner]
-    if isinstance(state, Mapping) and state and all(isinstance(value, Tensor) for value in state.values()):
-        for name, tensor in state.items():
-            _check_tensor(file, name, tensor)
-        return dict(state)
-    what = f"the keys {enumerated(list(map(str, held))[:9])}" if isinstance(held, Mapping) else type(held).__name__
-    raise ValueError(f"{file} holds no state dict, but {what}: save model.state_dict(), names and tensors")
-
-
-def _check_tensor(file: Path, name: Any, tensor: Tensor) -> None:
-    """ValueError where it is not named by a text, or is no dense tensor of real numbers."""
-    if not isinstance(name, str):
-        raise ValueError(f"{file} names a tensor {name!r}, which is no text: save model.state_dict() as it is")
-    if tensor.layout is not torch.strided or tensor.is_complex() or tensor.is_quantized:
-        kind = "sparse" if tensor.layout is not torch.strided else str(tensor.dtype)
-        raise ValueError(f"{file} holds {name} as a {kind} tensor: save it as a dense one of real numbers")
-
-
-def _content(file: Path) -> Any:
-    """What a file of weights holds, loaded without executing code."""
-    suffixes = enumerated(_SUFFIXES, "or")
-    if not file.is_file():
-        raise ValueError(f"there is no weights file {file}: give a file {suffixes}, or the word random")
-    if file.suffix not in _SUFFIXES:
-        raise ValueError(f"{file} is not a file of weights by its name: {suffixes} is needed")
-    _refuse_bomb(file)
-    try:
-        if file.suffix == ".safetensors":
-            return safetensors.torch.load_file(file)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch warns of, it refuses next
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken pickle raises almost anything
-        if isinstance(error, pickle.UnpicklingError) and (code := re.search(r"GLOBAL (\S+)", str(error))):
-            raise ValueError(
-                f"{file} is refused, as restoring its {code[1]} could run code: save the state dict alone, "
-                "best as .safetensors"
-            ) from error
-        if "TorchScript" in str(error):
-            raise ValueError(
-                f"{file} is refused, as it is TorchScript, which holds code: save the state dict alone, best as "
-                ".safetensors"
-            ) from error
-        raise ValueError(f"{file} cannot be read ({summary(error)}): it is damaged, or no file of weights") from error
-
-
-def _refuse_bomb(file: Path) -> None:
-    """ValueError where an archive unpacks to far more than it is; PyTorch's own do not compress."""
-    if not zipfile.is_zipfile(file):
-        return
-    try:
-        with zipfile.ZipFile(file) as archive:
-            unpacked = sum(one.file_size for one in archive.infolist())
-    except (zipfile.BadZipFile, OSError):  # which torch will tell of
-        return
-    if unpacked > 20 * file.stat().st_size + 2**20:
-        raise ValueError(
-            f"{file} is refused, as it unpacks to {unpacked // 2**20} MiB, far more than it is: save the state dict "
-            "again, best as .safetensors"
-        )
-
-
-def _unwrapped_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors under the names they have without `torch.compile` and `DataParallel`."""
-    plain = {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
-    while plain and all(name.startswith("module.") for name in plain):
-        plain = {name.removeprefix("module."): tensor for name, tensor in plain.items()}
-    return plain

@@ -57,7 +57,7 @@ def test_shifts_own_what_enters_at_the_border():
 def test_manifests_tell_of_weights_images_and_what_was_asked(of_figure7, folder, survey):
     scores = es.load(survey.results / "nets.py-wide" / "rotations")
     manifest = scores.manifest
-    assert manifest["model"] == survey.models[1] and manifest["data"]["tried"] == 24
+    assert manifest["model"] == survey.models[1] and manifest["counts"]["given"] == 24
     assert manifest["study"]["input"] == [224, 224] and manifest["study"]["shifts"] is None
     assert manifest["images_registered_on"] == 12 and manifest["options"]["scopes"] == ["dataset", "image"]
 
