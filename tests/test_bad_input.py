@@ -176,7 +176,7 @@ CASES = {
     "study unknown": (["study", "sizes"], ["no study 'sizes'", "data, augmentation, capacity, architecture"]),
     "study's value unknown": (["study", "data", "--set", "rate=1"], ["There is no value 'rate'", "learning_rate"]),
     "study's data absent": (["study", "data", "--data", "nowhere"], ["nowhere/mnist", "give --data DIR"]),
-    "option unknown": ([*SMALL, "--layer", "2"], ["No such option: --layer", "--layers"]),
+    "option unknown": ([*SMALL, "--layr", "2"], ["No such option: --layr", "--layer"]),
     "command unknown": (["mesure", "net.py:small"], ["No such command 'mesure'", "measure"]),
     "network not given": (["measure"], ["Missing argument 'MODEL'"]),
     "layers of none": (["layers", "net.py:large"], ["no function 'large' in net.py", "small"]),

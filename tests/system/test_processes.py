@@ -53,9 +53,9 @@ with launched("cpu"):
 
     save = Checkpoint.save_if_due
 
-    def save_and_stop(self, state):  # the last state of the second process is of the first pass
+    def save_and_stop(self, state, done):  # the last state of the second process is of the first pass
         if rank == 0 or state()["pass"] == 0:
-            save(self, state)
+            save(self, state, done)
         if state()["pass"] == 1:
             raise Stop
 
