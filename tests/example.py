@@ -249,7 +249,7 @@ def _manifest(
         "model": model,
         "network": "Example",
         "weights": {"source": "the model's own", "sha256": "0" * 64},
-        "data": {"kind": "example", "fingerprint": f"abc{seed}", "fingerprint_in_order": f"abc{seed}", "left_out": 0},
+        "data": {"kind": "example", "fingerprint": f"abc{seed}", "fingerprint_in_order": f"abc{seed}"},
         "preprocessing": "as the images were given",
         "images_left_out": [],
         "images": images,

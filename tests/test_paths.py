@@ -34,10 +34,12 @@ def elsewhere(home, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("home_is", ["~", "$PLACE", "${PLACE}"])
-def test_networks_and_weights_are_found(elsewhere, home, home_is):
+def test_networks_weights_and_images_are_found(elsewhere, home, home_is):
     network = es.load_network(f"{home_is}/code/net.py:small", weights=f"{home_is}/twice.safetensors")
     plain = es.load_network(str(home / "code" / "net.py:small"))
     assert torch.equal(network.model[0].weight, 2 * plain.model[0].weight)
+    preprocessing = es.Preprocessing(size=(8, 8), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    assert len(es.open_images(f"{home_is}/pictures", preprocessing)) == 3
 
 
 def test_results_figures_and_reports_are_where_they_are_said_to_be(elsewhere, home):

@@ -93,7 +93,7 @@ def test_the_manifest_says_how_to_do_it_again(measured):
         "equiscope measure 'my code/net.py:small' --images pictures --size 32 "
         "--transformations rotations --transformations shifts:2,3:-1"
     )
-    assert found["weights"] == {"source": "as my code/net.py:small returns it"}
+    assert found["weights"]["source"] == "as my code/net.py:small returns it" and len(found["weights"]["sha256"]) == 64
     assert found["preprocessing"]["size"] == [32, 32]
     assert found["versions"]["torch"] == version("torch")
     assert "declares no preprocessing" in found["remarks"][0] and "needs more images" in found["remarks"][2]

@@ -2,16 +2,18 @@
 
 import json
 import os
+import shutil
 import warnings
 from errno import ENOSPC
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import equiscope as es
 from equiscope.figures import kinds
 from example import example_scores
-from terminal import equiscope
+from terminal import equiscope, network_file
 
 OTHER = {
     "--seed": "1", "--negative": "abs", "--transformations": "shifts:1", "--subpixel": "round", "--layers": "2",
@@ -56,6 +58,58 @@ def test_what_is_done_otherwise_is_refused(measure, measurements):
         answer = measure("--resume", option, value)
         assert answer.status == 2 and "holds a result of other options, weights or data" in answer.err, option
     assert len(measurements) == 1
+
+
+def test_images_of_the_same_names_sizes_and_times_are_others_and_those_of_another_folder_the_same(
+    measure, measurements, tmp_path
+):
+    def image(folder, number, value):
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9), (value, 0, 0)).save(folder / f"{number}.bmp")
+        os.utime(folder / f"{number}.bmp", (0, 0))
+
+    one, copy = tmp_path / "one", tmp_path / "copy"
+    for number in range(4):
+        image(one, number, number)
+    shutil.copytree(one, copy)
+    asked = ("--resume", "--quiet", "--images")
+    assert measure(*asked, one).status == 0 and len(measurements) == 1
+    assert "is done" in measure(*asked, copy).err and len(measurements) == 1
+    image(one, 2, 99)
+    refused = measure(*asked, one)
+    assert refused.status == 2 and "holds a result of other options, weights or data" in refused.err
+    (copy / "3.bmp").unlink()
+    assert measure(*asked, copy).status == 2
+
+
+def test_a_network_is_known_by_what_it_is_and_not_by_its_name(measure, measurements, tmp_path):
+    code = network_file(tmp_path / "code")
+    text = code.read_text()
+    command = ("--resume", "--maps", "0", "--quiet")
+    plain = tmp_path / "code" / "net.py"
+    asked = ["measure", f"{plain}:small", "--images", "good", "--size", "32", "--output", tmp_path / "out", *command]
+    assert equiscope(*asked).status == 0
+    assert "is done" in equiscope(*asked).err
+    for change in (("nn.ReLU(),\n        nn.Adaptive", "nn.GELU(),\n        nn.Adaptive"), ("seed(0)", "seed(1)")):
+        plain.write_text(text.replace(*change))
+        assert equiscope(*asked).status == 2
+    plain.write_text(text + "\n# a remark\n")
+    assert "is done" in equiscope(*asked).err
+
+
+def test_of_two_runs_into_one_folder_the_one_that_ends_later_is_refused(measure, failing, tmp_path):
+    first = example_scores(seed=7)
+
+    def measured(*given, **options):
+        first.save(tmp_path / "out", force=True)  # as another run would meanwhile
+        return example_scores()
+
+    failing(measured)
+    answer = measure("--quiet")
+    assert answer.status == 2 and "out exists and is not empty; give another folder, or --force" in answer.err
+    assert es.load(tmp_path / "out").manifest["options"]["seed"] == 7 and os.listdir(tmp_path) == ["out"]
+    assert measure("--quiet", "--force").status == 0
+    assert es.load(tmp_path / "out").manifest["options"]["seed"] == 0
 
 
 def test_a_run_that_is_resumed_continues_from_its_checkpoint(measure, measurements, tmp_path):

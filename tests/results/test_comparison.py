@@ -22,7 +22,7 @@ def result(channels, *, images=30, data=None, **options):
     return replace(scores, manifest=manifest | {"options": manifest["options"] | {"seed": 0}})
 
 
-DATA = {"fingerprint": "abc", "fingerprint_in_order": "abc0", "fingerprint_of": "files", "left_out": 0}
+DATA = {"fingerprint": "abc", "fingerprint_in_order": "abc0", "fingerprint_of": "files"}
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +122,13 @@ def test_the_order_of_rows_changes_nothing(both):
 
 
 def test_no_difference_where_images_are_not_known_to_be_the_same(both):
+    unread = result(4)
+    unread.manifest["images_left_out"] = [{"image": "a.png", "reason": "it is empty"}]
     others = {
         "of other images": result(4, data={"fingerprint": "def"}),
         "of the pixels of images": result(4, data={"fingerprint_of": "pixels"}),
         "of fewer": result(4, images=24),
-        "of images of which one could not be read": result(4, data={"left_out": 1}),
+        "of images of which one could not be read": unread,
     }
     for other in others.values():
         assert set(compare({"one": both["wide"], "other": other})["what"]) == {"score"}

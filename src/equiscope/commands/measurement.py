@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
-from hashlib import sha256
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,10 @@ from equiscope.commands.terminal import note, noted
 from equiscope.functional.transformations import spans
 from equiscope.images.sources import open_images
 from equiscope.measurement.options import LONG
+from equiscope.measurement.plan import fingerprint_of
+from equiscope.networks.identity import structure_digest
 from equiscope.networks.loading import load_network
+from equiscope.networks.weights import weights_digest
 from equiscope.results.folder import MAPS, is_result, write
 from equiscope.system.processes import Processes
 
@@ -129,14 +130,14 @@ class Measurement:
         network = self.network
         added = {
             "model": self.request.run.name or network.name,
-            "weights": network.weights,
+            "weights": measured["weights"] | network.weights,
             "command": shlex.join(["equiscope", *sys.argv[1:]]),
-            "data": data | measured["data"] | {"kind": data["kind"]},
+            "data": measured["data"] | data,
             "preprocessing": preprocessing,
             "remarks": remarks,
             "options": measured["options"] | self._asked(),
         }
-        return added | measured | added | {"recipe": self._recipe()}
+        return added | measured | added | {"recipe": self._recipe(measured["data"])}
 
     def _asked(self) -> dict[str, Any]:
         """The options that the library does not know."""
@@ -147,16 +148,18 @@ class Measurement:
             found["size"] = self.window
         return found
 
-    def _recipe(self) -> str:
-        """A fingerprint of all that the scores depend on."""
-        network, request = self.network, self.request
+    def _recipe(self, images: Mapping[str, Any]) -> str:
+        """A fingerprint of all that the scores depend on, by its content; of images, their fingerprints."""
+        model, request = self.network.model, self.request
         options: list[Any] = [request.transformations, self._layers, self._scoring]
-        parts = [network.name, network.weights, self.source.description, request.run.precision, *map(asdict, options)]
-        return sha256(dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+        return fingerprint_of(
+            {"precision": request.run.precision, "preprocessing": self.source.description["preprocessing"]},
+            weights_digest(model), structure_digest(model), images["fingerprint_in_order"], *map(asdict, options),
+        )  # fmt: skip
 
     def _check_done(self) -> None:
         """Say that the folder's result is done. ValueError where it is of another recipe."""
-        if es.load(self.folder).manifest.get("recipe") != self._recipe():
+        if es.load(self.folder).manifest.get("recipe") != self._recipe(self.source.contents_now().fingerprints()):
             raise ValueError(
                 f"{self.folder} holds a result of other options, weights or data; give another --output, or --force "
                 "without --resume to replace it."

@@ -14,7 +14,7 @@ from typing import Any
 from equiscope.images.choices import Choices, Wanted
 from equiscope.images.folders import Listing, remarks
 from equiscope.images.formats import HEAD, format_of
-from equiscope.images.pictures import Found, Picture, fingerprint, reason, shuffled
+from equiscope.images.pictures import Found, Picture, reason, shuffled
 from equiscope.images.tables import first_value, mapped, schema_of
 from equiscope.system.errors import cause_of
 from equiscope.system.hub import within_reach
@@ -244,23 +244,18 @@ def _is_image(value: Any) -> bool:
 
 def _found(table: Any, choices: Choices, wanted: Wanted) -> Found:
     """The images of a column."""
-    import pyarrow.compute
-
     if not len(table):
         others = ", ".join(choices.splits) or "another data set"
         raise ValueError(
             f"the split {choices.split!r} of {wanted.written!r} is empty, but images are needed: try {others}"
         )
     table = undecoded(table, choices.column)
-    lengths = pyarrow.compute.binary_length(pyarrow.compute.struct_field(table.data.column(choices.column), "bytes"))
-    digits = fingerprint((f"row {row}", length) for row, length in enumerate(lengths.to_pylist()))
     about: dict[str, object] = {
         "kind": "data set",
         "configuration": choices.configuration,
         "split": choices.split,
         "column": choices.column,
         "found": len(table),
-        "fingerprint": digits,
     }
     in_order = range(len(table))[: wanted.limit]
     order = in_order if wanted.seed is None else shuffled(len(table), wanted.limit, wanted.seed)

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from equiscope.images.formats import HEAD, SUFFIXES, format_of
-from equiscope.images.pictures import Found, Picture, file_size, fingerprint, shuffled
+from equiscope.images.pictures import Found, Picture, shuffled
 
 TABLES = frozenset((".arrow", ".parquet"))
 MANIFEST = "manifest.json"  # of a result of this program
@@ -152,8 +152,7 @@ def folder_images(folder: str, found: Listing, limit: int | None, seed: int) -> 
     paths = {image: os.path.join(folder, *image.split("/")) for image in images}
     order = [images[place] for place in shuffled(len(images), limit, seed)]
     pictures = [Picture(_printable(image), paths[image]) for image in order]
-    digits = fingerprint((image, file_size(path)) for image, path in paths.items())
-    about = {"kind": "folder", "found": len(images), "passed_over": found.passed_over(), "fingerprint": digits}
+    about = {"kind": "folder", "found": len(images), "passed_over": found.passed_over()}
     return Found(pictures, about, remarks(found))
 
 

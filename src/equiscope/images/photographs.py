@@ -8,7 +8,7 @@ from itertools import islice
 
 from PIL import Image
 
-from equiscope.images.pictures import Found, Picture, file_size, fingerprint
+from equiscope.images.pictures import Found, Picture
 
 PHOTOGRAPHS = "photographs"  # the name of this source
 
@@ -43,8 +43,7 @@ def crops(size: tuple[int, int], limit: int | None, seed: int) -> Found:
         upper = draw.randint(0, extents[file][1] - height)
         box = (left, upper, left + width, upper + height)
         pictures.append(Picture(f"{os.path.basename(file)} {','.join(map(str, box))}", file, box))
-    digits = fingerprint((os.path.basename(file), file_size(file)) for file in files)
-    return Found(pictures, {"kind": "photographs", "found": len(files), "limit": number, "fingerprint": digits})
+    return Found(pictures, {"kind": "photographs", "found": len(files), "limit": number})
 
 
 def _photographs() -> list[str]:

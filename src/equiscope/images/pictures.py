@@ -7,7 +7,8 @@ import importlib
 import importlib.util
 import os
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from io import BufferedIOBase, BytesIO
 from typing import IO, Any, NamedTuple, Protocol, TypeVar, cast, runtime_checkable
@@ -40,6 +41,15 @@ class Picture(NamedTuple):
     def read(self, preprocessing: Preprocessing) -> Read:
         """The image as the network takes it. Whatever Pillow raises where it cannot be read."""
         return Read(*self.opened(partial(preprocessing, box=self.box)))
+
+    def digest(self) -> bytes:
+        """What the image is, before it is decoded: the SHA-256 of its bytes, and of the part of it that is taken."""
+        found = hashlib.sha256(self.file if isinstance(self.file, bytes) else b"")
+        if isinstance(self.file, str) and os.path.isfile(self.file):  # pipes and devices are never opened
+            with suppress(OSError), open(self.file, "rb") as stream:
+                found = hashlib.file_digest(stream, "sha256")
+        found.update(repr(self.box).encode())
+        return found.digest()
 
     def opened(self, take: Callable[[Image.Image], Taken]) -> tuple[Taken, int]:
         """What is taken of the open image, and of how many pages or frames it is the first."""
@@ -135,16 +145,3 @@ def shuffled(number: int, limit: int | None, seed: int) -> list[int]:
     places = list(range(number))
     random.Random(str(seed)).shuffle(places)  # any integer: numbers as seeds lose their sign
     return places[:limit]
-
-
-def fingerprint(files: Iterable[tuple[str, int | None]]) -> str:
-    """16 hexadecimal digits that tell files apart by their names and sizes, without reading them."""
-    digest = hashlib.sha256()
-    for name, size in files:
-        digest.update(f"{name}\t{size}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()[:16]
-
-
-def file_size(file: str) -> int:
-    """The size of a file; 0 for a link to nothing, which is left out when it is its turn."""
-    return os.path.getsize(file) if os.path.exists(file) else 0

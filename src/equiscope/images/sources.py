@@ -27,6 +27,7 @@ from equiscope.images.pictures import Found, Picture, Pictures, Read, reason
 from equiscope.images.preprocessing import Preprocessing, SizeError
 from equiscope.system.errors import OptionError
 from equiscope.system.files import expanded
+from equiscope.system.provenance import Contents
 
 MOST_NAMED = 5  # images left out that a sentence names; a manifest names all
 
@@ -44,6 +45,7 @@ class Attempt(NamedTuple):
     place: int
     name: str
     outcome: Read | str
+    content: bytes | None = None  # the digest of the picture
 
 
 class ImageSource:
@@ -52,8 +54,7 @@ class ImageSource:
     Made by `open_images`. `len()` is the number of images it will try. Batches that lost images are shorter.
 
     Attributes:
-        description: For a manifest: where the images are from, how many there are, seed, limit, preprocessing, and a
-            fingerprint of what was found (names and sizes of all files or rows, whatever the seed and limit).
+        description: For a manifest: where the images are from, how many there are, seed, limit, preprocessing.
         choices: Sentences on what was chosen or passed over without being asked for.
         waited: Seconds that the consumer waited for images in the last iteration, so far.
     """
@@ -77,6 +78,15 @@ class ImageSource:
         self._batch = batch
         self._workers = workers
         self._outcomes = Outcomes()
+
+    def contents_read(self, start: int = 0, stop: int | None = None) -> Contents:
+        """What the images between two places are, of those that were tried, each as it was last read."""
+        return self._outcomes.contents(range(len(self))[start:stop])
+
+    def contents_now(self) -> Contents:
+        """What all images are that would be tried now; none is decoded for it."""
+        digests = enumerate(self._attempts.digests())
+        return sum((Contents.of(digest, place) for place, digest in digests), Contents())
 
     @property
     def left_out(self) -> list[LeftOut]:
@@ -130,6 +140,7 @@ class Outcomes:
         self._tried: set[int] = set()
         self._left_out: dict[int, LeftOut] = {}
         self._frames: dict[int, tuple[str, int]] = {}
+        self._contents: dict[int, bytes] = {}
 
     def images(self, attempts: Sequence[Attempt]) -> Iterator[Float[Tensor, "image channel height width"]]:
         """The images that were read as a batch, none where none was; what came of them is noted."""
@@ -139,7 +150,9 @@ class Outcomes:
             yield torch.stack(images)
 
     def _note(self, attempts: Sequence[Attempt]) -> None:
-        for place, name, outcome in attempts:
+        for place, name, outcome, content in attempts:
+            if content is not None:
+                self._contents[place] = content
             if place in self._tried:
                 continue
             self._tried.add(place)
@@ -147,6 +160,11 @@ class Outcomes:
                 self._left_out[place] = LeftOut(name, outcome)
             elif outcome.frames > 1:
                 self._frames[place] = (name, outcome.frames)
+
+    def contents(self, places: range) -> Contents:
+        """What the images at some places are, each as it was last read."""
+        its = ((place, digest) for place, digest in self._contents.items() if place in places)
+        return sum((Contents.of(digest, place) for place, digest in its), Contents())
 
     @property
     def left_out(self) -> list[LeftOut]:
@@ -179,22 +197,27 @@ class _Attempts(Dataset[Attempt]):
     def __len__(self) -> int:
         return len(self._pictures)
 
+    def digests(self) -> Iterator[bytes]:
+        """What each picture is, in order."""
+        return (self._pictures[place].digest() for place in range(len(self)))
+
     def __getitem__(self, place: int) -> Attempt:
         return attempt(place, self._pictures[place], self._preprocessing)
 
 
 def attempt(place: int, picture: Picture, preprocessing: Preprocessing) -> Attempt:
     """The image of a picture, or why there is none. SizeError where images may have one size only."""
+    content = picture.digest()
     try:
         with warnings.catch_warnings():
             # Odd metadata makes Pillow warn, once for every image and without its name: the pixels decide.
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Attempt(place, picture.name, picture.read(preprocessing))
+            return Attempt(place, picture.name, picture.read(preprocessing), content)
     except SizeError:
         raise
     except Exception as error:  # noqa: BLE001  (on a broken file, decoders raise anything)
-        return Attempt(place, picture.name, reason(error))
+        return Attempt(place, picture.name, reason(error), content)
 
 
 def open_images(
@@ -245,7 +268,7 @@ def open_images(
     if not isinstance(source, str):
         found = data_sets.data_set_handed_over(source, column, limit, seed)
     else:
-        place, split = _place_and_split(source)
+        place, split = _place_and_split(expanded(source))
         wanted = Wanted(place, None, split, column, limit, seed)
         found = _photographs(wanted, preprocessing) if source == PHOTOGRAPHS else _found(wanted)
     settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(preprocessing).items()}
@@ -268,13 +291,12 @@ def _found(wanted: Wanted) -> Found:
         return data_sets.data_set_on_hub(
             place, replace(wanted, place=place, configuration=next(iter(configuration), None))
         )
-    folder = expanded(place)
-    if os.path.isdir(folder):
-        return _in_folder(folder, wanted)
-    parent, configuration = os.path.split(folder)
+    if os.path.isdir(place):
+        return _in_folder(place, wanted)
+    parent, configuration = os.path.split(place)
     if configuration in _configurations(parent):
         return _in_folder(parent, replace(wanted, place=os.path.dirname(place), configuration=configuration))
-    what = f"{place!r} is a file" if os.path.exists(folder) else f"there is no folder {place!r}"
+    what = f"{place!r} is a file" if os.path.exists(place) else f"there is no folder {place!r}"
     raise ValueError(
         f"{what}, but images are read from a folder, from a data set on the hub (owner/name), "
         f"or from {PHOTOGRAPHS!r} without a split"
@@ -313,7 +335,7 @@ def _refuse_parts(wanted: Wanted, what: str) -> None:
 def _place_and_split(source: str) -> tuple[str, str | None]:
     """`place:SPLIT` taken apart, unless a path of just that name exists."""
     parts = re.fullmatch(r"(.+):(\w+(?:\.\w+)*)", source)
-    if parts is None or os.path.exists(expanded(source)):
+    if parts is None or os.path.exists(source):
         return source, None
     return parts[1], parts[2]
 

@@ -99,8 +99,9 @@ def loaded(folders: Sequence[str | Path]) -> dict[str, Scores]:
 def on_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
     """Whether two manifests show that the same images were measured: images of the same content."""
     data, others = first.get("data") or {}, second.get("data") or {}
-    alike = [data.get(key) == others.get(key) for key in ("fingerprint", "fingerprint_of", "left_out")]
+    alike = [data.get(key) == others.get(key) for key in ("fingerprint", "fingerprint_of")]
     alike += [first.get(key) == second.get(key) for key in ("images", "images_registered_on")]
+    alike.append(len(first.get("images_left_out", ())) == len(second.get("images_left_out", ())))
     if data.get("fingerprint") is None or not all(alike):
         return False
     return not first.get("images_registered_on") or in_same_order(first, second)  # else others were left out for it

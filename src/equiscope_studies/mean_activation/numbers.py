@@ -84,7 +84,7 @@ def numbers(data: Path | None, *, images: int = 2000, seed: int = 0, progress: b
         "weights": f"DATA/{SETTINGS.weights}, sha256 {network.weights['sha256']}",
         "images": f"{len(pixels):,} of the {found:,} images of DATA/{SETTINGS.images}:{SETTINGS.split}",
         "images left out": len(source.left_out),
-        "fingerprint of the images' names and sizes": source.description["fingerprint"],
+        "fingerprint of the images": manifest["data"]["fingerprint"],
         "transformation": transformations()[0].name,
         "seed": seed,
     }

@@ -202,7 +202,7 @@ def _scores(
         "network": scores.manifest["network"],
         "weights": network.weights,
         "preprocessing": description.pop("preprocessing"),
-        "data": description | {"tried": len(source), "left_out": len(source.left_out)},
+        "data": scores.manifest["data"] | description | {"tried": len(source), "left_out": len(source.left_out)},
         "images_left_out": [{"image": image.name, "reason": image.reason} for image in source.left_out],
         "remarks": network.remarks,
         "machine": machine(device),

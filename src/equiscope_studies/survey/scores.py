@@ -91,7 +91,7 @@ def _recipe(models: Sequence[str], manifests: Mapping[str, Mapping[str, Any]], r
         "machine": first["machine"],
         "versions": first["versions"],
         "images": f"{first['data']['tried']:,} of the {first['data']['found']:,} images of {study['source']}",
-        "fingerprint of the images' names and sizes": first["data"]["fingerprint"],
+        "fingerprint of the images": first["data"]["fingerprint"],
         "images that registered centres are found on, and rotations are not scored on": registered,
         "shifts along the diagonal, in pixels": ", ".join(map(str, study["shifts"])),
         "seed": study["seed"],
