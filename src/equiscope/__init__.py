@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from equiscope.integrations.loggers import log_scores
     from equiscope.measurement.estimation import estimate
     from equiscope.measurement.loop import measure
+    from equiscope.measurement.metrics import metrics
     from equiscope.measurement.options import Run, Scoring
     from equiscope.networks.layers import find_layers
     from equiscope.networks.loading import Network, load_network
@@ -66,6 +67,7 @@ __all__ = [
     "load_network",
     "log_scores",
     "measure",
+    "metrics",
     "open_images",
     "plot_channels",
     "plot_comparison",
@@ -98,6 +100,7 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "load_network": "networks.loading",
     "log_scores": "integrations.loggers",
     "measure": "measurement.loop",
+    "metrics": "measurement.metrics",
     "open_images": "images.sources",
     "plot_channels": "figures.channels",
     "plot_comparison": "figures.comparison",

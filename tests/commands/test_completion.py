@@ -58,7 +58,7 @@ def ending(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("equiscope me", {"measure"}),
+        ("equiscope me", {"measure", "metrics"}),
         ("equiscope st", {"study"}),
         ("equiscope measure efficientnet-lite", {f"efficientnet-lite{size}" for size in range(3)}),
         ("equiscope layers tor", {"torchvision:"}),

@@ -8,7 +8,11 @@ from equiscope.commands.main import command_line
 from equiscope.measurement.options import Run, Scoring
 from equiscope.networks.options import Layers
 
-NOT_OPTIONS = {Scoring: {"seed"}, Run: {"distributed", "checkpoint", "keep_checkpoint"}, Layers: {"pool", "default"}}
+NOT_OPTIONS = {
+    Scoring: {"seed"},
+    Run: {"distributed", "checkpoint", "keep_checkpoint", "checkpoint_if_longer"},
+    Layers: {"pool", "default"},
+}
 
 
 @pytest.mark.parametrize("kind", NOT_OPTIONS)

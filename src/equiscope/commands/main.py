@@ -18,13 +18,14 @@ from equiscope.commands.failures import explained
 from equiscope.commands.flattened import flattened
 from equiscope.commands.layers import layers
 from equiscope.commands.measure import measure
+from equiscope.commands.metrics import metrics
 from equiscope.commands.models import models
 from equiscope.commands.plot import plot
 from equiscope.commands.report import report
 from equiscope.commands.spelling import Command
 from equiscope.commands.terminal import note, shown
 
-DAILY: tuple[Callable[..., None], ...] = (measure, layers, models, report, plot, compare)
+DAILY: tuple[Callable[..., None], ...] = (measure, layers, models, report, plot, compare, metrics)
 GUESTS = "equiscope.commands"  # the entry points by which other packages add commands
 
 

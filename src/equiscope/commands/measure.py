@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from equiscope.commands import options
 from equiscope.commands.arguments import as_path
 from equiscope.commands.completion import DEVICES, FILLS, IMAGES, LOGGERS, SUBPIXELS, TRANSFORMATIONS
 from equiscope.commands.flattened import Options, option
@@ -177,7 +178,7 @@ class Request:
 
 def measure(
     model: ModelName,
-    images: Annotated[ImageOptions, Options(first=("images", "limit"))],
+    images: Annotated[ImageOptions, Options(options.IMAGES, first=("images", "limit"))],
     transformations: Annotated[TransformationOptions, Options(MEASURED, first=("transformations",))],
     layers: LayerOptions,
     network: Annotated[NetworkOptions, Options(NETWORK, first=("weights",))],

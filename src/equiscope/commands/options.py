@@ -20,6 +20,7 @@ SCOPE = "dataset, one correlation over all images; or image, one within each ima
 JSON = "The table as JSON on stdout; all else on stderr."
 
 # The headings of the options that few people need; those that all need stand before them, without one.
+IMAGES = "Advanced: the images"
 NETWORK = "Advanced: the network"
 MEASURED = "Advanced: what is measured"
 RUN = "Advanced: the run"

@@ -26,12 +26,12 @@ def families_of(transformations: Any) -> list[Family]:
 
     ValueError where something is no transformation, or two of a name are different.
     """
-    if not isinstance(transformations, Family | Transformation | Sequence):
+    if not isinstance(transformations, str | Family | Transformation | Sequence):
         raise ValueError(f"{transformations!r} is no transformation; give a family such as equiscope.rotations().")
-    several = isinstance(transformations, Sequence) and not isinstance(transformations, str)
-    given = list(transformations) if several else [transformations]
-    members = [one for text in given for one in (named(text) if isinstance(text, str) else [text])]
-    families = [Family(one.name, (one,)) if isinstance(one, Transformation) else one for one in members]
+    if isinstance(transformations, str | Family | Transformation):
+        transformations = [transformations]
+    several: list[Any] = [one for text in transformations for one in (named(text) if isinstance(text, str) else [text])]
+    families = [Family(one.name, (one,)) if isinstance(one, Transformation) else one for one in several]
     for family in families:
         members = family.transformations if isinstance(family, Family) else ()
         if not members or not all(isinstance(member, Transformation) for member in members):
@@ -134,7 +134,7 @@ def planned(
     transformations = distinct_of(families)
     view = frame((image_shape[1], image_shape[2]), transformations)
     input_shape = (image_shape[0], view.height, view.width)
-    _check_sizes(input_shape, transformations)
+    check_sizes(input_shape, transformations)
     if scoring.alignment == "registered" and not any(one.turns for one in transformations):
         raise OptionError("{alignment}registered is for rotations and flips, and none is to be measured.")
     found = find_layers(network, input_shape, layers)
@@ -170,7 +170,8 @@ def _check_sampling(layer: Layer, transformation: Transformation, sampling: Samp
         )
 
 
-def _check_sizes(image_shape: tuple[int, int, int], transformations: Iterable[Transformation]) -> None:
+def check_sizes(image_shape: tuple[int, int, int], transformations: Iterable[Transformation]) -> None:
+    """ValueError where a transformation is none of images of this shape, `[channel, height, width]`."""
     _, height, width = image_shape
     for transformation in transformations:
         if transformation.swaps_axes and height != width:

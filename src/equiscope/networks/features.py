@@ -178,7 +178,8 @@ class _Reader:
                 found = [tensor for path, tensor in tensors_in(value) if path == source.path]
                 if not found:
                     raise ValueError(f"Layer {layer} gave no tensor at {source.path!r} in this forward pass.")
-                self.receive(layer, found[0].detach())
+                # Detached, it would have no derivative in forward mode either.
+                self.receive(layer, found[0].detach() if found[0].requires_grad else found[0])
 
 
 def inputs(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

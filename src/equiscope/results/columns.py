@@ -4,6 +4,7 @@ MEASURES = ("invariance", "equivariance", "linear", "strict_invariance")
 LADDER = MEASURES[:3]  # each contains the one before
 SCOPES = ("dataset", "image")
 ALIGNMENTS = ("array", "registered")
+METRICS = ("agreement", "divergence", "lie_derivative", "variance_ratio")  # other tools' measures, of `metrics`
 PARTS = ("early", "middle", "late", "pool", "final")
 
 VALUES = ("score", "low", "high", "in_sample", "chance", "explained", "explained_low", "explained_high", "held_out")
@@ -20,6 +21,7 @@ CHANNEL_COLUMNS = (
 )  # fmt: skip
 LAW_COLUMNS = ("layer", "first", "second", "product", "composed", "direct")
 REPLICATE_COLUMNS = ("layer", *KEYS, "replicate", "score", "explained")
+METRIC_COLUMNS = ("metric", "transformation", "layer", "value", "low", "high", "images")
 LAYER_COLUMNS = (
     "layer", "part", "type", "index", "channels", "height", "width", "stride_y", "stride_x", "dead", "dimension",
 )  # fmt: skip

@@ -1,0 +1,255 @@
+"""Other measures of invariance, as the tools that they are known from define them, in one table."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from equiscope.functional.lie_derivative import VELOCITIES, local_error, tangent
+from equiscope.functional.outputs import agreement, cropped, divergence, rolled
+from equiscope.functional.statistics import (
+    LEAST_IMAGES,
+    Array,
+    percentile_interval,
+    resample_counts,
+    resampled_means,
+)
+from equiscope.functional.transformations import Family, Frame, frame, rotations
+from equiscope.functional.variance_ratio import Spread
+from equiscope.images.batches import Images, count_of, of_size, opened
+from equiscope.measurement.options import check_whole
+from equiscope.measurement.plan import Transformations, check_sizes, distinct_of, families_of, fitting_batch_size
+from equiscope.networks.derivative import derivative_of
+from equiscope.networks.features import left_as_found, unwrapped
+from equiscope.networks.layers import Layer, find_layers
+from equiscope.networks.options import Layers
+from equiscope.networks.placement import floating_type, placed
+from equiscope.networks.probe import features_of
+from equiscope.networks.trace import failure, out_of_memory
+from equiscope.results.columns import METRIC_COLUMNS, METRICS
+from equiscope.system.errors import OptionError, known
+from equiscope.system.progress import Progress, shown
+
+PAIRS = 5  # of random crops, and of random rolls, of each image
+REACH = 7  # which part of the network's input crops and rolls move by, and less: 32 of 224 pixels
+
+
+def metrics(
+    model: nn.Module,
+    images: Images,
+    transformations: Transformations | None = None,
+    *,
+    larger: Images | None = None,
+    only: str | Sequence[str] | None = None,
+    layers: str | Sequence[str] | Layers | None = None,
+    batch_size: int | None = None,
+    device: str | torch.device | None = None,
+    seed: int = 0,
+    progress: bool | Progress | None = None,
+) -> pd.DataFrame:
+    """Four other measures of invariance: agreement, divergence, Lie derivative, variance ratio; a row each.
+
+    - `agreement`: the share of images of which the network's first class is that of the image transformed; with the
+      transformations `rolls` and `crops`, that of two random ones of an image, as in antialiased-cnns.
+    - `divergence`: the Kullback-Leibler divergence of the class probabilities of the image from those of the image
+      transformed, in nats.
+    - `lie_derivative`: the local equivariance error of the class probabilities under `x`, `y`, `rotation` and `scale`,
+      as in lie-deriv.
+    - `variance_ratio`, of each layer and family: how much its units vary over the transformations and the identity,
+      relative to how much they vary over images, as in tmeasures.
+
+    Args:
+        model: A network whose final vector has a value for each class; it comes back as it was.
+        images: As for `measure`.
+        transformations: As for `measure`. None: rotations.
+        larger: Images that exceed the network's input, of which random crops are taken: of 256 x 256 pixels for a
+            network of 224 x 224. None: no crops.
+        only: Which of the four, as a list or a text such as "agreement,divergence"; None: all.
+        layers: As for `measure`; those of the variance ratio.
+        batch_size: As for `measure`.
+        device: As for `measure`.
+        seed: The seed of crops, rolls and the bootstrap.
+        progress: As for `measure`.
+
+    Returns:
+        Columns `metric`, `transformation`, `layer`, `value`, `low`, `high`, `images`. A value is the mean over images,
+        with the 95 % confidence interval of the bootstrap (NaN under 20 images); a variance ratio, that over units.
+
+    Raises:
+        ValueError: In one sentence, where something given cannot be measured.
+    """
+    families = families_of(rotations() if transformations is None else transformations)
+    asked = only.split(",") if isinstance(only, str) else METRICS if only is None else only
+    wanted = [known("only", one, METRICS) for one in asked]
+    check_whole("seed", seed, 0, "it must be 0 or more")
+    if batch_size is not None:
+        check_whole("batch_size", batch_size, 1, "it must be a positive number of images")
+    larger = larger if "agreement" in wanted else None
+    counts = [count_of(one) for one in (images, larger) if one is not None]
+    with left_as_found(model), placed(model, device) as place:
+        shape, batches = opened(images)
+        families = [] if wanted == ["lie_derivative"] else families
+        members = distinct_of(families)
+        view = frame((shape[1], shape[2]), members)
+        its = (shape[0], view.height, view.width)
+        check_sizes(its, members)
+        size = batch_size or fitting_batch_size(view)
+        network = _Network.of(unwrapped(model), its, Layers.of(layers), size)
+        wider = _larger_than(view, larger)
+        collected = _Collected(wanted, families, view, torch.Generator().manual_seed(seed))
+        with shown(progress, None if None in counts else sum(filter(None, counts))) as bar:
+            for batch in of_size(batches, max(1, size // (1 + len(members)))):
+                collected.add(network, batch.to(place, network.type))
+                bar.advance(len(batch))
+            for batch in of_size(wider, size):
+                collected.add_crops(network, batch.to(place, network.type))
+                bar.advance(len(batch))
+    return collected.table(seed)
+
+
+def _larger_than(view: Frame, larger: Images | None) -> Iterable[Tensor]:
+    """The images that crops are taken of; none where there are none. ValueError where they are too small."""
+    if larger is None:
+        return ()
+    (_, height, width), batches = opened(larger)
+    if height <= view.height or width <= view.width:
+        raise OptionError(
+            "{larger}images of {given} leave no room for crops of {window}; give larger ones, such as {fit}.",
+            given=f"{height} x {width}", window=f"{view.height} x {view.width}",
+            fit=f"{view.height + view.height // REACH} x {view.width + view.width // REACH}",
+        )  # fmt: skip
+    return batches
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network that is asked for the features of layers and for its final vector."""
+
+    network: nn.Module
+    layers: tuple[Layer, ...]
+    final: Layer
+    size: int  # images in a forward pass
+    type: torch.dtype
+
+    @classmethod
+    def of(cls, network: nn.Module, shape: tuple[int, int, int], layers: Layers, size: int) -> "_Network":
+        """The network with its layers, for images of a shape. ValueError where it has no final vector."""
+        whole = find_layers(network, shape, replace(layers, names=None)).measured
+        final = [layer for layer in whole if layer.part == "final" and layer.vector]
+        if not final:
+            raise ValueError("The network has no final vector of classes, of which these metrics are.")
+        chosen = whole if layers.names is None else find_layers(network, shape, layers).measured
+        return cls(network, chosen, final[-1], size, floating_type(network))
+
+    def features(self, images: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
+        """The features of some layers, `[image, channel, row, column]`, and the final vector's."""
+        sources = {layer.name: layer.source for layer in (*layers, self.final)}
+        try:
+            found = features_of(self.network, images, sources)
+        except Exception as error:  # the user's network may raise anything
+            if out_of_memory(error):
+                raise
+            raise failure(images.shape[1:], error) from error
+        return {layer.name: layer.maps(found[layer.name]).float() for layer in (*layers, self.final)}
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """The final vectors, `[image, class]`."""
+        parts = [self.features(some, ())[self.final.name].flatten(1) for some in torch.split(images, self.size)]
+        return torch.cat(parts)
+
+    def derivative(self, images: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """The final vectors and their derivative along a direction, `[image, class]`."""
+        try:
+            found = derivative_of(self.network, images, direction, self.final.source)
+        except Exception as error:  # of whatever kind an operation without a derivative raises
+            if out_of_memory(error):
+                raise
+            others = ",".join(one for one in METRICS if one != "lie_derivative")
+            told = (str(error).splitlines() or ["no message"])[0].rstrip(".")
+            raise OptionError(
+                "The network cannot be differentiated in forward mode ({kind}: {told}); leave the Lie derivative out "
+                "with {only}{others!r}.",
+                kind=type(error).__name__, told=told, others=others,
+            ) from error  # fmt: skip
+        outputs, derivative = (self.final.maps(one).float().flatten(1) for one in found)
+        return outputs, derivative
+
+
+class _Collected:
+    """What the passes over the images come to."""
+
+    def __init__(
+        self, wanted: Sequence[str], families: Sequence[Family], view: Frame, generator: torch.Generator
+    ) -> None:
+        self._wanted, self._families, self._view, self._generator = wanted, families, view, generator
+        self._of_images: dict[tuple[str, str], list[Tensor]] = {}  # by metric and transformation, `[image]` each
+        self._spreads: dict[tuple[str, str], Spread] = {}  # by family and layer
+
+    def add(self, network: _Network, images: Tensor) -> None:
+        """Take in some images: as they are, transformed, rolled, and as they begin to move."""
+        original, members = self._view.original(images), distinct_of(self._families)
+        copies = [self._view.transformed(one, images) for one in members]
+        layers = network.layers if "variance_ratio" in self._wanted else ()
+        found = network.features(torch.cat([original, *copies]), layers)
+        by_view = {name: maps.reshape(1 + len(members), len(images), -1) for name, maps in found.items()}
+        plain, *moved = by_view[network.final.name]
+        for member, outputs in zip(members, moved, strict=True):
+            self._note("agreement", member.name, agreement(plain, outputs))
+            self._note("divergence", member.name, divergence(plain, outputs))
+        names = [member.name for member in members]
+        for family in self._families:
+            places = [0, *(1 + names.index(member.name) for member in family.transformations)]
+            for layer in layers:
+                self._spreads.setdefault((family.name, layer.name), Spread()).add(by_view[layer.name][places])
+        if "agreement" in self._wanted:
+            reach = (self._view.height // REACH, self._view.width // REACH)
+            self._add_pairs(network, "rolls", [rolled(original, some) for some in self._offsets(len(images), reach)])
+        if "lie_derivative" in self._wanted:
+            for movement in VELOCITIES:
+                error = local_error(*network.derivative(original, tangent(original, movement)))
+                self._note("lie_derivative", movement, error)
+
+    def add_crops(self, network: _Network, images: Tensor) -> None:
+        """Take in some images that exceed the network's input, by pairs of random crops of them."""
+        size = (self._view.height, self._view.width)
+        room = (images.shape[-2] - size[0], images.shape[-1] - size[1])
+        windows = [cropped(images, some, size) for some in self._offsets(len(images), room)]
+        self._add_pairs(network, "crops", windows)
+
+    def _offsets(self, images: int, reach: tuple[int, int]) -> Iterable[Tensor]:
+        """Random offsets below `reach`, `[image, down and right]`, two for each pair, whatever the batches are."""
+        drawn = torch.rand(images, 2 * PAIRS, 2, generator=self._generator, dtype=torch.float64)
+        return (drawn * torch.tensor(reach)).long().unbind(1)
+
+    def _add_pairs(self, network: _Network, name: str, views: Sequence[Tensor]) -> None:
+        """Take in how often the two views of a pair have the same class."""
+        outputs = [network.outputs(one) for one in views]
+        same = [agreement(one, other) for one, other in zip(outputs[::2], outputs[1::2], strict=True)]
+        self._note("agreement", name, torch.stack(same).mean(0))
+
+    def _note(self, metric: str, transformation: str, values: Tensor) -> None:
+        if metric in self._wanted:
+            self._of_images.setdefault((metric, transformation), []).append(values.double().cpu())
+
+    def table(self, seed: int) -> pd.DataFrame:
+        """All metrics, a row each, in the order of `METRICS`."""
+        rows = []
+        for (metric, transformation), parts in self._of_images.items():
+            values = torch.cat(parts).numpy()
+            low, high = _interval(values, seed)
+            rows.append([metric, transformation, None, float(values.mean()), low, high, len(values)])
+        for (family, layer), spread in self._spreads.items():
+            rows.append(["variance_ratio", family, layer, float(spread.ratio().mean()), np.nan, np.nan, spread.images])
+        rows.sort(key=lambda row: METRICS.index(row[0]))
+        return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+
+
+def _interval(values: Array, seed: int) -> tuple[float, float]:
+    """The bootstrap's 95 % confidence interval of a mean over images; NaN where they are few."""
+    if len(values) < LEAST_IMAGES:
+        return np.nan, np.nan
+    low, high = percentile_interval(resampled_means(values[None], resample_counts(len(values), seed)))
+    return float(low[0]), float(high[0])
