@@ -30,6 +30,9 @@ def test_every_measure_has_a_line_per_part(table: pd.DataFrame) -> None:
     figure = plot_epochs(table)
     assert [len(axes.get_lines()) for axes in figure.axes] == [3 * len(PARTS), 2 * len(PARTS)]
     assert len(plot_epochs(table, transformation="shifts").axes[0].get_lines()) == 2 * len(PARTS)
+    assert not any(axes.texts for axes in figure.axes), "no panel is told to be undefined"
+    high = plot_epochs(table.assign(score=0.9 + 0.05 * table["score"]))
+    assert [axes.get_ylabel() for axes in high.axes] == ["score (axis from 0.8)", "(axis from 0.8)"]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == [*PARTS, "invariance", "equivariance", "linear"]
     lines = {line.get_linestyle() for line in figure.legends[0].get_lines()[-3:]}

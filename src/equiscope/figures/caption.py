@@ -106,14 +106,15 @@ def set_scale(panels: Sequence[Axes], families: Sequence[str] | None = None) -> 
             drawn = np.concatenate([_heights(axes, chance=True) for axes in together])
             floor = min([0.0, *drawn])
         pad = 0.02 * (max(high, 1.0) - floor)
+        labelled = [axes for axes in together if axes.get_ylabel()] or together[:1]
+        for axes in labelled if cut else ():
+            axes.set_ylabel(f"{axes.get_ylabel()} (axis from {floor:.1f})".strip())
         for axes in together:
             axes.set_ylim(floor - (0 if cut else pad), max(high, 1.0) + pad)
             axes.grid(axis="y")
             if floor < 0:
                 axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
-            if cut and axes.get_ylabel():
-                axes.set_ylabel(f"{axes.get_ylabel()} (axis from {floor:.1f})")
-            if _undefined(axes).all():
+            if len(gaps := _undefined(axes)) and gaps.all():
                 draw_nothing(axes)
 
 

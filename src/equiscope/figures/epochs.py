@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from equiscope.figures.caption import finish, legend_of, name_scores
+from equiscope.figures.marks import SCORES
 from equiscope.figures.panels import panel_figure, shortened
 from equiscope.figures.selection import Selection
 from equiscope.figures.style import GREY, MEASURE_LOOKS, PART_LOOKS, Plot, drawing
@@ -61,7 +62,7 @@ def draw_epochs(axes: Axes, rows: pd.DataFrame) -> None:
         look = replace(PART_LOOKS[str(part)], line=of_measure.line, filled=of_measure.filled)
         axes.plot(
             found["epoch"], found["score"], linestyle=look.line, linewidth=1.0,
-            label=str(part) if measure == "equivariance" else None, **look.marked(4.0),
+            label=str(part) if measure == "equivariance" else None, gid=SCORES, **look.marked(4.0),
         )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="epoch", ylim=(min(-0.03, axes.dataLim.y0 - 0.02), 1.03))
