@@ -123,7 +123,7 @@ def picture_of_effects(study: Study, found: pd.DataFrame) -> Plot:
 def _draw_effects(axes: Axes, rows: pd.DataFrame, colour: str, aside: float) -> None:
     """The differences of one condition, filled where they are none of chance."""
     at = [PARTS.index(part) + aside for part in rows["part"]]
-    draw_intervals(axes, at, rows["low"].to_numpy(float), rows["high"].to_numpy(float), colour, width=2.2)
+    draw_intervals(axes, at, rows["low"].to_numpy(float), rows["high"].to_numpy(float), colour)
     for place, value, differs in zip(at, rows["value"], rows["differs"], strict=True):
         filled = colour if differs else "white"
         axes.plot(
