@@ -28,8 +28,8 @@ def shown() -> Iterator[None]:
     """
     _open_what_is_closed()
     before = sys.stdout, sys.stderr
-    sys.stderr = _Shown(before[1])  # type: ignore[assignment]
-    sys.stdout = _Shown(before[0])  # type: ignore[assignment]
+    sys.stderr = _Shown(before[1])
+    sys.stdout = _Shown(before[0])
     try:
         yield
     finally:

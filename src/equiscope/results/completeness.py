@@ -87,7 +87,7 @@ def _missing_channels(tables: Mapping[str, pd.DataFrame], members: set[str]) -> 
     groups = tables["channels"].groupby(GROUP, sort=False)["channel"].agg(["size", "min", "max"]).reset_index()
     found = groups.merge(tables["layers"][["layer", "channels"]], on="layer")
     wrong = (found["size"] != found["channels"]) | (found["min"] != 0) | (found["max"] != found["channels"] - 1)
-    for row in found[wrong].to_dict("records"):
+    for row in _records(found[wrong]):
         yield f"channels.parquet has {row['size']} of the {row['channels']} channels of {_named(row, GROUP)}"
     asked = scores.loc[scores["transformation"].isin(members), GROUP].drop_duplicates()
     for row in _without(asked, groups, GROUP):
@@ -101,7 +101,7 @@ def _missing_of_parts(scores: pd.DataFrame, parts: pd.DataFrame) -> Iterator[str
         yield f"parts.parquet has no row of {_named(row, keys)}"
     counted = scores[scores["transformations"] > 0].groupby(keys)["layer"].nunique().rename("there").reset_index()
     both = parts.merge(counted, on=keys, how="left").fillna({"there": 0})
-    for row in both[both["there"] < both["layers"]].to_dict("records"):
+    for row in _records(both[both["there"] < both["layers"]]):
         there = f"{int(row['there'])} of the {int(row['layers'])} layers"
         yield f"scores.parquet has rows of {there} of {_named(row, keys)}"
 
@@ -118,10 +118,10 @@ def _missing_replicates(scores: pd.DataFrame, replicates: pd.DataFrame) -> Itera
     both = ended.merge(counts.reset_index(), on=keys)
     by_image = (both["scope"] == "image") & ~both["measure"].isin(("equivariance", "linear"))
     groups = both[both["scope"] == "dataset"]
-    for row in groups[groups["size"] < groups["size"].max()].to_dict("records"):
+    for row in _records(groups[groups["size"] < groups["size"].max()]):
         yield f"replicates.parquet has {row['size']} of the {groups['size'].max()} rows of {_named(row, keys)}"
     images = both[by_image]
-    for row in images[images["sum"] < images["images"]].to_dict("records"):
+    for row in _records(images[images["sum"] < images["images"]]):
         yield f"replicates.parquet has {row['sum']} of the {row['images']} images of {_named(row, keys)}"
 
 
@@ -130,10 +130,13 @@ def _without(table: pd.DataFrame, other: pd.DataFrame, keys: list[str]) -> list[
     if table.empty:
         return []
     if other.empty:
-        return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+        return _records(table)
     both = table.merge(other[keys].drop_duplicates(), on=keys, how="left", indicator=True)
-    found = both[both["_merge"] == "left_only"].to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in found]
+    return _records(both[both["_merge"] == "left_only"])
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _named(row: Any, keys: list[str] | None = None) -> str:
