@@ -293,9 +293,9 @@ def _found(wanted: Wanted) -> Found:
         )
     if os.path.isdir(place):
         return _in_folder(place, wanted)
-    parent, configuration = os.path.split(place)
-    if configuration in _configurations(parent):
-        return _in_folder(parent, replace(wanted, place=os.path.dirname(place), configuration=configuration))
+    parent, last = os.path.split(place)
+    if last in _configurations(parent):
+        return _in_folder(parent, replace(wanted, place=parent, configuration=last))
     what = f"{place!r} is a file" if os.path.exists(place) else f"there is no folder {place!r}"
     raise ValueError(
         f"{what}, but images are read from a folder, from a data set on the hub (owner/name), "
