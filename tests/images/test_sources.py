@@ -130,6 +130,7 @@ def test_a_path_that_is_not_there_is_never_looked_for_on_the_hub(
     source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "here").mkdir()
+    (tmp_path / "README.md").write_text("of something else")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(datasets, "load_dataset_builder", lambda *name: pytest.fail(f"asked the hub for {name}"))
     with pytest.raises(ValueError, match=r"there is no folder .*, but images are read from a folder, from a data set"):

@@ -173,8 +173,13 @@ def _configurations(builder: Any, wanted: Wanted) -> tuple[str | None, list[str]
 
 
 def has_card(folder: str) -> bool:
-    """Whether a folder has a card, as data sets have that name their configurations."""
-    return any(os.path.isfile(os.path.join(folder, card)) for card in CARDS)
+    """Whether a folder has a card, as data sets have that name their configurations: with facts before its text."""
+    for card in (os.path.join(folder, name) for name in CARDS):
+        if os.path.isfile(card):  # and no pipe
+            with open(card, "rb") as stream:
+                if not card.endswith("README.md") or stream.read(3) == b"---":
+                    return True
+    return False
 
 
 def configurations_in(folder: str, listed: Listing) -> list[str]:

@@ -279,7 +279,7 @@ def open_images(
 
 def _photographs(wanted: Wanted, preprocessing: Preprocessing) -> Found:
     _refuse_parts(wanted, "the source of photographs")
-    return crops(preprocessing.size, wanted.limit, wanted.seed)
+    return crops(preprocessing.size, wanted.limit, wanted.seed or 0)
 
 
 def _found(wanted: Wanted) -> Found:
@@ -294,7 +294,7 @@ def _found(wanted: Wanted) -> Found:
     if os.path.isdir(place):
         return _in_folder(place, wanted)
     parent, last = os.path.split(place)
-    if last in _configurations(parent):
+    if parent and last in _configurations(parent):
         return _in_folder(parent, replace(wanted, place=parent, configuration=last))
     what = f"{place!r} is a file" if os.path.exists(place) else f"there is no folder {place!r}"
     raise ValueError(
@@ -321,7 +321,7 @@ def _in_folder(folder: str, wanted: Wanted) -> Found:
             ".webp, or a data set of .parquet or .arrow, are needed: check the folder"
         )
     _refuse_parts(wanted, f"{wanted.place!r} is a folder of images and")
-    return folders.folder_images(folder, listed, wanted.limit, wanted.seed)
+    return folders.folder_images(folder, listed, wanted.limit, wanted.seed or 0)
 
 
 def _refuse_parts(wanted: Wanted, what: str) -> None:
