@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from equiscope.networks.features import called, left_as_found, reading
+from equiscope.networks.features import called, reading
+from equiscope.networks.state import left_as_found
 
 
 def images(count, size, channels=3):

@@ -198,12 +198,15 @@ def test_every_public_module_is_used_by_the_guest():
 
 def test_importing_changes_nothing():
     script = (
-        "import sys, threading, logging, torch\n"
+        "import sys, threading, logging, random, numpy, torch\n"
+        "drawn = random.getstate(), str(numpy.random.get_state())\n"
         "state, threads = torch.get_rng_state(), threading.active_count()\n"
         "level = logging.getLogger().level\n"
         "forward = torch.nn.Module.__call__\n"
-        "import equiscope, equiscope_studies.figures, equiscope_studies.commands\n"
-        "equiscope.measure, equiscope.load_network, equiscope.open_images\n"
+        "import equiscope\n"
+        "[getattr(equiscope, name) for name in equiscope.__all__ if not name.startswith('plot')]\n"
+        "assert drawn == (random.getstate(), str(numpy.random.get_state()))\n"
+        "import equiscope_studies.figures, equiscope_studies.commands\n"
         "assert torch.equal(state, torch.get_rng_state())\n"
         "assert threads == threading.active_count() and level == logging.getLogger().level\n"
         "assert forward is torch.nn.Module.__call__\n"

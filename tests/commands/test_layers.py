@@ -56,3 +56,15 @@ def test_a_warning_says_why_modules_stand_in_place_of_blocks():
 def test_what_the_code_of_a_network_prints_is_not_in_the_table():
     answer = equiscope("layers", "my code/net.py:talkative", "--size", "32", "--json")
     assert json.loads(answer.out) and "a word from the network" in answer.err.splitlines()
+
+
+@pytest.mark.parametrize("channels", [13, 2])
+def test_networks_of_other_channels(tmp_path, channels):
+    code = tmp_path / "bands.py"
+    code.write_text(f"from torch import nn\n\ndef build():\n    return nn.Sequential(nn.Conv2d({channels}, 4, 3))\n")
+    arguments = ("layers", f"{code}:build", "--size", "32")
+    for more in ((), ("--channels", str(channels))):  # as the first convolution takes, and as is said
+        answer = equiscope(*arguments, *more)
+        assert answer.status == 0 and answer.out.splitlines()[1].split()[:4] == ["0", "early", "Conv2d", "4"]
+    answer = equiscope(*arguments, "--channels", "5")
+    assert answer.status == 2 and "fails on images of 5 x 32 x 32" in answer.err

@@ -1,11 +1,11 @@
-"""Batches: whose length is believed, and whose is not."""
+"""Batches: whose length is believed, and whose is not; and which of the tensors of a batch are its images."""
 
 import datasets
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SubsetRandomSampler, TensorDataset
 
-from equiscope.images.batches import count_of
+from equiscope.images.batches import count_of, opened
 
 IMAGES = torch.zeros(64, 1, 2, 2)
 DATASET = TensorDataset(IMAGES)
@@ -74,3 +74,40 @@ COUNTS = {
 def test_a_length_is_believed_where_it_is_of_images(name):
     images, count = COUNTS[name]
     assert count_of(images) == count
+
+
+PICTURES, MASKS, LABELS = torch.rand(6, 3, 8, 8), torch.rand(6, 1, 8, 8), torch.arange(6)
+
+
+def loader(*tensors):
+    return DataLoader(TensorDataset(*tensors), batch_size=4)
+
+
+@pytest.mark.parametrize(
+    "batches", [loader(PICTURES, LABELS), [{"label": LABELS, "image": PICTURES}], loader(PICTURES)]
+)
+def test_labels_are_dropped(batches):
+    shape, found = opened(batches)
+    assert shape == (3, 8, 8) and torch.equal(torch.cat(list(found)), PICTURES)
+
+
+@pytest.mark.parametrize(
+    ("batches", "first"),
+    [
+        (loader(PICTURES, MASKS), "batch[0] of shape [4, 3, 8, 8] and batch[1] of shape [4, 1, 8, 8]"),
+        (loader(PICTURES, PICTURES.flip(-1), LABELS), "batch[0] of shape [4, 3, 8, 8] and batch[1] of shape"),
+        ([{"image": PICTURES, "mask": MASKS}], "batch['image'] of shape [6, 3, 8, 8] and batch['mask'] of shape"),
+    ],
+    ids=["an image and a mask", "two views", "a dict"],
+)
+def test_of_several_one_is_to_be_chosen(batches, first):
+    with pytest.raises(ValueError, match="Choose one, as") as raised:
+        opened(batches)
+    assert f"this one holds {first}" in str(raised.value)
+    chosen = str(raised.value).partition("as (")[2].partition(")")[0]
+    assert torch.equal(torch.cat(list(opened(eval(f"({chosen})", {"images": batches}))[1])), PICTURES)
+
+
+def test_a_tensor_of_other_axes_is_named():
+    with pytest.raises(ValueError, match=r"this one holds a tensor of shape \[3, 8, 8\]"):
+        opened([PICTURES[0]])

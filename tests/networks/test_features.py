@@ -10,8 +10,9 @@ import torchvision
 import transformers
 from torch import nn
 
-from equiscope.networks.features import called, left_as_found, reading, unwrapped
+from equiscope.networks.features import called, reading, unwrapped
 from equiscope.networks.layers import find_layers
+from equiscope.networks.state import left_as_found
 from features import features, images
 
 
@@ -39,9 +40,10 @@ def test_outputs_that_are_changed_in_place_later(build):
     batch = images(4, 32)
     layers = find_layers(model, (3, 32, 32), ["layer1.0.bn2", "layer2.0.bn2", "layer2.1.bn2"]).measured
     kept = {}
-    handle = model.layer1[0].bn2.register_forward_hook(lambda *taken: kept.__setitem__("map", taken[2]))
     found = features(model, layers, batch)
-    handle.remove()
+    with torch.no_grad():
+        model.eval().layer1[0].bn2.register_forward_hook(lambda *taken: kept.__setitem__("map", taken[2]))
+        model(batch)
     expected = features(safe, layers, batch)
     assert found.keys() == expected.keys() and len(found) == 3
     assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in found)

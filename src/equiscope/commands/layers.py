@@ -12,11 +12,25 @@ from equiscope.commands.flattened import Options
 from equiscope.commands.options import NETWORK, AsJson, InputOptions, LayerOptions, ModelName
 from equiscope.commands.terminal import UNDEFINED, as_json, note, noted, table, tables
 
+Channels = Annotated[
+    int | None,
+    typer.Option(
+        "--channels",
+        metavar="N",
+        min=1,
+        show_default=False,
+        rich_help_panel=NETWORK,
+        help="Channels of an image. Default: as many as --mean has values, else three, or as the network's first "
+        "convolution takes.",
+    ),
+]
+
 
 def layers(
     model: ModelName,
     chosen: LayerOptions,
     network: Annotated[InputOptions, Options(NETWORK, first=("size",))],
+    channels: Channels = None,
     json: AsJson = False,
 ) -> None:
     """List the layers of a network that would be measured.
@@ -31,20 +45,35 @@ def layers(
         equiscope layers efficientnet-lite0
         equiscope layers timm:resnet18 --layers "layer*.*.act2"
         equiscope layers my_network.py:build --size 64 --json
+        equiscope layers my_network.py:build --size 64 --channels 13
     """
-    import equiscope as es
     from equiscope.networks.loading import load_network
 
     mean, std = values_of("--mean", network.mean), values_of("--std", network.std)
     with redirect_stdout(sys.stderr), noted(quiet=False):  # where what the network's own code prints belongs
         loaded = load_network(model, weights="random", size=network.size, mean=mean, std=std)  # shapes are enough
-        shape = (len(loaded.preprocessing.mean), *loaded.preprocessing.size)
-        found = es.find_layers(loaded.model, shape, layers=replace(chosen, pool=loaded.pool, default=loaded.layers))
+        options = replace(chosen, pool=loaded.pool, default=loaded.layers)
+        found = _layers(loaded, options, channels or (len(mean) if mean else None))
     note(loaded.remarks)
     if json:
         typer.echo(as_json(_records(found)))
     else:
         show_layers(found)
+
+
+def _layers(loaded: Any, options: Any, channels: int | None) -> Any:
+    """The layers for images of so many channels; None: as many as are declared, or as the first convolution takes."""
+    import equiscope as es
+    from equiscope.networks.layers import channels_of
+
+    declared, size = channels or len(loaded.preprocessing.mean), loaded.preprocessing.size
+    try:
+        return es.find_layers(loaded.model, (declared, *size), layers=options)
+    except ValueError:
+        taken = channels_of(loaded.model)
+        if channels or taken is None or taken == declared:
+            raise
+        return es.find_layers(loaded.model, (taken, *size), layers=options)
 
 
 def show_layers(found: Any) -> None:

@@ -108,7 +108,7 @@ class Measurement:
                 maps=self.request.result.maps, batch_size=self.request.machine.batch_size,
                 progress=not quiet, **self._options,
             )  # fmt: skip
-        own = scores.manifest.get("remarks", [])
+        own = [one for one in scores.manifest.get("remarks", []) if one not in remarks]
         after = [one for one in own if one not in self.source.choices]
         note([] if quiet else [*_layers_left_out(scores.manifest), *after])
         scores = replace(scores, manifest=self._manifest(scores.manifest, [*self.network.remarks, *remarks, *own]))

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from equiscope.functional.sampling import Along, Axes, Sampling, rearranged
-from equiscope.system.errors import OptionError, known
+from equiscope.system.errors import OptionError, known, out_of_memory
 
 Images = Float[Tensor, "image channel height width"]
 Stride = tuple[Any, Any]  # pixels between neighbouring positions, down and right: whole numbers or `Fraction`s
@@ -50,9 +50,11 @@ class Transformation:
         """The sampling of maps of this size; ValueError where the transformation gives none that fits."""
         try:
             found = self.on_positions(height, width, stride)
-        except (MemoryError, torch.OutOfMemoryError, OptionError):
+        except OptionError:
             raise
         except Exception as error:  # a user's own may raise anything
+            if self.keeps_images or out_of_memory(error):  # it is ours, or tells enough
+                raise
             raise ValueError(f"{self.name} on its positions fails ({type(error).__name__}: {error})") from error
         if found is not None and not isinstance(found, Sampling):
             raise ValueError(

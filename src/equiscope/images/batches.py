@@ -86,11 +86,7 @@ def _in_batches(images: Images) -> Iterator[Tensor]:
             f"batches; a value of type {type(images).__name__} was given."
         )
     for batch in _read(batches):
-        tensor = batch if isinstance(batch, Tensor) else _image_tensor(batch)
-        if tensor is None or tensor.ndim != 4:
-            shape = "no tensor" if tensor is None else f"a tensor of shape {list(tensor.shape)}"
-            raise ValueError(f"A batch of images is [image, channel, height, width]; this one holds {shape}.")
-        yield tensor
+        yield batch if isinstance(batch, Tensor) and batch.ndim == 4 else _image_tensor(batch)
 
 
 def _goes_over(images: object) -> bool:
@@ -116,11 +112,27 @@ def _read(batches: Iterable[Any]) -> Iterator[Any]:
         yield batch
 
 
-def _image_tensor(batch: Any) -> Tensor | None:
-    """The images of a batch that also holds labels: the one tensor of four axes."""
-    values = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, Sequence) else ()
-    found = [value for value in values if isinstance(value, Tensor) and value.ndim == 4]
-    return found[0] if len(found) == 1 else None
+def _image_tensor(batch: Any) -> Tensor:
+    """The images of a batch that also holds labels: the one tensor of four axes. ValueError where there is not one."""
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(batch, Mapping):
+        items = batch.items()
+    elif isinstance(batch, Sequence) and not isinstance(batch, str | bytes):
+        items = enumerate(batch)
+    found = {f"[{key!r}]": value for key, value in items if isinstance(value, Tensor)}
+    images = {key: value for key, value in found.items() if value.ndim == 4}
+    if len(images) == 1:
+        return next(iter(images.values()))
+    needed = "A batch of images is [image, channel, height, width]"
+    if images:
+        told = " and ".join(f"batch{key} of shape {list(value.shape)}" for key, value in images.items())
+        raise ValueError(
+            f"{needed}; this one holds {told}. Choose one, as (batch{next(iter(images))} for batch in images), or give "
+            "a Dataset of it alone."
+        )
+    shapes = [list(value.shape) for value in ([batch] if isinstance(batch, Tensor) else found.values())]
+    what = f"a tensor of shape {' and one of shape '.join(map(str, shapes))}" if shapes else "no tensor"
+    raise ValueError(f"{needed}; this one holds {what}.")
 
 
 def used_up(images: Images) -> bool:

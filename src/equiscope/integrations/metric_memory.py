@@ -16,6 +16,7 @@ from equiscope.measurement.loop import joined_across
 from equiscope.measurement.options import Scoring
 from equiscope.measurement.passes import Batch
 from equiscope.measurement.plan import Plan
+from equiscope.networks.probe import Probed
 from equiscope.system.processes import Processes
 from equiscope.system.provenance import Contents, digests
 
@@ -30,6 +31,7 @@ class Measured:
     image_shape: tuple[int, int, int]
     plan: Plan
     transformations: Mapping[str, str]  # by content
+    probed: Probed = Probed()
 
     def identity(self) -> dict[str, Any]:
         """The network, the shape of its images and the transformations, as the header of a memory has them."""

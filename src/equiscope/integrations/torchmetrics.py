@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -26,12 +27,14 @@ from equiscope.measurement.plan import (
     fitting_batch_size,
     options_of,
     planned,
+    probe,
 )
 from equiscope.measurement.scored import scored
-from equiscope.networks.features import left_as_found, unwrapped
+from equiscope.networks.features import unwrapped
 from equiscope.networks.identity import structure_digest
 from equiscope.networks.options import Layers
-from equiscope.networks.placement import floating_type, placed
+from equiscope.networks.placement import placed
+from equiscope.networks.state import left_as_found
 from equiscope.networks.weights import weights_digest
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError
@@ -99,14 +102,15 @@ class EquivarianceMetric(Metric):
         network or one that has trained on, are refused at once, and the metric stays as it was. Where it turns out on
         the way through the images, the metric is as after `reset`.
         """
-        with torch.inference_mode(False), left_as_found(model), placed(model, self.runs_on) as place:
+        with torch.inference_mode(False), left_as_found(model, self.runs_on), placed(model, self.runs_on) as place:
             network = unwrapped(model)
-            image_shape, batches = opened(images)
-            measured = self._to_measure(network, image_shape, place)
+            batches = opened(images)[1]
+            first = next(batches)
+            measured = self._to_measure(network, first.to(place))
             transformations, size = measured.plan.transformations, self._size(measured)
             sums = self._remembered(measured, place if place.type != "mps" else torch.device("cpu"))  # no float64 there
-            forward = ForwardPasses(network, measured.plan.frame, place, size, self.run.precision)
-            in_turn = in_groups(batches, sums.images, forward.images_at_once(transformations))
+            forward = ForwardPasses(network, measured.plan.frame, place, size, self.run.precision, measured.probed)
+            in_turn = in_groups(chain([first], batches), sums.images, forward.images_at_once(transformations))
             try:
                 forward(in_turn, transformations, sums.moments, Silent(), sums.count)
             except BaseException:
@@ -152,9 +156,11 @@ class EquivarianceMetric(Metric):
         """The most images in a forward pass."""
         return self.batch_size or fitting_batch_size(measured.plan.frame)
 
-    def _to_measure(self, network: nn.Module, image_shape: tuple[int, int, int], place: torch.device) -> Measured:
+    def _to_measure(self, network: nn.Module, images: Tensor) -> Measured:
         """What is measured: found anew from the first images after a reset, and the same from then on."""
         header = self._header()
+        channels, height, width = images.shape[1:]
+        image_shape = (channels, height, width)
         if header and list(image_shape) != header["image_shape"]:
             raise ValueError(
                 f"Images of shape {list(image_shape)} came after images of {header['image_shape']}; all must have one "
@@ -164,7 +170,8 @@ class EquivarianceMetric(Metric):
         if known is not None and self._seen is not None and self._seen.is_still(network):
             return known
         plan = planned(network, image_shape, self.families, self.layers, self.scoring)
-        transformations = content_of(plan, image_shape, place, floating_type(network))
+        probed = probe(network, plan, images, self.run)
+        transformations = content_of(plan, image_shape, images.device, probed.images_type)
         found = Measured(
             type(network).__name__,
             weights_digest(network),
@@ -172,6 +179,7 @@ class EquivarianceMetric(Metric):
             image_shape,
             plan,
             transformations,
+            probed,
         )
         if header:
             found.check_same(header)

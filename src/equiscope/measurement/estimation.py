@@ -15,10 +15,11 @@ from equiscope.measurement.budget import Budget, budgeted
 from equiscope.measurement.loop import measure
 from equiscope.measurement.options import Run, Scoring
 from equiscope.measurement.plan import Transformations, families_of, planned
-from equiscope.networks.features import left_as_found, unwrapped
+from equiscope.networks.features import unwrapped
 from equiscope.networks.layers import FoundLayers
 from equiscope.networks.loading import Network, preprocessing_of
 from equiscope.networks.options import Layers
+from equiscope.networks.state import left_as_found
 
 WARM_UP, TIMED = 2, 4  # images
 
@@ -79,8 +80,8 @@ def estimate(
     families = families_of(rotations() if transformations is None else transformations)
     with left_as_found(model):
         plan = planned(unwrapped(model), opened(images)[0], families, layers, scoring)
+        some = next(opened(images)[1])[:TIMED]
     budget = budgeted(plan, scoring, count_of(images), run.memory)
-    some = next(opened(images)[1])[:TIMED]
     marks = [time.perf_counter()]
 
     def counted() -> Iterator[Tensor]:

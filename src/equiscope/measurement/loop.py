@@ -31,16 +31,19 @@ from equiscope.measurement.plan import (
     fitting_batch_size,
     options_of,
     planned,
+    probe,
 )
 from equiscope.measurement.reader import Reader
 from equiscope.measurement.registration import LayerRegistration
 from equiscope.measurement.scored import remarks_on, scored
 from equiscope.measurement.untrained import estimated_on
-from equiscope.networks.features import check_network, left_as_found, unwrapped
+from equiscope.networks.checked import check_network
+from equiscope.networks.features import unwrapped
 from equiscope.networks.identity import structure_digest
 from equiscope.networks.loading import Network, preprocessing_of
 from equiscope.networks.options import Layers
-from equiscope.networks.placement import floating_type, placed
+from equiscope.networks.placement import placed
+from equiscope.networks.state import left_as_found
 from equiscope.networks.weights import weights_digest
 from equiscope.results.scores import Scores
 from equiscope.system.files import path_of
@@ -127,7 +130,7 @@ def _opened(model: nn.Module | Network, asked: "_Asked") -> tuple[nn.Module, "_A
 
 def _placed(model: nn.Module, images: Images, asked: "_Asked", device: str | torch.device | None) -> Scores:
     """The scores of a network, which is moved to the device and back."""
-    with left_as_found(model), placed(model, device) as place:
+    with left_as_found(model, device), placed(model, device) as place:
         return _measured(unwrapped(model), images, asked, place)
 
 
@@ -179,14 +182,15 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
         batches = opened(images)[1]  # or images left out meanwhile would not be told
     reader = Reader(images, batches, processes)
     del batches  # or what it reads ahead would stay
+    probed = probe(network, plan, reader.first.to(place), run)
     options = options_of(asked.families, asked.layers, scoring, run, size, str(place))
     budget = budgeted(plan, scoring, reader.count, run.memory)
     bar_wanted = asked.progress if processes.rank == 0 else False
     _note(bar_wanted)(budget.told())
-    options["transformations_by_content"] = content_of(plan, image_shape, place, floating_type(network))
+    options["transformations_by_content"] = content_of(plan, image_shape, place, probed.images_type)
     ours = partial(fingerprint_of, options, weights, structure_digest(network), plan.layers_in_words())
     saved, state = _checkpoint(run, reader, ours, len(budget.passes), _note(bar_wanted))
-    forward = ForwardPasses(network, plan.frame, place, size, run.precision)
+    forward = ForwardPasses(network, plan.frame, place, size, run.precision, probed)
     measurement = _Measurement(plan, budget, scoring, reader, place)
     with shown(bar_wanted, reader.total(len(budget.passes))) as bar:
         centres = measurement.centres(forward, state, bar)
@@ -215,7 +219,8 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     scores = scored(list(findings.values()), asked.families, count, scoring, manifest)
     if saved is not None and not run.keep_checkpoint:
         saved.remove()
-    return replace(scores, maps=kept, manifest=manifest | {"remarks": [*reader.remarks, *remarks_on(scores)]})
+    remarks = [*reader.remarks, *probed.remarks, *remarks_on(scores)]
+    return replace(scores, maps=kept, manifest=manifest | {"remarks": remarks})
 
 
 @dataclass

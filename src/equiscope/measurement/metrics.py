@@ -23,14 +23,15 @@ from equiscope.images.batches import Images, count_of, of_size, opened
 from equiscope.measurement.options import check_whole
 from equiscope.measurement.plan import Transformations, check_sizes, distinct_of, families_of, fitting_batch_size
 from equiscope.networks.derivative import derivative_of
-from equiscope.networks.features import left_as_found, unwrapped
+from equiscope.networks.failures import failure
+from equiscope.networks.features import unwrapped
 from equiscope.networks.layers import Layer, find_layers
 from equiscope.networks.options import Layers
-from equiscope.networks.placement import floating_type, placed
+from equiscope.networks.placement import floating_types, placed
 from equiscope.networks.probe import features_of
-from equiscope.networks.trace import failure, out_of_memory
+from equiscope.networks.state import left_as_found
 from equiscope.results.columns import METRIC_COLUMNS, METRICS
-from equiscope.system.errors import OptionError, known
+from equiscope.system.errors import OptionError, known, out_of_memory
 from equiscope.system.progress import Progress, shown
 
 PAIRS = 5  # of random crops, and of random rolls, of each image
@@ -89,7 +90,7 @@ def metrics(
         check_whole("batch_size", batch_size, 1, "it must be a positive number of images")
     larger = larger if "agreement" in wanted else None
     counts = [count_of(one) for one in (images, larger) if one is not None]
-    with left_as_found(model), placed(model, device) as place:
+    with left_as_found(model, device), placed(model, device) as place:
         shape, batches = opened(images)
         families = [] if wanted == ["lie_derivative"] else families
         members = distinct_of(families)
@@ -142,7 +143,7 @@ class _Network:
         if not final:
             raise ValueError("The network has no final vector of classes, of which these metrics are.")
         chosen = whole if layers.names is None else find_layers(network, shape, layers).measured
-        return cls(network, chosen, final[-1], size, floating_type(network))
+        return cls(network, chosen, final[-1], size, floating_types(network)[0])
 
     def features(self, images: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
         """The features of some layers, `[image, channel, row, column]`, and the final vector's."""
@@ -152,7 +153,7 @@ class _Network:
         except Exception as error:  # the user's network may raise anything
             if out_of_memory(error):
                 raise
-            raise failure(images.shape[1:], error) from error
+            raise failure(self.network, images, error) from error
         return {layer.name: layer.maps(found[layer.name]).float() for layer in (*layers, self.final)}
 
     def outputs(self, images: Tensor) -> Tensor:

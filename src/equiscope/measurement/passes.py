@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from equiscope.functional.moments import GROUPS
 from equiscope.functional.transformations import Frame, Transformation
 from equiscope.images.batches import of_size
-from equiscope.networks.features import called, reading
+from equiscope.networks.failures import failure
+from equiscope.networks.features import called, reading, tensors_in
 from equiscope.networks.layers import Layer
-from equiscope.networks.placement import floating_type
-from equiscope.networks.trace import failure, out_of_memory
-from equiscope.system.errors import OptionError
+from equiscope.networks.probe import Probed
+from equiscope.networks.state import without_hooks
+from equiscope.system.errors import OptionError, out_of_memory
 from equiscope.system.progress import Progress
 
 TOGETHER = 12  # images of a group, at least, that are gone through one after another
@@ -96,6 +97,7 @@ class ForwardPasses:
     place: torch.device
     batch_size: int
     precision: str
+    probed: Probed = Probed()
     registered: int = 0  # images that come before those at place 0
 
     def images_at_once(self, transformations: Sequence[Transformation]) -> int:
@@ -114,9 +116,12 @@ class ForwardPasses:
         plan = sharing(transformations, self.batch_size)
         watcher = _Watcher(receivers, self.registered)
         sources = {name: receiver.layer.source for name, receiver in receivers.items()}
-        with reading(self.network, sources, watcher.receive):
+        with (
+            without_hooks(self.network, unless=self.probed.hooks_matter),
+            reading(self.network, sources, watcher.receive),
+        ):
             for batch in batches:
-                images = batch.images.to(self.place, floating_type(self.network))
+                images = batch.images.to(self.place, self.probed.images_type)
                 for chosen in plan:
                     copies = [self.frame.transformed(one, images) for one in chosen]
                     watcher.places, watcher.chosen, watcher.first = batch.places, chosen, chosen is plan[0]
@@ -129,12 +134,14 @@ class ForwardPasses:
         lower = self.precision == "bfloat16"
         try:
             with torch.autocast(self.place.type, torch.bfloat16, enabled=lower):
-                called(self.network, images)
-            watcher.check()
+                output = called(self.network, images)
+            watcher.check(output)
         except Exception as error:  # the user's network may raise anything
-            if watcher.error is None and out_of_memory(error):
+            if watcher.error is not None:
+                raise watcher.error from (None if watcher.error is error else error)
+            if out_of_memory(error):
                 raise
-            raise watcher.error or failure(images.shape[1:], error) from error
+            raise failure(self.network, images, error) from error
 
 
 def sharing(transformations: Sequence[Transformation], batch_size: int) -> list[Sequence[Transformation]]:
@@ -150,7 +157,7 @@ class _Watcher:
 
     def __init__(self, receivers: Mapping[str, Receiver], registered: int) -> None:
         self.receivers, self._registered = receivers, registered
-        self.error: ValueError | None = None  # of ours, raised while the network was running
+        self.error: Exception | None = None  # of ours, raised while the network was running
         self.places: list[int] = []
         self.chosen: Sequence[Transformation] = ()
         self.first = True
@@ -172,14 +179,12 @@ class _Watcher:
                 else:  # to look would wait for the accelerator at every layer
                     self._sums[name] = squares
                     self._finite[name] = _finite(maps)
-        except (MemoryError, torch.OutOfMemoryError):
-            raise
-        except ValueError as error:
+        except Exception as error:
             self.error = error
             raise
 
-    def check(self) -> None:
-        """ValueError where a value was not finite in this forward pass."""
+    def check(self, output: Any) -> None:
+        """ValueError where a value was not finite in this forward pass, the network's own output's among them."""
         if self._sums:
             finite = torch.stack(list(self._sums.values())).isfinite().tolist()
             for name, fine in zip(self._sums, finite, strict=True):
@@ -187,12 +192,28 @@ class _Watcher:
                     self._raise(name, self._finite[name])
             self._sums.clear()
             self._finite.clear()
+        for path, tensor in tensors_in(output):
+            if tensor.is_floating_point() and tensor.layout == torch.strided and bool(tensor.isnan().any()):
+                self._raise_of_output(path, tensor)
+
+    def _raise_of_output(self, path: str, output: Tensor) -> None:
+        images = len(self.places) * (1 + len(self.chosen))
+        by_image = output.isnan().reshape(images, -1).any(1) if output.shape[:1] == (images,) else None
+        which = "" if by_image is None else f" for image {self._counted(by_image)} (counted from 0)"
+        self.error = ValueError(
+            f"The network's own output{path and f' at {path}'} is NaN{which}, though the layers measured are finite; "
+            "check its weights and the images' preprocessing."
+        )
+        raise self.error
+
+    def _counted(self, wrong: Tensor) -> int:
+        """The place in the data set of the first image that something is wrong with."""
+        places = wrong.nonzero().flatten().tolist()
+        return self._registered + (self.places[places[0] % len(self.places)] if places else self.places[0])
 
     def _raise(self, name: str, finite: Tensor) -> None:
-        wrong = (~finite).nonzero().flatten().tolist()
-        place = self.places[wrong[0] % len(self.places)] if wrong else self.places[0]
         self.error = ValueError(
-            f"Layer {name} gives NaN, infinity or values too large to square for image {self._registered + place} "
+            f"Layer {name} gives NaN, infinity or values too large to square for image {self._counted(~finite)} "
             "(counted from 0); check the network's weights and the images' preprocessing."
         )
         raise self.error

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from equiscope.functional.transformations import Family, Frame, Transformation, 
 from equiscope.measurement.options import Run, Scoring
 from equiscope.networks.layers import FoundLayers, Layer, find_layers
 from equiscope.networks.options import Layers
+from equiscope.networks.probe import Probed, probed
 from equiscope.results.columns import LADDER
 from equiscope.system.errors import KeyValue, OptionError
 
@@ -143,6 +145,14 @@ def planned(
         (layer.name, one.name): action(layer, one, scoring) for layer in found.measured for one in transformations
     }
     return Plan(view, found, tuple(families), tuple(transformations), actions)
+
+
+def probe(network: nn.Module, plan: Plan, images: Tensor, run: Run) -> Probed:
+    """What a small probe finds of the network on the first of these images; what makes scores doubtful is warned of."""
+    found = probed(network, plan.frame.original(images[:2]), plan.found.measured, half=run.precision == "bfloat16")
+    for remark in found.remarks:
+        warnings.warn(remark, stacklevel=2)
+    return found
 
 
 def action(layer: Layer, transformation: Transformation, scoring: Scoring) -> Action:

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from equiscope.networks.features import Source, called, left_as_found, reading
+from equiscope.networks.features import Source, called, reading
 from equiscope.networks.growth import Candidates, Laid
 from equiscope.networks.layout import Grid, Layout, orders, token_of_position
+from equiscope.networks.state import left_as_found
 
 # Where patches lie, as shares of the height and the width: none the other's mirror image, none at a corner, which many
 # an order leaves where it is. Two more are the last before the middle of all patches, row by row, and the first after.

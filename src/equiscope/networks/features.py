@@ -1,16 +1,12 @@
 """The features of a network's layers, read during a forward pass; the network is left as it was found."""
 
 import inspect
-import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 
 @dataclass(frozen=True)
@@ -72,64 +68,49 @@ def _slots(kind: type) -> tuple[str, ...]:
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
-def called(model: nn.Module, images: Tensor) -> Any:
-    """What the network gives for images, as `pixel_values` where it takes them by that name."""
+def called(model: nn.Module, images: Any) -> Any:
+    """What the network gives for images, as `pixel_values` or the only keyword where it takes them by name alone."""
+    name = _keyword(model)
     try:
-        if "pixel_values" in inspect.signature(model.forward).parameters:
-            return model(pixel_values=images)
-        return model(images)
+        return model(images) if name is None else model(**{name: images})
     except SystemExit as error:  # which would end the caller's program, too
         raise RuntimeError(f"it ended the program (SystemExit: {error})") from error
 
 
-def check_network(model: Any) -> None:
-    """ValueError where it is no network, or one that does not let its layers be read."""
-    if not isinstance(model, nn.Module):
-        given = f"the class {model.__name__}" if isinstance(model, type) else f"a value of type {type(model).__name__}"
-        raise ValueError(f"A network is a torch.nn.Module, and {given} is none; build one and load its weights.")
-    for name, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            which = f"Its module {name}" if name else "The network"
-            raise ValueError(
-                f"{which} is TorchScript, whose layers cannot be read; give the torch.nn.Module that it was made from."
-            )
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-        if is_lazy(tensor):
-            raise ValueError(f"The network's {name} gets its shape from the first image; run it on one beforehand.")
+def _keyword(model: nn.Module) -> str | None:
+    """The name by which a network takes its images, where it does not take them by their place."""
+    parameters = inspect.signature(model.forward).parameters
+    if "pixel_values" in parameters:
+        return "pixel_values"
+    needed = [name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY and one.default is one.empty]
+    by_place = any(one.kind not in (one.KEYWORD_ONLY, one.VAR_KEYWORD) for one in parameters.values())
+    return needed[0] if len(needed) == 1 and not by_place else None
 
 
-@contextmanager
-def left_as_found(model: nn.Module) -> Iterator[None]:
-    """Evaluate the model without gradients; put its modes, buffers and all random state back afterwards."""
-    check_network(model)
-    modes = {module: module.training for module in model.modules()}
-    registered = {module: (dict(module._buffers), set(module._non_persistent_buffers_set)) for module in modes}
-    buffers = [
-        (buffer, buffer.detach().clone())
-        for theirs, _ in registered.values()
-        for buffer in theirs.values()
-        if buffer is not None
-    ]
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    accelerators = {tensor.device for tensor in [*model.parameters(), *model.buffers()] if tensor.is_cuda}
-    with torch.random.fork_rng(devices=[device.index for device in accelerators]):
-        try:
-            model.eval()
-            with torch.no_grad():
-                yield
-        finally:
-            for module, training in modes.items():
-                module.training = training
-            for module, (theirs, not_persistent) in registered.items():
-                module._buffers.clear()
-                module._buffers.update(theirs)
-                module._non_persistent_buffers_set = not_persistent
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    if not (buffer.is_meta or torch.equal(buffer, before)):
-                        buffer.copy_(before)
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)
+class Calls:
+    """Numbers the calls of modules, in the order in which they begin, within one outermost call of the network.
+
+    >>> calls = Calls()
+    >>> calls.begin(""), calls.begin("relu"), calls.end("relu"), calls.begin("relu")
+    (0, 0, 0, 1)
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[str, int] = {}
+        self._open: dict[str, list[int]] = {}
+
+    def begin(self, name: str) -> int:
+        """The number of a call that begins; where the network itself is called from outside, all counts begin anew."""
+        if not name and not self._open.get(""):
+            self._begun, self._open = {}, {}
+        number = self._begun.get(name, 0)
+        self._begun[name] = number + 1
+        self._open.setdefault(name, []).append(number)
+        return number
+
+    def end(self, name: str) -> int:
+        """The number of the call that ends."""
+        return self._open[name].pop()
 
 
 @contextmanager
@@ -139,20 +120,16 @@ def reading(model: nn.Module, sources: Mapping[str, Source], receive: Callable[[
     It does so at once, before a later operation can change them in place: `receive` must not keep them.
     """
     modules = dict(model.named_modules())
-    by_module: dict[str, list[tuple[str, Source]]] = {}
+    by_module: dict[str, list[tuple[str, Source]]] = {"": []}  # the network itself, whose calls are counted in any case
     for layer, source in sources.items():
         by_module.setdefault(source.module, []).append((layer, source))
-    readers = {name: _Reader(wanted, receive) for name, wanted in by_module.items()}
-
-    def start(module: nn.Module, arguments: Any) -> None:
-        for reader in readers.values():
-            reader.call = -1
-
-    handles = [model.register_forward_pre_hook(start)]
+    calls = Calls()
+    handles = []
     try:
-        for name, reader in readers.items():
+        for name, wanted in by_module.items():
+            reader = _Reader(name, wanted, receive, calls)
             handles.append(modules[name].register_forward_pre_hook(reader.before, with_kwargs=True))
-            handles.append(modules[name].register_forward_hook(reader.after))
+            handles.append(modules[name].register_forward_hook(reader.after, always_call=True))
         yield
     finally:
         for handle in handles:
@@ -160,26 +137,30 @@ def reading(model: nn.Module, sources: Mapping[str, Source], receive: Callable[[
 
 
 class _Reader:
-    """Hands over what one module is given and gives, and counts its calls within a forward pass."""
+    """Hands over what one module is given and gives."""
 
-    def __init__(self, wanted: list[tuple[str, Source]], receive: Callable[[str, Tensor], None]) -> None:
-        self.wanted, self.receive, self.call = wanted, receive, -1
+    def __init__(
+        self, name: str, wanted: list[tuple[str, Source]], receive: Callable[[str, Tensor], None], calls: Calls
+    ) -> None:
+        self.name, self.wanted, self.receive, self.calls = name, wanted, receive, calls
 
     def before(self, module: nn.Module, arguments: Any, named: Any) -> None:
-        self.call += 1
-        self._hand_over("input", inputs(arguments, named))
+        self._hand_over("input", self.calls.begin(self.name), inputs(arguments, named))
 
     def after(self, module: nn.Module, arguments: Any, output: Any) -> None:
-        self._hand_over("output", output)
+        call = self.calls.end(self.name)
+        if output is not None:  # as where it raised an error
+            self._hand_over("output", call, output)
 
-    def _hand_over(self, side: str, value: Any) -> None:
+    def _hand_over(self, side: str, call: int, value: Any) -> None:
         for layer, source in self.wanted:
-            if source.side == side and source.call == self.call:
+            if source.side == side and source.call == call:
                 found = [tensor for path, tensor in tensors_in(value) if path == source.path]
                 if not found:
                     raise ValueError(f"Layer {layer} gave no tensor at {source.path!r} in this forward pass.")
+                features = found[0].dequantize() if found[0].is_quantized else found[0]
                 # Detached, it would have no derivative in forward mode either.
-                self.receive(layer, found[0].detach() if found[0].requires_grad else found[0])
+                self.receive(layer, features.detach() if features.requires_grad else features)
 
 
 def inputs(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

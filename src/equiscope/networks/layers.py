@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from equiscope.networks.features import Source, check_network, unwrapped
+from equiscope.networks.checked import check_network
+from equiscope.networks.features import Source, unwrapped
 from equiscope.networks.layout import Layout, Strides
 from equiscope.networks.options import Layers
 from equiscope.networks.parts import Parts
@@ -109,6 +110,11 @@ def _instead_of_blocks(blocks: Blocks) -> str:
         f"None of the network's {count} blocks gives a feature map that is known to lie on a grid ({name}: {reason}"
         f"{others}); single modules stand in their place. Choose with layers=, or say how blocks lie with layouts=."
     )
+
+
+def channels_of(model: nn.Module) -> int | None:
+    """The channels of an image that the network's first convolution takes; None where it has none."""
+    return next((module.in_channels for module in model.modules() if isinstance(module, nn.Conv2d)), None)
 
 
 def _parts(traced: Traced, whole: Sequence[Seen], pooled: Seen | None, final: Seen | None) -> Parts:

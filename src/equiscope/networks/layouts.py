@@ -58,7 +58,7 @@ class Layouts:
         grids: dict[Laid, None] = {}
         found: list[Candidates | str] = []
         for tensor in tensors:
-            its = candidates(tensor.shapes, self._image, declared, grids)
+            its = tensor.unreadable or candidates(tensor.shapes, self._image, declared, grids)
             found.append(its)
             if not isinstance(its, str) and its.laid[0][0].kind == "map" and its.laid[0][1] is not None:
                 grids[Layout("map", its.laid[0][0].grid), its.laid[0][1]] = None

@@ -52,7 +52,7 @@ def available_device(device: str | torch.device) -> torch.device:
     return found
 
 
-def floating_type(model: nn.Module) -> torch.dtype:
-    """The type of the network's numbers, which its images must have as well."""
+def floating_types(model: nn.Module) -> list[torch.dtype]:
+    """The types of the network's numbers, one of which its images must have; float32 where it has none."""
     tensors = (*model.parameters(), *model.buffers())
-    return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), torch.float32)
+    return list(dict.fromkeys(one.dtype for one in tensors if one.is_floating_point())) or [torch.float32]

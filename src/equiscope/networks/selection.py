@@ -10,7 +10,7 @@ from torch import nn
 
 from equiscope.networks.layouts import Layouts
 from equiscope.networks.options import Stride
-from equiscope.networks.trace import OWN_OUTPUT, Seen, trace
+from equiscope.networks.trace import OWN_OUTPUT, PARAMETRIZATIONS, Seen, called_past, inner_modules, trace
 from equiscope.system.errors import OptionError
 
 Call = tuple[str, int]  # which call of which module
@@ -35,11 +35,14 @@ class Traced:
         strides: Mapping[str, Stride],
         layouts: Mapping[str, str],
     ) -> None:
+        self._model, self._image_shape = model, image_shape
         self._trace = trace(model, image_shape)
         self.tensors = self._trace.tensors
         self.outputs = [tensor for tensor in self.tensors if tensor.source.side == "output"]
         self.places = {tensor.source: place for place, tensor in enumerate(self.tensors)}
-        self._modules = dict(model.named_modules())
+        self._modules = {
+            name: module for name, module in model.named_modules() if PARAMETRIZATIONS not in name.split(".")
+        }
         for option, patterns in (("{strides}", strides), ("{layouts}", layouts)):
             for pattern in patterns:
                 self.matching([pattern], option)
@@ -69,7 +72,10 @@ class Traced:
 
     def final(self) -> Seen | None:
         """The vector just before the softmax: the network's output, under the first module's name that gives it."""
-        whole = [tensor for tensor in self.outputs if tensor.source.module == "" and self.is_vector(tensor)]
+        outermost = [
+            one for one in self.outputs if not one.source.module and one.source.call == 0
+        ]  # it may call itself
+        whole = [tensor for tensor in outermost if self.is_vector(tensor)]
         logits = [tensor for tensor in whole if "logits" in tensor.source.path] or whole
         if len(logits) != 1:
             return None
@@ -124,7 +130,7 @@ class Traced:
             if _is_sequence(module) and not any(_lies_in(name, block) for block in found):
                 for child, inner in module.named_children():
                     block = f"{name}.{child}" if name else child
-                    if block not in leaves and any(True for _ in inner.children()):
+                    if block not in leaves and inner_modules(inner):
                         (found if self._gives_one(block) else given_up).append(block)
         shown = [block for block in given_up if not any(_lies_in(inner, block) for inner in found)]
         outermost = [block for block in shown if not any(block != outer and _lies_in(block, outer) for outer in shown)]
@@ -144,7 +150,7 @@ class Traced:
         """
         giving = {tensor.source.module for tensor in self.outputs} - {""}
         objects = self._trace.objects
-        leaves = {tensor.source.module for tensor in self.outputs if tensor.leaf} - {""}
+        leaves = {tensor.source.module for tensor in self.outputs if tensor.leaf}
         leaves |= {
             name
             for name in giving & objects.keys()
@@ -181,6 +187,13 @@ class Traced:
                     "Layer " + option + "{pattern!r} gives no tensor, but {gave}; see `equiscope layers`.",
                     pattern=pattern,
                     gave=" and ".join(dict.fromkeys(one for name in meant for one in self._trace.gave.get(name, ()))),
+                )
+            if meant and (past := called_past(self._model, self._image_shape) & set(meant)):
+                raise OptionError(
+                    "Layer " + option + "{pattern!r} is a module that the network calls by its forward(), past what "
+                    "reads it; call it as self.{name}(x), not as self.{name}.forward(x).",
+                    pattern=pattern,
+                    name=min(past),
                 )
             if meant:
                 raise OptionError(

@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from equiscope.images.batches import Images, opened
+from equiscope.networks.failures import failure
 from equiscope.networks.features import called
-from equiscope.networks.placement import floating_type
-from equiscope.networks.trace import failure, out_of_memory
+from equiscope.networks.placement import floating_types
+from equiscope.system.errors import out_of_memory
 
 
 def estimate_statistics(model: nn.Module, images: Images) -> int:
@@ -35,7 +36,7 @@ def estimate_statistics(model: nn.Module, images: Images) -> int:
     with _estimating(model, layers), torch.no_grad():
         for batch in opened(images)[1]:
             try:
-                called(model, batch.to(place, floating_type(model)))
+                called(model, batch.to(place, floating_types(model)[0]))
             except Exception as error:  # the user's network may raise anything
                 if out_of_memory(error):
                     raise
@@ -45,7 +46,7 @@ def estimate_statistics(model: nn.Module, images: Images) -> int:
                     raise ValueError(
                         f"The network's normalisation statistics cannot be estimated on {len(batch)} image; give more."
                     ) from error
-                raise failure(batch.shape[1:], error) from error
+                raise failure(model, batch, error) from error
             count += len(batch)
     return count
 

@@ -1,28 +1,29 @@
 """Every tensor that passes by in a network, found from shapes alone: no image is run where that can be avoided."""
 
-import copy
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from equiscope.networks.features import Source, called, inputs, left_as_found, tensors_in
+from equiscope.networks.blank_passes import BlankPasses
+from equiscope.networks.features import Calls, Source, inputs, tensors_in
 from equiscope.networks.growth import Shapes, settled
 from equiscope.networks.layout import Grid, Shape
 
 # Pixels by which the input grows, to see which tensors grow with it. A stride of 10 is not told from 11 by 128 pixels
 # (12 positions more), but by 640: tried where only shapes are computed, where 128 leave a stride open, and where it
-# would take no more than so many seconds. What grows as the square of the pixels, as tables of tokens by tokens do, may
+# takes no more than `BlankPasses` allows. What grows as the square of the pixels, as tables of tokens by tokens do, may
 # be made for real all the same, so that a larger growth would not be free.
 GROWTHS_ON_META: tuple[int, ...] = (128, 640)
 GROWTHS_ON_IMAGES: tuple[int, ...] = (128,)
-SECONDS = 5.0
 
+PARAMETRIZATIONS = "parametrizations"  # what holds the modules that `torch.nn.utils.parametrize` computes weights by
 OWN_OUTPUT = ".output"  # the network's own, by a name that no module can have
 
 
@@ -36,6 +37,7 @@ class Seen:
     parameters: bool
     shapes: Shapes
     identity: int  # of the tensor, while the pass lasts
+    unreadable: str | None = None  # why its values cannot be read
 
     @property
     def shape(self) -> Shape:
@@ -61,25 +63,14 @@ class Trace:
 
 
 def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> Trace:
-    """Every tensor that modules give or take, with its shapes of more images and, where they can grow, larger ones."""
-    channels, height, width = image_shape
-    parameter = next(iter(model.parameters()), None)
-    place: dict[str, Any] = {"dtype": parameter.dtype if parameter is not None else torch.float32}
+    """Every tensor that modules give or take, with its shapes of more images and, where they can grow, larger ones.
 
-    def passed(images: int, down: int = 0, right: int = 0) -> Trace:
-        return _pass(blank, torch.zeros(images, channels, height + down, width + right, **place))
-
-    try:
-        blank, growths, place["device"] = _on_meta(model), GROWTHS_ON_META, "meta"
-        small = passed(2)
-    except Exception:  # noqa: BLE001 -- whatever a network does on the meta device, a blank image tells as well
-        blank, growths = model, GROWTHS_ON_IMAGES
-        place["device"] = parameter.device if parameter is not None else "cpu"
-        try:
-            small = passed(2)
-        except Exception as error:  # the user's network may raise anything
-            raise failure(image_shape, error) from error
-    more = {"three": _shapes(partial(passed, 3))} | _grown(small, passed, growths, (height, width))
+    ValueError where the network fails on images of this shape.
+    """
+    _, height, width = image_shape
+    passes = BlankPasses(model, image_shape, _noting)
+    small = passes.first
+    more = {"three": _shapes(passes.at(3, height, width))} | _grown(passes, (height, width))
     growth = more.pop("growth", 0)
     for place_in_list, tensor in enumerate(small.tensors):
         its = {name: by_source.get(tensor.source) for name, by_source in more.items()}
@@ -87,80 +78,98 @@ def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> Trace:
     return small
 
 
-def _grown(small: Trace, passed: Callable[..., Trace], growths: Sequence[int], image: Grid) -> dict[str, Any]:
+def _grown(passes: BlankPasses[Trace], image: Grid) -> dict[str, Any]:
     """The shapes by source of images that are larger on both axes, higher and wider, and by how many pixels."""
-    known = {tensor.source: tensor.shape for tensor in small.tensors}
+    height, width = image
+    growths = GROWTHS_ON_META if passes.on_meta else GROWTHS_ON_IMAGES
+    known = _shapes(passes.first)
     found: dict[str, Any] = {}
     # Windows and strides that divide a square image divide one of twice its side as well.
     for growth in dict.fromkeys((*growths, min(image))):
         if found and growth not in growths:
             break
-        started = time.monotonic()
-        large = _shapes(partial(passed, 2, growth, growth))
-        if not large:  # a network of one input size says so in its own way
+        large = _shapes(passes.at(2, height + growth, width + growth))
+        if not large:  # a network of one input size says so in its own way, or it would take too much
             continue
         if all(large.get(source) == shape for source, shape in known.items() if source.side == "output"):
             break  # it resizes its images itself, and so has one size inside
         found = {"growth": growth, "large": large}
-        larger = [one for one in growths if one > growth]
         pairs = ((shape, large.get(source)) for source, shape in known.items())
-        if not larger or all(settled(one, other, growth, image) for one, other in pairs):
-            break
-        times_as_many = (image[0] + larger[0]) * (image[1] + larger[0]) / (image[0] + growth) / (image[1] + growth)
-        if (time.monotonic() - started) * times_as_many > SECONDS:
+        if all(settled(one, other, growth, image) for one, other in pairs):
             break
     if found:
-        found["high"] = _shapes(partial(passed, 2, found["growth"], 0))
-        found["wide"] = _shapes(partial(passed, 2, 0, found["growth"]))
+        found["high"] = _shapes(passes.at(2, height + found["growth"], width))
+        found["wide"] = _shapes(passes.at(2, height, width + found["growth"]))
     return found
 
 
-def _shapes(passed: Callable[[], Trace]) -> dict[Source, Shape]:
-    """The shapes of a forward pass by source; none where the network does not run so."""
-    try:
-        return {tensor.source: tensor.shape for tensor in passed().tensors}
-    except Exception:  # noqa: BLE001 -- a network says in its own way what it does not take
-        return {}
+def _shapes(noted: Trace | None) -> dict[Source, Shape]:
+    """The shapes of a forward pass by source; none where there was none."""
+    return {} if noted is None else {tensor.source: tensor.shape for tensor in noted.tensors}
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether the network failed for want of memory, on whatever device."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error)
-
-
-def failure(image_shape: Sequence[int], error: Exception) -> ValueError:
-    """The sentence for a network that fails by itself on images of this shape."""
-    shape = " x ".join(str(size) for size in image_shape)
-    lines = str(error).strip().splitlines() or ["no message"]
-    return ValueError(
-        f"The network fails on images of {shape}, with {type(error).__name__}: {lines[0].rstrip('.')}; "
-        "give images of the channels and the size that it takes."
-    )
-
-
-def _on_meta(model: nn.Module) -> nn.Module:
-    """A copy of the network that has shapes and no values; nothing of the model's is copied or touched."""
-    shapes: dict[int, Any] = {}
-    for tensor in [*model.parameters(), *model.buffers()]:
-        empty = torch.empty_like(tensor, device="meta")
-        shapes[id(tensor)] = nn.Parameter(empty, requires_grad=False) if isinstance(tensor, nn.Parameter) else empty
-    return copy.deepcopy(model, shapes)
-
-
-def _pass(model: nn.Module, images: Tensor) -> Trace:
-    """What passes by while the network runs, in order of completion."""
+@contextmanager
+def _noting(model: nn.Module) -> Iterator[Trace]:
+    """While open, all that passes by is noted, in order of completion."""
     record = _Record()
-    handles = [
-        module.register_forward_hook(partial(record.add, name), with_kwargs=True)
-        for name, module in model.named_modules()
-    ]
+    handles = []
     try:
-        with left_as_found(model), _Softmaxes(record):
-            called(model, images)
+        for name, module in model.named_modules():
+            if PARAMETRIZATIONS not in name.split("."):
+                handles += [
+                    module.register_forward_pre_hook(partial(record.begin, name)),
+                    module.register_forward_hook(partial(record.end, name), with_kwargs=True, always_call=True),
+                ]
+        with _Softmaxes(record):
+            yield record.trace
     finally:
         for handle in handles:
             handle.remove()
-    return record.trace
+
+
+def called_past(model: nn.Module, image_shape: tuple[int, int, int]) -> set[str]:
+    """The names of modules that the network runs by `module.forward(x)`, which skips what reads them."""
+    return BlankPasses(model, image_shape, _noting_forwards).first
+
+
+@contextmanager
+def _noting_forwards(model: nn.Module) -> Iterator[set[str]]:
+    past: set[str] = set()
+    called = Counter[str]()
+    handles = []
+
+    def noted(name: str, inner: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(inner)
+        def forward(*given: Any, **named: Any) -> Any:
+            called[name] -= 1
+            if called[name] < 0:
+                past.add(name)
+                called[name] = 0
+            return inner(*given, **named)
+
+        return forward
+
+    def begin(name: str, module: nn.Module, given: Any) -> None:
+        called[name] += 1
+
+    own = {module: vars(module).get("forward") for module in model.modules()}
+    try:
+        for name, module in model.named_modules():
+            handles.append(module.register_forward_pre_hook(partial(begin, name)))
+            module.forward = noted(name, module.forward)
+        yield past
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, forward in own.items():
+            vars(module).pop("forward", None)
+            if forward is not None:
+                module.forward = forward
+
+
+def inner_modules(module: nn.Module) -> Mapping[str, nn.Module]:
+    """A module's children by name, without those that compute its parameters."""
+    return {name: child for name, child in module.named_children() if name != PARAMETRIZATIONS}
 
 
 class _Record:
@@ -169,22 +178,27 @@ class _Record:
     def __init__(self) -> None:
         self.trace = Trace()
         self._kept: list[Any] = []  # so that no two tensors share an identity
-        self._calls: dict[str, int] = {}
+        self._calls = Calls()
 
-    def add(self, name: str, module: nn.Module, arguments: Any, named: Any, output: Any) -> None:
-        """Take in what one call of a module was given and gave."""
-        call = self._calls.get(name, 0)
-        self._calls[name] = call + 1
+    def begin(self, name: str, module: nn.Module, arguments: Any) -> None:
+        """Note that a call of a module begins."""
+        self._calls.begin(name)
+
+    def end(self, name: str, module: nn.Module, arguments: Any, named: Any, output: Any) -> None:
+        """Take in what the call of a module was given and gave."""
+        call = self._calls.end(name)
         self.trace.gave.setdefault(name, []).append(type(output).__name__)
         if not isinstance(output, Tensor | Mapping | Sequence) and any(True for _ in tensors_in(output)):
             self.trace.objects[name] = type(output).__name__
-        leaf, parameters = (not any(True for _ in module.children()), any(True for _ in module.parameters()))
+        leaf, parameters = not inner_modules(module), any(True for _ in module.parameters())
         for side, value in (("input", inputs(arguments, named)), ("output", output)):
             for path, tensor in tensors_in(value):
                 self._kept.append(tensor)
                 source = Source(name, call, side, path)
-                shapes = Shapes(tuple(tensor.shape))
-                self.trace.tensors.append(Seen(source, type(module).__name__, leaf, parameters, shapes, id(tensor)))
+                unreadable = why_unreadable(tensor)
+                shapes = Shapes(() if unreadable else tuple(tensor.shape))
+                kind = type(module).__name__
+                self.trace.tensors.append(Seen(source, kind, leaf, parameters, shapes, id(tensor), unreadable))
 
     def softmax(self, given: Any, output: Any) -> None:
         """Take in that one tensor is the softmax of another."""
@@ -204,3 +218,16 @@ class _Softmaxes(TorchFunctionMode):
         if getattr(function, "__name__", "") in ("softmax", "log_softmax"):
             self._record.softmax(args[0] if args else (kwargs or {}).get("input"), output)
         return output
+
+
+def why_unreadable(tensor: Tensor) -> str | None:
+    """Why a tensor's values cannot be read as they are; None where they can."""
+    if tensor.is_nested:
+        return "its features are a nested tensor, whose images may differ in size"
+    if tensor.layout != torch.strided:
+        return (
+            f"its features are sparse ({str(tensor.layout).removeprefix('torch.')}), and only dense ones are measured"
+        )
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return "it runs within torch.func (vmap, grad), where its images are hidden; call it outside to measure it"
+    return None

@@ -13,6 +13,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 import safetensors
+import torch
 from torch import Tensor, nn
 
 from equiscope.networks.weight_files import Held, held
@@ -164,8 +165,17 @@ def weights_digest(network: nn.Module) -> str:
     for name, value in network.state_dict().items():
         digest.update(name.encode())
         if isinstance(value, Tensor):
-            digest.update(digest_of(value))
+            digest.update(digest_of(_dense(value)))
     return digest.hexdigest()
+
+
+def _dense(value: Tensor) -> Tensor:
+    """The values of a tensor that is quantised, sparse or shared among processes, as those of a plain one."""
+    if hasattr(value, "full_tensor"):
+        value = value.full_tensor()
+    if value.is_quantized:
+        return value.int_repr()
+    return value if value.layout == torch.strided else value.to_dense()
 
 
 def hub_file(hub: str | None) -> Path | None:

@@ -95,3 +95,13 @@ def known(option: str, value: Any, values: Iterable[Any]) -> Any:
         sentence = "{" + option + "}{given!r} is not known; it is one of {choices}."
         raise OptionError(sentence, given=value, choices=", ".join(map(str, choices)))
     return value
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error is for want of memory, on whatever device.
+
+    >>> out_of_memory(MemoryError()), out_of_memory(RuntimeError("not enough memory: you tried to allocate 8 bytes"))
+    (True, True)
+    """
+    kinds = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return kinds or any(words in str(error) for words in ("not enough memory", "can't allocate memory"))

@@ -3,20 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, SupportsFloat, runtime_checkable
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Progress as Bar
-from rich.text import Text
+from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 from equiscope.system.errors import OptionError
 
@@ -38,29 +25,13 @@ class Silent:
 
 def say(text: str) -> None:
     """A line on the terminal's error output."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+    from equiscope.system import bars
 
-
-class _Rate(ProgressColumn):
-    """Images a second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.1f} images/s", style="progress.data.speed")
-
-
-class _Training(ProgressColumn):
-    """Loss and accuracy so far in this epoch."""
-
-    def render(self, task: Task) -> Text:
-        fields = task.fields
-        if fields.get("loss") is None:
-            return Text("")
-        return Text(f"loss {float(fields['loss']):.3f}, accuracy {float(fields['accuracy']):.1%}")
+    bars.say(text)
 
 
 class _Shown:
-    def __init__(self, bar: Bar, total: int | None) -> None:
+    def __init__(self, bar: Any, total: int | None) -> None:
         self._bar, self._task = bar, bar.add_task("measuring", total=total)
 
     def advance(self, images: int) -> None:
@@ -83,15 +54,16 @@ def shown(progress: bool | Progress | None, total: int | None) -> Iterator[Progr
     elif _hidden(progress):
         yield Silent()
     else:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        from equiscope.system import bars
+
+        with bars.measuring() as bar:
             yield _Shown(bar, total)
 
 
 class ShownTraining:
     """Images that were trained on, with loss and accuracy as numbers or tensors, read only when they are drawn."""
 
-    def __init__(self, inner: Progress, bar: Bar | None = None, task: TaskID | None = None) -> None:
+    def __init__(self, inner: Progress, bar: Any = None, task: Any = None) -> None:
         self._inner, self._bar, self._task = inner, bar, task
 
     def advance(self, images: int, *, loss: SupportsFloat, accuracy: SupportsFloat) -> None:
@@ -109,8 +81,9 @@ def shown_training(progress: bool | Progress | None, total: int, *, done: int = 
     elif _hidden(progress):
         yield ShownTraining(Silent())
     else:
-        columns = (BarColumn(10), MofNCompleteColumn(), _Rate(), _Training(), TimeRemainingColumn())  # in 80 characters
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        from equiscope.system import bars
+
+        with bars.training() as bar:
             yield ShownTraining(Silent(), bar, bar.add_task("training", total=total, completed=done))
 
 
@@ -118,5 +91,6 @@ def _hidden(wanted: bool | None) -> bool:
     """Whether no bar is to be drawn, which elsewhere than on a terminal or in a notebook leaves an empty line."""
     if wanted is None:
         return sys.stderr is None or not sys.stderr.isatty()
-    console = Console(stderr=True)
-    return not wanted or not (console.is_terminal or console.is_jupyter)
+    from equiscope.system import bars
+
+    return not (wanted and bars.drawn())
