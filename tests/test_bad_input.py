@@ -349,7 +349,7 @@ LIBRARY = {
     "network a function": ({"model": torch.relu}, ["torch.nn.Module", "type builtin_function_or_method"]),
     "network a class": ({"model": nn.ReLU}, ["torch.nn.Module", "the class ReLU"]),
     "network its weights": ({"model": {}}, ["torch.nn.Module", "type dict"]),
-    "network of two inputs": ({"model": nn.Bilinear(3, 3, 3)}, ["fails on images of 3 x 16 x 16", "input2"]),
+    "network of two inputs": ({"model": nn.Bilinear(3, 3, 3)}, ["forward needs input2 besides the images"]),
     "network of changing size": ({"model": nn.Sequential(Changing())}, ["Layer 0 gave", "14 x 13 positions"]),
     "images none": ({"images": None}, ["Images are a tensor", "type NoneType"]),
     "images a text": ({"images": "photographs"}, ["Images are a tensor", "type str"]),
