@@ -195,6 +195,7 @@ def test_every_page_of_results_has_its_line():
     }
 
 
+@pytest.mark.slow  # the tutorial's page, which is run by every test, is the same
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))

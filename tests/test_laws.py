@@ -199,16 +199,22 @@ def test_intervals_can_be_left_out_and_change_no_score(scored, bare):
 
 
 def test_intervals_hold_the_score_of_all_images_about_as_often_as_they_say():
-    """Noise whose true correlation is known: 95 % intervals hold it in most of 24 data sets."""
+    """Of noise: 95 % intervals hold what very many images score in most of 48 data sets."""
     noise_of_images = torch.Generator().manual_seed(5)
     noisy = es.Transformation(
         "noise", lambda x: x * 0.6 + 0.8 * torch.randn(x.shape, generator=noise_of_images),
         es.identity().transformations[0].on_positions,
     )  # fmt: skip
     scoring = es.Scoring(scopes=("dataset", "image"), measures=("invariance", "equivariance"))
+
+    def measured(images, seed):
+        images = torch.randn(images, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+        return es.measure(nn.Sequential(nn.Identity()), images, noisy, layers="0", scoring=scoring).scores
+
+    truth = measured(5000, 100)["score"]  # within images a little below .6: a correlation of 16 positions is biased
+    assert truth.between(0.58, 0.61).all()
     held = []
-    for seed in range(24):
-        images = torch.randn(30, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
-        rows = es.measure(nn.Sequential(nn.Identity()), images, noisy, layers="0", scoring=scoring).scores
-        held.append(((rows["low"] <= 0.6) & (rows["high"] >= 0.6)).to_numpy())
-    assert (np.mean(held, axis=0) > 0.8).all()
+    for seed in range(48):
+        rows = measured(30, seed)
+        held.append(((rows["low"] <= truth) & (rows["high"] >= truth)).to_numpy())
+    assert (np.mean(held, axis=0) >= 0.85).all()
