@@ -223,7 +223,10 @@ def test_ctrl_c_while_a_result_is_written_leaves_no_half(inside):
     Path("slow.py").write_text(SLOW)
     before = {path.name for path in inside.iterdir()}
     command = [sys.executable, "-m", "equiscope", "measure", "slow.py:writing", *SMALL[1:], "--output", "out"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background start without Ctrl-C
+    )  # fmt: skip
     try:
         until = time.monotonic() + 300
         while not Path("marker").exists() and process.poll() is None and time.monotonic() < until:
