@@ -69,10 +69,9 @@ class LayerMoments:
         sides: list[Key | None] = [None] if self.original.gram is not None else []
         sides += [key for key, pair in self.pairs.items() if pair.permutes and pair.moments.cross is not None]
         self._slots = {key: slot for slot, key in enumerate(sides)}
-        channels, like = self.layer.channels, self.original.gram
-        for pair in self.pairs.values():
-            like = pair.moments.cross if like is None else like
-        like = self.original.total if like is None else like
+        products = [self.original.gram, *(pair.moments.cross for pair in self.pairs.values())]
+        like = next((one for one in products if one is not None), self.original.total)
+        channels = self.layer.channels
         self._stacked = like.new_zeros(GROUPS, len(sides), channels, channels)
         for key, slot in self._slots.items():
             if key is None:
