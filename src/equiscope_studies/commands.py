@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-FIGURES = ("2", "3", "4", "7")
+FIGURES = ("2", "3", "4", "7", "lost")
 STUDIES = ("data", "augmentation", "capacity", "architecture")
 PRESETS = ("small", "paper")
 FORCE = "Write into a folder that is not empty."
@@ -110,23 +110,25 @@ def figure(
     number: Annotated[
         str,
         typer.Argument(
-            metavar="2|3|4|7",
+            metavar="2|3|4|7|lost",
             autocompletion=_completed(FIGURES),
             show_default=False,
-            help="Which figure of the paper.",
+            help="Which figure of the paper, or one beyond it.",
         ),
     ],
     options: FigureOptions,
     networks: SurveyOptions,
 ) -> None:
-    r"""Make a figure of the paper again.
+    r"""Make a figure of the paper again, or one beyond it.
 
     The paper: Bruintjes, Motyka and van Gemert, What Affects Learned
     Equivariance in Deep Image Recognition Models?, CVPR Workshops 2023.
     Figure 2 asks whether a similarity follows the mean activation; figure 3,
     whether the measure finds the symmetry that is built into a network;
     figure 7, which architectures learn equivariant features; figure 4, whether
-    accuracy goes with them, from the same measurements.
+    accuracy goes with them, from the same measurements. And "lost": whether
+    what is lost early predicts the accuracy lost under rotation, of all
+    networks that figures 4 and 7 have measured.
     Writes the picture (figure.png, figure.pdf), its numbers (data.parquet),
     and what they say (page.md).
 
@@ -136,6 +138,7 @@ def figure(
         equiscope figure 2 --data data/ --images 500
         equiscope figure 7 --source imagenet/val
         equiscope figure 4 --data data/ --models cifar-resnet20 cifar-resnet44
+        equiscope figure lost --data data/
     """
     if number not in FIGURES:
         raise ValueError(f"There is no figure {number!r} to make; it is one of {', '.join(FIGURES)}.")
@@ -143,8 +146,11 @@ def figure(
     given = [f"--{option}" for option, value in of_networks.items() if value and value != "auto"]
     if number in ("2", "3") and given:
         raise ValueError(f"{given[0]} is for figures 4 and 7, and figure {number} measures a network of its own.")
+    foreign = [one for one in given if one not in ("--models", "--device", "--results")]
+    if number == "lost" and (foreign or options.images):
+        raise ValueError(f"{(foreign or ['--images'])[0]} is not for figure lost, which measures no features.")
     from equiscope_studies.devices import chosen_device
-    from equiscope_studies.figures import Survey, figure2, figure3, figure4, figure7
+    from equiscope_studies.figures import Survey, figure2, figure3, figure4, figure7, figure_lost
 
     of_networks["device"] = chosen_device(networks.device)
     of_networks["results"] = networks.results or Path("out", "architectures")
@@ -157,8 +163,9 @@ def figure(
         "3": partial(figure3, **counted),
         "4": partial(figure4, options.data, survey=survey),
         "7": partial(figure7, options.data, survey=survey),
+        "lost": partial(figure_lost, options.data, survey=survey),
     }
-    folder = options.output or Path("out", f"figure{number}")
+    folder = options.output or Path("out", f"figure{number}" if number.isdigit() else f"figure-{number}")
     figures[number](output=folder, progress=not options.quiet, force=options.force)
     _show(folder, quiet=options.quiet)
 

@@ -10,12 +10,14 @@ import pandas as pd
 from equiscope.system.output_folder import refuse_taken
 from equiscope.system.progress import Progress
 from equiscope_studies import known_answers
+from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.mean_activation import numbers as mean_activation
 from equiscope_studies.mean_activation.page import page as page_of_activations
 from equiscope_studies.mean_activation.picture import picture as picture_of_activations
 from equiscope_studies.results import save
 from equiscope_studies.survey import accuracy as accuracies
-from equiscope_studies.survey import architectures, claims, measuring, scores
+from equiscope_studies.survey import architectures, claims, lost, measuring, scores
+from equiscope_studies.verdicts import statsmodels
 
 
 def figure2(
@@ -86,6 +88,7 @@ def figure4(
     same images, or one is not known.
     """
     refuse_taken(output, force=force)
+    statsmodels()  # now, not after hours of measuring
     table = _surveyed(4, data, survey, progress)
     relations = accuracies.numbers(table, survey.seed)
     return save(output, relations, accuracies.picture(relations), accuracies.page(table, relations), force=force)
@@ -105,6 +108,25 @@ def figure7(
     rules = {claim.says: claim.rule for claim in claims.FIGURE7}
     page = architectures.page(table, verdicts, rules)
     return save(output, table, architectures.picture(table), page, force=force)
+
+
+def figure_lost(
+    data: Path | None, output: Path, survey: Survey, *, progress: bool | Progress = False, force: bool = False
+) -> Path:
+    """The folder that tells whether what is lost early predicts the accuracy lost under rotation.
+
+    Of the survey it heeds the results of figures 4 and 7, the models (None: all that are there), the device and the
+    seed. `data` and the output as for `figure7`. ValueError where fewer than three networks are measured there.
+    """
+    refuse_taken(output, force=force)
+    statsmodels()
+    networks = lost.found_in(survey.results, survey.models)
+    table = lost.numbers(networks, folder_of_data(data), survey.device, progress=progress)
+    relations = lost.relations(table, survey.seed)
+    command = ["equiscope", "figure", "lost", *(part for name in survey.models or () for part in ("--models", name))]
+    command += ["--data", "DATA", "--seed", str(survey.seed), "--results", "RESULTS", "--output", "OUTPUT"]
+    table.attrs["recipe"] = {"command": shlex.join(command)} | table.attrs["recipe"]
+    return save(output, table, lost.picture(table), lost.page(table, relations), force=force)
 
 
 def _surveyed(figure: int, data: Path | None, survey: Survey, progress: bool | Progress) -> pd.DataFrame:

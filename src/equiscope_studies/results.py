@@ -39,6 +39,11 @@ def markdown(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def folded(title: str, content: str) -> str:
+    """A long table behind its title, on the site and on GitHub."""
+    return f'<details markdown="1">\n<summary>{title}</summary>\n\n{content}\n\n</details>'
+
+
 def listed(names: Iterable[str]) -> str:
     """The names as English lists them.
 

@@ -1,7 +1,7 @@
 """The verdicts on claims, and how several make one."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 HOLDS, FAILS, INCONCLUSIVE = "holds", "fails", "inconclusive"
 SAME = 0.01  # scores that a figure shows as one
@@ -22,3 +22,26 @@ def joined(verdicts: Iterable[str]) -> str:
     """
     found = set(verdicts)
     return next(verdict for verdict in (FAILS, INCONCLUSIVE, HOLDS) if verdict in found)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values corrected by Holm's method, in their order.
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    if not p_values:
+        return []
+    statsmodels()
+    from statsmodels.stats.multitest import multipletests
+
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def statsmodels() -> Any:
+    """statsmodels.api; ValueError where it is not installed."""
+    try:
+        import statsmodels.api
+    except ImportError as error:
+        raise ValueError("statsmodels is not installed: pip install 'equiscope[studies]'.") from error
+    return statsmodels.api

@@ -6,85 +6,35 @@ takes as the scores move within their 95 % confidence intervals. The seed draws 
 the networks are measured.
 """
 
-from itertools import permutations, product
+from itertools import product
 from math import factorial
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
-from scipy import stats
 
 from equiscope.figures.marks import draw_intervals
 from equiscope.figures.style import GREY, LOST, MEASURE_LOOKS, TWO_COLUMNS, Look, Plot, drawing
 from equiscope.results.columns import PARTS, SCOPES
 from equiscope.results.rows import measures_in
-from equiscope_studies.results import markdown, recipe_in_words
+from equiscope_studies.results import folded, listed, markdown, recipe_in_words
 from equiscope_studies.survey.architectures import verdict_table
 from equiscope_studies.survey.claims import FIGURE4_RULES, SIGNIFICANT, verdicts_on_accuracy
 from equiscope_studies.survey.measuring import GIVEN
-from equiscope_studies.survey.scores import of_families, variants
+from equiscope_studies.survey.ranks import NORMAL, interval_over_networks, rhos, spearman, swap
+from equiscope_studies.survey.scores import GROUPS, of_families, readings, variants
+from equiscope_studies.verdicts import FAILS, HOLDS, INCONCLUSIVE, holm
 
-Array = NDArray[np.float64]
-MOST_ENUMERATED = 8  # networks; of more, so many orders are drawn
-ORDERS = 100_000
 LOST_LOOK = Look(GREY, "X")
 DRAWS = 2000  # of the scores within their intervals
-NORMAL = 1.96
-
-
-class Correlation(NamedTuple):
-    """Spearman's rho, its two-sided permutation p-value, and the least that this could be for so many networks."""
-
-    rho: float
-    p: float
-    least_p: float
-
-
-def spearman(x: Shaped[np.ndarray, "network"], y: Shaped[np.ndarray, "network"], seed: int = 0) -> Correlation:
-    """Spearman's rank correlation of `x` and `y`, with its exact p-value: ties share their mean rank.
-
-    The p-value is the part of all orders of `y` whose rho is at least as far from 0; of more than 8 values, of 100,000
-    orders drawn by the seed and the one at hand. NaN where one side is all equal, or has a NaN.
-
-    >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([10.0, 30.0, 20.0]))
-    Correlation(rho=0.5, p=1.0, least_p=0.3333333333333333)
-    """
-    count = len(x)
-    least = 2 / factorial(count)
-    if np.isnan(x).any() or np.isnan(y).any() or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return Correlation(np.nan, np.nan, least)
-    first, second = (stats.rankdata(values) - (count + 1) / 2 for values in (x, y))
-    length = np.sqrt((first @ first) * (second @ second))
-    rho = float(first @ second / length)
-    if count <= MOST_ENUMERATED:
-        orders = np.array(list(permutations(second)))
-    else:
-        generator = np.random.default_rng(seed)
-        orders = np.vstack([second, generator.permuted(np.tile(second, (ORDERS, 1)), axis=1)])
-    extreme = np.abs(orders @ first / length) >= abs(rho) - 1e-9
-    return Correlation(rho, float(extreme.mean()), least)
-
-
-def swap(count: int) -> tuple[float, float]:
-    """By how much rho moves, at least and at most, as two networks of neighbouring accuracy change places.
-
-    Their ranks of score may be 1 to `count - 1` apart: `12 apart / (count (count^2 - 1))`.
-
-    >>> [round(change, 3) for change in swap(6)]
-    [0.057, 0.286]
-    """
-    one = 12 / (count * (count**2 - 1))
-    return one, one * (count - 1)
 
 
 def numbers(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Rho of every group, variant, measure, scope and part, a row each, from the numbers of Figure 7.
 
-    `low` and `high` are the middle 95 % of rho over the scores' intervals. ValueError where there are fewer than two
-    networks, or their accuracies are not on the same images.
+    `low` and `high` are the middle 95 % of rho over the scores' intervals, `low_networks` and `high_networks` its
+    confidence interval where networks are the sample. ValueError where there are fewer than two networks, or their
+    accuracies are not on the same images.
     """
     networks = table.drop_duplicates("network").set_index("network")
     refuse_mixed(networks["accuracy"], networks["accuracy_on"])
@@ -96,13 +46,14 @@ def numbers(table: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
         found = found.set_index("network").reindex(networks.index)
         score, low, high = (found[column].to_numpy() for column in ("score", "low", "high"))
         correlation = spearman(score, accuracy, seed)
-        moved = _rhos(score + draws * (high - low) / 2 / NORMAL, accuracy)
+        moved = rhos(score + draws * (high - low) / 2 / NORMAL, accuracy)
         ends = np.quantile(moved, [0.025, 0.975]) if not np.isnan(moved).any() else (np.nan, np.nan)
+        wider = interval_over_networks(correlation.rho, len(networks))
         rows.append(
             dict(zip(keys, key, strict=True))
             | {"networks": len(networks)}
             | correlation._asdict()
-            | {"low": float(ends[0]), "high": float(ends[1])}
+            | {"low": float(ends[0]), "high": float(ends[1]), "low_networks": wider[0], "high_networks": wider[1]}
         )
     relations = pd.DataFrame(rows)
     relations.attrs["recipe"] = table.attrs["recipe"]
@@ -136,16 +87,6 @@ def refuse_mixed(accuracy: pd.Series, on: pd.Series) -> None:
         )
 
 
-def _rhos(scores: Float[np.ndarray, "draw network"], accuracy: Float[np.ndarray, "network"]) -> Array:
-    """Spearman's rho of every row with the accuracies."""
-    ranks = stats.rankdata(scores, axis=1)
-    ranks -= ranks.mean(1, keepdims=True)
-    ours = stats.rankdata(accuracy)
-    ours -= ours.mean()
-    length = np.sqrt((ranks**2).sum(1) * (ours @ ours))
-    return np.asarray(np.divide(ranks @ ours, length, out=np.full(len(ranks), np.nan), where=length > 0))
-
-
 # --- the picture
 
 
@@ -177,6 +118,10 @@ def _draw(axes: Axes, rows: pd.DataFrame) -> None:
         of_measure = rows[rows["measure"] == measure].set_index("part").reindex(PARTS)
         look = MEASURE_LOOKS.get(measure, LOST_LOOK)
         places = np.arange(len(PARTS)) + 0.2 * (number - (len(measures) - 1) / 2)
+        wide = of_measure[["low_networks", "high_networks"]].to_numpy(dtype=float)
+        known = ~np.isnan(wide).any(axis=1)
+        if known.any():
+            axes.vlines(places[known], wide[known, 0], wide[known, 1], colors=look.colour, linewidth=0.5)
         draw_intervals(axes, places, of_measure["low"], of_measure["high"], look.colour)
         axes.plot(places, of_measure["rho"], linestyle="none", clip_on=False, label=measure, **look.marked(5.0))
         clear = places[of_measure["p"].to_numpy() <= SIGNIFICANT]
@@ -196,29 +141,66 @@ def page(table: pd.DataFrame, relations: pd.DataFrame) -> str:
     return "\n\n".join(
         [
             "# Figure 4: does accuracy go with learned equivariance?",
+            answer(relations),
             "![The figure](figure.png)",
             _what_is_drawn(relations),
             "## The networks",
             _networks(table),
             "## What so few networks can show",
             _power(relations),
-            "## The paper's claims",
-            "Of equivariance, in every reading. " + " ".join(FIGURE4_RULES),
-            verdict_table(verdicts_on_accuracy(relations)),
-            "## Every rho",
-            _relation_table(relations),
+            "## The numbers",
+            folded(
+                "The paper's claims, in every reading",
+                " ".join(FIGURE4_RULES) + "\n\n" + verdict_table(verdicts_on_accuracy(relations)),
+            ),
+            folded("Every rho", _relation_table(relations)),
             "## How this was made",
             recipe_in_words(recipe) + "\n\nAll numbers, with more digits, are in `data.parquet`.\n",
         ]
     )
 
 
+def answer(relations: pd.DataFrame) -> str:
+    """A sentence for each group of transformations, of its first reading: where equivariance goes with accuracy."""
+    return "\n\n".join(_answer(relations, group) for group in GROUPS if (relations["group"] == group).any())
+
+
+def _answer(relations: pd.DataFrame, group: str) -> str:
+    reading = next(one for one in readings(relations) if one.group == group)
+    rows = relations[
+        (relations["group"] == group) & (relations["variant"] == reading.variant)
+        & (relations["scope"] == reading.scope) & (relations["measure"] == "equivariance")
+    ]  # fmt: skip
+    rows = rows[rows["rho"].notna()].set_index("part").reindex([part for part in PARTS if part in set(rows["part"])])
+    rows = rows.dropna(subset="rho")
+    clear = rows.index[np.array(holm(rows["p"].tolist())) <= SIGNIFICANT]
+    with_it = [part for part in clear if rows.loc[part, "rho"] > 0]
+    against = [part for part in clear if part not in with_it]
+    verdict = FAILS if against else HOLDS if {"early", "middle"} <= set(with_it) else INCONCLUSIVE
+    told = listed(f"{rho:.2f} in {part}" for part, rho in rows["rho"].items())
+    if not with_it and not against:
+        clearly = "None can be told from chance"
+    else:
+        clearly = " and ".join(
+            f"{listed(parts)} {way} it more than chance would"
+            for parts, way in ((with_it, "goes with" if len(with_it) == 1 else "go with"), (against, "goes against"))
+            if parts
+        ).capitalize()
+    return (
+        f"**{group.capitalize()} equivariance goes with accuracy: {verdict}** (n = {int(rows['networks'].iloc[0])}). "
+        f"Rho of equivariance under {GROUPS[group]} with accuracy is {told}. {clearly} (exact p, corrected by Holm's "
+        f"method over the parts; reading: {reading})."
+    )
+
+
 def _what_is_drawn(relations: pd.DataFrame) -> str:
     return (
-        f"Spearman's rank correlation, over {relations['networks'].iloc[0]} networks, of a part's score with accuracy. "
-        "Bars: the middle 95 % of rho as the scores move within their 95 % confidence intervals, which are of images, "
-        f"not of networks. A star marks an exact p of at most {SIGNIFICANT}; {len(relations)} correlations are drawn, "
-        "and nothing is corrected for their number."
+        f"Spearman's rank correlation, over {relations['networks'].iloc[0]} networks, of a part's score with accuracy; "
+        "*lost* is the share of variance that no linear map explains. Thick bars: the middle 95 % of rho as the scores "
+        "move within their 95 % confidence intervals, which are of images. Thin lines: the 95 % confidence interval "
+        "where the networks are a sample of networks (Bonett and Wright, 2000); none where all ranks agree. A star "
+        f"marks an exact p of at most {SIGNIFICANT}; {len(relations)} correlations are drawn, and nothing is corrected "
+        "for their number."
     )
 
 
@@ -253,7 +235,13 @@ def _relation_table(relations: pd.DataFrame) -> str:
     keys = ["group", "variant", "scope", "measure"]
     rows = []
     for key, found in relations.groupby(keys, sort=False):
-        by_part = found.set_index("part")[["rho", "p"]].reindex(PARTS).to_numpy()
-        cells = ["–" if np.isnan(rho) else f"{rho:.2f} (p {p:.2g})" for rho, p in by_part]
-        rows.append([", ".join(map(str, key)), *cells])
-    return markdown(["score", *PARTS], rows)
+        by_part = found.set_index("part")[["rho", "low_networks", "high_networks", "p"]].reindex(PARTS).to_numpy()
+        rows.append([", ".join(map(str, key)), *(_cell(*values) for values in by_part)])
+    return "In brackets the interval over networks, and p.\n\n" + markdown(["score", *PARTS], rows)
+
+
+def _cell(rho: float, low: float, high: float, p: float) -> str:
+    if np.isnan(rho):
+        return "–"
+    ends = "" if np.isnan(low) else f"{low:.2f} to {high:.2f}; "
+    return f"{rho:.2f} ({ends}p {p:.2g})"

@@ -22,8 +22,9 @@ from equiscope.figures.style import (
 )
 from equiscope.results.columns import LADDER, PARTS, SCOPES
 from equiscope.results.rows import measures_in
-from equiscope_studies.results import markdown, recipe_in_words
+from equiscope_studies.results import folded, listed, markdown, recipe_in_words
 from equiscope_studies.survey.scores import GROUPS, Reading, kind, of_families, readings, variants
+from equiscope_studies.verdicts import FAILS, HOLDS, INCONCLUSIVE
 
 MARKERS = {"CNN": "o", "ViT": "s", "Mixer": "^", "other": "D"}
 ENDS = {"score": ("low", "high"), "explained": ("explained_low", "explained_high")}
@@ -83,25 +84,62 @@ def page(table: pd.DataFrame, verdicts: pd.DataFrame, rules: Mapping[str, str]) 
     return "\n\n".join(
         [
             "# Figure 7: which architectures learn equivariant features?",
+            answer(table),
             "![The figure](figure.png)",
             "Scores by part of the network, with 95 % confidence intervals over images: the mean over all shifts, and "
             "over the three rotations. Columns: what a shift brings in at the border, and about which centre layers "
             "are rotated. Filled and solid: equivariance; open and dotted: invariance; short dashes: the chance level "
             "of equivariance, that of mismatched image pairs. Below: the share of the channels' variance that the same "
             "channel, another one, or under rotations a linear map of all of them explains.",
-            "## What moves the answer",
-            _border_and_centre(table),
             "## The paper's claims",
-            "\n".join(f"- {claim}: {rule}." for claim, rule in rules.items()),
-            verdict_table(verdicts),
-            "## Every score",
-            _score_table(table),
-            "## Shares of variance explained",
-            _explained_table(table),
+            claims_in_short(verdicts),
+            "## The numbers",
+            folded(
+                "Every claim in every reading, and its rule",
+                "\n".join(f"- {claim}: {rule}." for claim, rule in rules.items()) + "\n\n" + verdict_table(verdicts),
+            ),
+            folded("What moves the answer: the border, and the centre of rotation", _border_and_centre(table)),
+            folded("Every score", _score_table(table)),
+            folded("Shares of variance explained", _explained_table(table)),
             "## How this was made",
             recipe_in_words(table.attrs["recipe"]) + "\n\nAll numbers, with more digits, are in `data.parquet`.\n",
         ]
     )
+
+
+def answer(table: pd.DataFrame) -> str:
+    """A sentence for each group of transformations, of its first reading: which networks keep most, and lose most."""
+    return "\n\n".join(_answer(table, group) for group in GROUPS if (table["group"] == group).any())
+
+
+def _answer(table: pd.DataFrame, group: str) -> str:
+    reading = next(one for one in readings(table) if one.group == group)
+    rows = reading.of(table, measure=LADDER[-1])
+    rows = rows[rows["part"].isin(PARTS[:3])].dropna(subset="explained")
+    kept = rows.groupby("network", sort=False)["explained"].mean().sort_values(ascending=False)
+    told = listed(f"{network} ({value:.2f})" for network, value in kept.items())
+    sentence = (
+        f"**Under {GROUPS[group]}**, from most to least, this share of the variance of their feature maps survives, "
+        f"by the best linear map of the channels (the mean of early, middle and late; reading: {reading}): {told}."
+    )
+    kinds = [one for one in MARKERS if one in set(rows["kind"])]
+    if len(kinds) < 2:
+        return sentence
+    means = [kept[[name for name in kept.index if kind(str(name)) == one]].mean() for one in kinds]
+    by_kind = listed(f"{value:.2f} of {_of_kind(one)}" for one, value in zip(kinds, means, strict=True))
+    return f"{sentence} By kind of network: {by_kind}."
+
+
+def _of_kind(one: str) -> str:
+    return {"CNN": "convolutional networks", "ViT": "the vision transformers", "Mixer": "MLP-Mixers"}.get(one, "others")
+
+
+def claims_in_short(verdicts: pd.DataFrame) -> str:
+    """A row a claim: in how many readings it holds, fails, or cannot be told."""
+    counts = verdicts.groupby("claim", sort=False)["verdict"].value_counts().unstack(fill_value=0)
+    counts = counts.reindex(columns=[HOLDS, FAILS, INCONCLUSIVE], fill_value=0)
+    rows = ([str(claim), *map(str, its)] for claim, its in zip(counts.index, counts.to_numpy().tolist(), strict=True))
+    return markdown(["claim", *(f"{one} in" for one in counts.columns)], rows)
 
 
 def _border_and_centre(table: pd.DataFrame) -> str:

@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
-import torch
-
 import equiscope as es
 from equiscope.results.columns import LADDER, SCOPES
 from equiscope.results.folder import is_result
@@ -26,6 +24,7 @@ from equiscope.system.progress import Progress
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import machine
 from equiscope_studies.survey import transformer
+from equiscope_studies.survey.top1 import NoLabels, accuracies, labelled
 from equiscope_studies.survey.trained import TRAINED, trained
 
 
@@ -145,13 +144,13 @@ def measured(
     ValueError where a finished folder was made with other options, or by an older equiscope.
     """
     home = results / folder_name(one.name)
-    weights = one.weights or _weights_at_hand(one.name, data)
+    weights = one.weights or weights_at_hand(one.name, data)
     weights_named = _named(weights, data)
     missing = _unfinished(home, one.name, wanted, weights_named)
     needs_accuracy = one.accuracy is None and not (home / ACCURACY).is_file()
     if not missing and not needs_accuracy:
         return
-    network = _network(one.name, weights, wanted.seed)
+    network = network_of(one.name, weights, wanted.seed)
     size = network.preprocessing.size
     for measurement, family in measurements(wanted.shifts_at(size), size).items():
         if measurement in missing:
@@ -160,10 +159,10 @@ def measured(
             manifest = scores.manifest | {"study": study}
             replace(scores, manifest=manifest).save(home / measurement, force=True)  # what is there is half a result
     if needs_accuracy:
-        _write(home / ACCURACY, _accuracy(network, wanted, device))
+        write(home / ACCURACY, published_or_measured(network, wanted, device))
 
 
-def _network(name: str, weights: str | None, seed: int) -> es.Network:
+def network_of(name: str, weights: str | None, seed: int) -> es.Network:
     """The network with its weights; ValueError where those of one that no library builds are not at hand."""
     if name == transformer.NAME and weights is None:
         return transformer.transformer()
@@ -266,7 +265,7 @@ def _unfinished(home: Path, name: str, wanted: Asked, weights: str | None) -> se
     return names
 
 
-def _weights_at_hand(name: str, data: Path | None) -> str | None:
+def weights_at_hand(name: str, data: Path | None) -> str | None:
     """The file of weights that the folder of data holds for this network."""
     folder, file = folder_of_data(data), dict(SETTINGS.weights).get(name)
     return str(folder / file) if folder and file and (folder / file).is_file() else None
@@ -280,35 +279,17 @@ def _named(weights: str | None, data: Path | None) -> str | None:
     return f"DATA/{PurePath(weights).relative_to(folder).as_posix()}"
 
 
-def _accuracy(network: es.Network, wanted: Asked, device: str | None) -> dict[str, Any]:
+def published_or_measured(network: es.Network, wanted: Asked, device: str | None) -> dict[str, Any]:
     """Top-1 accuracy: published, or on all labelled images of the split that is measured on; or why there is none."""
     published = TRAINED[network.name].top1 if network.name in TRAINED else network.entry and network.entry.top1
     if published is not None:
         return {"top1": published, "on": PUBLISHED, "reason": None}
-    import datasets
-
-    description = es.open_images(wanted.source, network.preprocessing, limit=1).description
-    nothing = {"top1": None, "on": None}
-    if description["kind"] != "data set":
-        return nothing | {"reason": f"{wanted.named} has no labels"}
-    split = str(description["split"])
-    rows = datasets.load_dataset(wanted.source.removesuffix(f":{split}"))[split]
-    labels = next((name for name, kind in rows.features.items() if isinstance(kind, datasets.ClassLabel)), None)
-    if labels is None:
-        return nothing | {"reason": f"{wanted.named} has no labels"}
-    column, classes = str(description["column"]), rows.features[labels].num_classes
-    place = torch.device(device or "cpu")
-    model = network.model.to(place)
-    right = 0
-    with torch.inference_mode():
-        for start in range(0, len(rows), 100):
-            batch = rows[start : start + 100]
-            logits = model(torch.stack([network.preprocessing(image) for image in batch[column]]).to(place))
-            if not isinstance(logits, torch.Tensor) or logits.shape[1:] != (classes,):
-                return nothing | {"reason": f"{wanted.named} has {classes} classes, and {network.name} has not"}
-            right += int((logits.argmax(1).cpu() == torch.tensor(batch[labels])).sum())
-    on = f"{wanted.named.removesuffix(f':{split}')}:{split}, measured"
-    return {"top1": 100 * right / len(rows), "on": on, "reason": None}
+    try:
+        photographs = labelled(wanted.source, wanted.named, network.preprocessing)
+        (top1,) = accuracies(network, photographs, device)
+    except NoLabels as none:
+        return {"top1": None, "on": None, "reason": str(none)}
+    return {"top1": 100 * top1, "on": f"{photographs.named}, measured", "reason": None}
 
 
 def accuracy_of(name: str, results: Path, given: Mapping[str, float]) -> tuple[float, str | None]:
@@ -320,7 +301,7 @@ def accuracy_of(name: str, results: Path, given: Mapping[str, float]) -> tuple[f
     return float("nan") if found["top1"] is None else found["top1"], found["on"]
 
 
-def _write(file: Path, content: Mapping[str, Any]) -> None:
+def write(file: Path, content: Mapping[str, Any]) -> None:
     """A file of JSON, complete or absent."""
     with replacing(file) as aside:
         aside.write_text(json.dumps(content, indent=2), encoding="utf-8")

@@ -5,7 +5,8 @@ import pandas as pd
 from equiscope.results.columns import PARTS
 from equiscope_studies.results import listed
 from equiscope_studies.training.presets import Study
-from equiscope_studies.training.seeds import LEVEL, Difference, Rule, Score, holm, readings
+from equiscope_studies.training.seeds import LEVEL, Difference, Rule, Score, readings
+from equiscope_studies.verdicts import holm
 
 SHOWN = 0.005  # what two decimals round to 0.01
 NONE = Rule("0", 0.0, 0.0)  # no difference at all

@@ -11,7 +11,7 @@ import pandas as pd
 
 from equiscope.results.columns import PARTS
 from equiscope.results.rows import measures_in
-from equiscope_studies.results import markdown, recipe_in_words
+from equiscope_studies.results import folded, markdown, recipe_in_words
 from equiscope_studies.training.effects import effects, families_in, in_sentences
 from equiscope_studies.training.plan import Plan, seeds_that_would_do
 from equiscope_studies.training.presets import Preset, Study, table_of_differences
@@ -86,11 +86,6 @@ def page_before(study: Study, recipe: Mapping[str, Any], wanted: int, plan: Plan
             recipe_in_words(recipe) + "\n",
         ]
     )
-
-
-def folded(title: str, content: str) -> str:
-    """A long table behind its title, on the site and on GitHub."""
-    return f'<details markdown="1">\n<summary>{title}</summary>\n\n{content}\n\n</details>'
 
 
 def answer(study: Study, table: pd.DataFrame, verdicts: pd.DataFrame) -> str:

@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from equiscope.results.columns import SCOPES
-from equiscope_studies.verdicts import FAILS, HOLDS, INCONCLUSIVE, joined
+from equiscope_studies.verdicts import FAILS, HOLDS, INCONCLUSIVE, holm, joined, statsmodels
 
 HIGHER_BY = 0.01  # a difference that a figure shows
 ALIKE = 0.05  # scores of different networks that one would not call different
@@ -127,7 +127,7 @@ def estimated(responses: pd.DataFrame, weights: dict[str, float]) -> Estimate:
     Several conditions are compared within seeds: the model then has a term for each seed. The mean of a single
     condition is over seeds that stand for others, so that it has none.
     """
-    ols = _statsmodels().OLS
+    ols = statsmodels().OLS
     conditions = sorted(set(responses["condition"]))
     columns = [responses["condition"] == one for one in conditions]
     if len(weights) > 1:
@@ -144,14 +144,6 @@ def estimated(responses: pd.DataFrame, weights: dict[str, float]) -> Estimate:
     fit = ols(values, design).fit()
     found = fit.t_test(contrast)
     return Estimate(found.effect.item(), found.sd.item(), sqrt(fit.mse_resid), freedom, fewest)
-
-
-def _statsmodels() -> Any:
-    try:
-        import statsmodels.api
-    except ImportError as error:
-        raise ValueError("statsmodels is not installed: pip install 'equiscope[studies]'.") from error
-    return statsmodels.api
 
 
 # --- claims
@@ -279,20 +271,6 @@ def _row(
         "deviation": found.deviation, "freedom": found.freedom, "seeds": found.seeds, "conditions": conditions,
         "bears_out": holds < fails, "p_uncorrected": min(1.0, 2 * min(holds, fails)),
     }  # fmt: skip
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values corrected by Holm's method, in their order.
-
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
-    """
-    if not p_values:
-        return []
-    _statsmodels()
-    from statsmodels.stats.multitest import multipletests
-
-    return [float(p) for p in multipletests(p_values, method="holm")[1]]
 
 
 # --- differences that several studies take

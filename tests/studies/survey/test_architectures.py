@@ -32,4 +32,4 @@ def test_the_page_has_scores_with_their_chance_levels_and_names_no_folder(of_fig
     assert f"{row['score']:.2f} ({row['low']:.2f} to {row['high']:.2f}), {row['chance']:.2f} |" in words
     assert "corrected" not in words and "inconclusive" in words
     assert str(folder) not in words.replace(survey.models[0], "").replace(survey.models[1], "")
-    assert "--shifts 4,16" in words and "## Shares of variance explained" in words
+    assert "--shifts 4,16" in words and "<summary>Shares of variance explained</summary>" in words

@@ -71,9 +71,9 @@ def network(entry=None, classes=10):
 
 def test_accuracy_is_published_or_measured_on_all_labelled_images(digits_folder):
     wanted = asked(["linear"], digits_folder, "mnist:test", images=5, seed=0, shifts=[1])
-    published = measuring._accuracy(network(Entry("linear", "", (), "", top1=71.5)), wanted, None)
+    published = measuring.published_or_measured(network(Entry("linear", "", (), "", top1=71.5)), wanted, None)
     assert published["top1"] == 71.5 and published["on"] == "ImageNet, published"
-    found = measuring._accuracy(network(), wanted, None)
+    found = measuring.published_or_measured(network(), wanted, None)
     rows = datasets.load_dataset(str(digits_folder / "mnist"), split="test")
     one = network()
     guessed = [int(one.model(one.preprocessing(row["image"])[None]).argmax()) for row in rows]
@@ -83,9 +83,12 @@ def test_accuracy_is_published_or_measured_on_all_labelled_images(digits_folder)
 
 def test_why_there_is_no_accuracy(digits_folder, folder):
     wanted = asked(["linear"], digits_folder, "mnist:test", images=5, seed=0, shifts=[1])
-    assert "has 10 classes, and linear has not" in measuring._accuracy(network(classes=3), wanted, None)["reason"]
+    assert (
+        "has 10 classes, and linear has not"
+        in measuring.published_or_measured(network(classes=3), wanted, None)["reason"]
+    )
     wanted = asked(["linear"], folder, "noise", images=5, seed=0, shifts=[1])
-    assert measuring._accuracy(network(), wanted, None)["reason"] == "DATA/noise has no labels"
+    assert measuring.published_or_measured(network(), wanted, None)["reason"] == "DATA/noise has no labels"
 
 
 @pytest.mark.parametrize(
