@@ -18,7 +18,7 @@ from equiscope_studies.mean_activation.numbers import (
     of_blocks,
     relation,
 )
-from equiscope_studies.results import listed, markdown, recipe_in_words
+from equiscope_studies.results import folded, listed, markdown, recipe_in_words
 
 
 def page(table: pd.DataFrame) -> str:
@@ -28,18 +28,34 @@ def page(table: pd.DataFrame) -> str:
     return "\n\n".join(
         [
             "# Figure 2: does a similarity follow the mean activation?",
+            answer(table),
             "![The figure](figure.png)",
             "## (a) Two random maps",
             _maps_in_words(table),
             f"## (b) {recipe['network']}, a rotation by 90 degrees after each of {len(blocks)} residual blocks",
             _blocks_in_words(table),
-            _block_table(table),
+            folded("Every score", _block_table(table)),
             "## (c) Beside the paper",
             _relation_table(table),
             *_comparison(table),
             "## How this was made",
             recipe_in_words(recipe) + "\n\nAll numbers, with more digits, are in `data.parquet`.\n",
         ]
+    )
+
+
+def answer(table: pd.DataFrame) -> str:
+    """How closely the scores of either similarity go with the mean activation, over the blocks."""
+    found = {
+        word: [float(relation(table, "score", *reading, similarity)["value"]) for reading in READINGS]
+        for similarity, word in SIMILARITIES.items()
+    }
+    higher = sum(cosine > pearson for cosine, pearson in zip(*found.values(), strict=True))
+    told = listed(f"{_span(values)} under {word}" for word, values in found.items())
+    verdict = "does, and more than correlation" if higher == len(READINGS) else "does not always, beside correlation"
+    return (
+        f"**Cosine {verdict}:** over the blocks of a trained network the scores' r with the mean activation is {told}, "
+        f"by the reading of a score; in {higher} of {len(READINGS)} readings it is higher under cosine."
     )
 
 
