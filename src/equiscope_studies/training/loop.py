@@ -7,7 +7,8 @@ at all, with the optimiser and all random state, so that a run that was killed e
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def trained(
         _restore(run, folder / CHECKPOINT, place)
         if run.is_over(recipe):
             return run.result()
+        if recipe.measure_every and not run.finished:
+            run.meanwhile += _scores_before(recipe, run, validation, log)
         total = recipe.epochs * (len(train) // recipe.batch) * recipe.batch
         with shown_training(progress, total, done=total * run.finished // recipe.epochs) as bar:
             while not run.is_over(recipe):
@@ -79,6 +82,14 @@ def trained(
                     if log is not None:
                         log(name, row[name], run.finished)
     return run.result()
+
+
+def _scores_before(recipe: Recipe, run: "_Run", validation: Labelled, log: Log | None) -> list[dict[str, Any]]:
+    """The scores of the network's parts before the first epoch, where its normalisation has seen images."""
+    images, _ = prepared(validation.first(recipe.meanwhile), recipe.meanwhile_under)
+    untrained = replace(run, model=deepcopy(run.model))
+    es.estimate_statistics(untrained.model, images)
+    return _scores_now(recipe, untrained, validation, log)
 
 
 def _scores_now(recipe: Recipe, run: "_Run", validation: Labelled, log: Log | None) -> list[dict[str, Any]]:

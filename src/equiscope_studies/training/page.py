@@ -13,6 +13,7 @@ from equiscope.results.columns import PARTS
 from equiscope.results.rows import measures_in
 from equiscope_studies.results import folded, markdown, recipe_in_words
 from equiscope_studies.training.effects import effects, families_in, in_sentences
+from equiscope_studies.training.picture import family_by_epoch
 from equiscope_studies.training.plan import Plan, seeds_that_would_do
 from equiscope_studies.training.presets import Preset, Study, table_of_differences
 from equiscope_studies.training.recipe import Recipe
@@ -29,7 +30,7 @@ def page(
     wanted: int,
     *,
     plan: Plan | None = None,
-    epochs: bool = False,
+    epochs: pd.DataFrame | None = None,
 ) -> str:
     """The page of a study.
 
@@ -39,12 +40,12 @@ def page(
         recipe: How they were made.
         wanted: How many runs the study is to have.
         plan: What was known before the runs.
-        epochs: Whether scores by epoch are drawn.
+        epochs: The scores by epoch, where they were measured.
     """
     verdicts = verdicts_of_seeds(study.claims, table)
     there = table["run"].nunique()
     missing = [] if there == wanted else [f"**{there} of {wanted} runs are finished; what follows is of these.**"]
-    while_training = ["## While they trained", "![Scores of parts by epoch](during.png)"] if epochs else []
+    while_training = [] if epochs is None else ["## While they trained", *by_epochs(epochs)]
     return "\n\n".join(
         [
             f"# {study.question}",
@@ -86,6 +87,30 @@ def page_before(study: Study, recipe: Mapping[str, Any], wanted: int, plan: Plan
             recipe_in_words(recipe) + "\n",
         ]
     )
+
+
+def by_epochs(table: pd.DataFrame) -> list[str]:
+    """What training did to what is lost, by condition, in words, a picture and a table."""
+    family = family_by_epoch(table)
+    rows = table[(table["transformation"] == family) & (table["scope"] == "dataset") & table["part"].isin(PARTS[:3])]
+    widest = measures_in(rows)[-1]
+    kept = rows[rows["measure"] == widest].pivot_table(index="condition", columns=["part", "epoch"], values="explained")
+    parts, last = [part for part in PARTS if part in set(rows["part"])], int(rows["epoch"].max())
+    first = int(rows["epoch"].min())
+    what = "is lost" if widest == "linear" else "neither stays nor swaps"
+    lines = [
+        [str(condition), *(f"{1 - line[part, first]:.2f} to {1 - line[part, last]:.2f}" for part in parts)]
+        for condition, line in kept.iterrows()
+    ]
+    seeds = table["seed"].nunique()
+    start = "with random weights and estimated statistics of normalisation" if first == 0 else f"after epoch {first}"
+    return [
+        "![What stays, swaps, mixes and is lost, by epoch](during.png)",
+        f"The variance of features under {family}, by part (rows), condition (columns) and epoch: what stays in its "
+        "channel, swaps to another, mixes over channels, and is lost. Means over "
+        f"{seeds} seed{'s' * (seeds > 1)}. What {what}, {start} and after epoch {last}:",
+        markdown(["condition", *parts], lines),
+    ]
 
 
 def answer(study: Study, table: pd.DataFrame, verdicts: pd.DataFrame) -> str:

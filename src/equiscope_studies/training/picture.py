@@ -1,5 +1,6 @@
 """The pictures of a training study, of saved numbers alone."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -9,14 +10,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-import equiscope as es
 from equiscope.figures.marks import draw_chance, draw_intervals
 from equiscope.figures.style import (
     DASHED,
     GREY,
     LEGEND,
     MEASURE_LOOKS,
+    TWO_COLUMNS,
     Look,
     Plot,
     drawing,
@@ -25,6 +27,7 @@ from equiscope.figures.style import (
 )
 from equiscope.results.columns import LADDER, PARTS, SCOPES
 from equiscope.results.rows import measures_in
+from equiscope.results.shares import COLOURS, REST, SHARES, divided
 from equiscope_studies.training.effects import families_in
 from equiscope_studies.training.presets import Study
 from equiscope_studies.training.seeds import LEAST_FOR_BARS, mean
@@ -182,9 +185,40 @@ def _draw(
 
 
 def picture_of_epochs(study: Study, table: pd.DataFrame) -> Plot:
-    """Scores while the networks trained, the mean over seeds: a panel a condition and family."""
+    """What stays, swaps, mixes and is lost while the networks trained: a row a part, a column a condition, by epoch.
+
+    Under rotations where they were measured, else under the first family; shares of the mean over seeds.
+    """
     names = study.conditions(table["condition"])
-    keys = ["epoch", "part", "measure", "scope", "condition", "transformation"]
-    means = table.groupby(keys, sort=False)["score"].mean().reset_index()
-    panels = means["condition"].map(names) + ", " + means["transformation"]
-    return es.plot_epochs(means.assign(transformation=panels), caption=False)
+    family = family_by_epoch(table)
+    rows = table[(table["transformation"] == family) & (table["scope"] == "dataset") & table["part"].isin(PARTS[:3])]
+    parts = [part for part in PARTS if part in set(rows["part"])]
+    measures = measures_in(rows)
+    shares = [*SHARES[: len(measures)], SHARES[-1] if "linear" in measures else REST]
+    with drawing():
+        figure = Plot(figsize=(TWO_COLUMNS, 0.7 + 1.15 * len(parts)), layout="constrained")
+        panels = figure.subplots(len(parts), len(names), sharex=True, sharey=True, squeeze=False)
+        for (part, condition), axes in zip(product(parts, names), panels.flat, strict=True):
+            its = rows[(rows["part"] == part) & (rows["condition"] == condition)]
+            wide = its.pivot_table(index="epoch", columns="measure", values="explained").reindex(columns=measures)
+            axes.stackplot(wide.index, divided(wide.to_numpy().T), colors=[COLOURS[one] for one in shares], linewidth=0)
+            axes.set(xlim=(0, rows["epoch"].max()), ylim=(0, 1))
+        for axes, name in zip(panels[0], names.values(), strict=True):
+            axes.set_title(wrapped(name), fontsize=7)
+        for axes, part in zip(panels[:, 0], parts, strict=True):
+            axes.set_ylabel(part)
+        figure.supxlabel("epoch", fontsize=8)
+        handles = [Patch(facecolor=COLOURS[one], edgecolor=GREY, linewidth=0.4, label=one) for one in shares]
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), **LEGEND)
+    return figure
+
+
+def family_by_epoch(table: pd.DataFrame) -> str:
+    """The family whose shares are drawn by epoch."""
+    there = list(dict.fromkeys(table["transformation"]))
+    return "rotations" if "rotations" in there else str(there[0])
+
+
+def wrapped(name: str) -> str:
+    """A condition's name in lines of a narrow column."""
+    return "\n".join(textwrap.wrap(name, 12))

@@ -31,7 +31,8 @@ class Schedule:
         precision: Of the forward and backward pass on a CPU: "float32", or "bfloat16" by autocast, as on a GPU always.
         limit: Training images; None: all.
         validation: Images that accuracy is measured on after each epoch; None: all.
-        measure_every: Equivariance is measured after each so many epochs; 0: never.
+        measure_every: Equivariance is measured before the first epoch, with estimated statistics of normalisation,
+            and after each so many; 0: never.
         meanwhile: Images that it is then measured on.
         until: Validation accuracy at which training ends, however many epochs are left; None: never.
     """
@@ -72,6 +73,7 @@ class Schedule:
 
 
 SCHEDULE = tuple(field.name for field in fields(Schedule))
+WATCHING = ("measure_every", "meanwhile", "meanwhile_under")  # what is looked at, and changes nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +107,8 @@ class Recipe(Schedule):
     def hash(self) -> str:
         """The name of the run's folder.
 
-        A value that is the field's default does not count, so that a new field leaves the old runs their names.
+        A value that is the field's default does not count, so that a new field leaves the old runs their names; nor
+        does what is only measured on the way.
 
         >>> Recipe(network="z2cnn", data="mnist6").hash
         '24372c188d88'
@@ -113,7 +116,7 @@ class Recipe(Schedule):
         changed = {
             field.name: getattr(self, field.name)
             for field in fields(self)
-            if getattr(self, field.name) != field.default
+            if field.name not in WATCHING and getattr(self, field.name) != field.default
         }
         return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:HASH]
 

@@ -106,7 +106,7 @@ def _write(study: Study, preset: Preset, recipes: list[Recipe], runs: Path, outp
         more |= drawn("effects", picture_of_effects(study, found))
     if not by_epoch.empty:
         more |= drawn("during", picture_of_epochs(study, by_epoch))
-    text = page(study, table, recipe, len(recipes), plan=plan, epochs=not by_epoch.empty)
+    text = page(study, table, recipe, len(recipes), plan=plan, epochs=None if by_epoch.empty else by_epoch)
     save(output, table, picture(study, table), text, table=TABLE, more=more, force=True)
 
 

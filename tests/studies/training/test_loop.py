@@ -66,11 +66,11 @@ def test_measuring_meanwhile_changes_nothing_and_is_kept(images, tmp_path):
     plain = trained(recipe, *images, tmp_path / "plain")
     watched = trained(replace(recipe, measure_every=1, meanwhile=30), *images, tmp_path / "watched")
     assert list(plain.log["loss"]) == list(watched.log["loss"])
-    assert set(watched.meanwhile["epoch"]) == {1, 2}
+    assert set(watched.meanwhile["epoch"]) == {0, 1, 2}
     assert plain.meanwhile.empty
     figure = es.plot_epochs(watched.meanwhile)
     drawn = [line for axes in figure.axes for line in axes.get_lines() if len(line.get_xdata())]
-    assert drawn and all(list(line.get_xdata()) == [1, 2] for line in drawn)
+    assert drawn and all(list(line.get_xdata()) == [0, 1, 2] for line in drawn)
 
 
 def test_what_an_older_equiscope_left_is_refused(images, tmp_path):

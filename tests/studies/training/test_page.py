@@ -5,7 +5,8 @@ import json
 import pandas as pd
 import pytest
 
-from equiscope_studies.training.page import page
+from equiscope_studies.training.page import by_epochs, page
+from equiscope_studies.training.scores import meanwhile
 from equiscope_studies.training.study import STUDIES
 
 STUDY = STUDIES["data"]
@@ -17,7 +18,7 @@ def words(done):
     one = pd.read_parquet(done / "scores.parquet")
     seeds = [one.assign(seed=seed, run=one["run"] + str(seed), score=one["score"] + 0.01 * seed) for seed in range(3)]
     recipe = json.loads((done / "recipe.json").read_text())["made"]
-    return page(STUDY, pd.concat(seeds, ignore_index=True), recipe, 9, epochs=False)
+    return page(STUDY, pd.concat(seeds, ignore_index=True), recipe, 9)
 
 
 def test_three_seeds_have_intervals(words):
@@ -49,3 +50,14 @@ def test_scores_stand_beside_their_chance_levels_and_what_they_explain(words):
     assert (
         "<summary>Shares of variance explained</summary>" in words and "rotations, own images, dataset, linear" in words
     )
+
+
+def test_what_training_does_to_what_is_lost_stands_in_words(done, toy):
+    by_epoch = meanwhile(STUDY, STUDY.presets["small"].changed(toy).recipes(), done / "runs")
+    linear = by_epoch["measure"] == "linear"
+    by_epoch.loc[linear, "explained"] = 0.25 + 0.5 * by_epoch.loc[linear, "epoch"]
+    _, told, table = by_epochs(by_epoch)
+    assert (
+        "1 seed. What is lost, with random weights and estimated statistics of normalisation and after epoch 1" in told
+    )
+    assert "| mnist6-rot-inv | 0.75 to 0.25 |" in table

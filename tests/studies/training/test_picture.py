@@ -63,6 +63,8 @@ def test_scores_by_epoch_have_a_panel_a_condition(done, toy):
     recipes = STUDY.presets["small"].changed(toy).recipes()
     found = meanwhile(STUDY, recipes, done / "runs")
     figure = picture_of_epochs(STUDY, found)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        f"{name}, rotations" for name in ("MNIST6", "Rot-Inv", "Rot-Eq")
-    ]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["MNIST6", "Rot-Inv", "Rot-Eq"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["early", "", ""]
+    for axes in figure.axes:
+        areas = [area.get_paths()[0].get_extents() for area in axes.collections]
+        assert len(areas) == 4 and max(area.ymax for area in areas) == pytest.approx(1)

@@ -51,6 +51,7 @@ SMALL = replace(
     milestones=(),
     seeds=6,
     measured_images=1000,
+    measure_every=3,
     rotations=True,
     flips=True,
 )
