@@ -29,6 +29,7 @@ PUBLIC_MODULES = {
     "equiscope.images.data_sets",  # data sets loaded without a word on the terminal
     "equiscope.networks.cifar_resnet",  # an architecture without weights
     "equiscope.results.columns",  # the contract of the tables
+    "equiscope.results.shares",  # what stays, swaps, mixes and is lost
     "equiscope.results.folder",  # the contract of the output folder
     "equiscope.results.rows",  # rows of the tables, by their labels
     "equiscope.system.errors",  # errors that name an option
