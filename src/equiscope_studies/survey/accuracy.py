@@ -21,11 +21,12 @@ from equiscope_studies.results import folded, listed, markdown, recipe_in_words
 from equiscope_studies.survey.architectures import verdict_table
 from equiscope_studies.survey.claims import FIGURE4_RULES, SIGNIFICANT, verdicts_on_accuracy
 from equiscope_studies.survey.measuring import GIVEN
-from equiscope_studies.survey.ranks import NORMAL, interval_over_networks, rhos, spearman, swap
+from equiscope_studies.survey.ranks import NORMAL, interval_over_networks, networks_needed, rhos, spearman, swap
 from equiscope_studies.survey.scores import GROUPS, of_families, readings, variants
 from equiscope_studies.verdicts import FAILS, HOLDS, INCONCLUSIVE, holm
 
 LOST_LOOK = Look(GREY, "X")
+ASSUMED = (0.9, 0.7, 0.5)
 DRAWS = 2000  # of the scores within their intervals
 
 
@@ -227,7 +228,8 @@ def _power(relations: pd.DataFrame) -> str:
         f"With {count} networks the smallest two-sided p is {min(least_p, 1):.2g}, and two networks of neighbouring "
         f"accuracy that change places move rho by {change}. {meaning} For comparison: with the paper's six the "
         f"smallest p is {2 / factorial(6):.4f}, and one such swap moves rho by {swap(6)[0]:.2f} to {swap(6)[1]:.2f}; "
-        f"with three the smallest p is {2 / factorial(3):.2f}."
+        f"with three the smallest p is {2 / factorial(3):.2f}. To tell a rho of {listed(map(str, ASSUMED))} from "
+        f"chance with a probability of .8 takes {listed(str(networks_needed(rho)) for rho in ASSUMED)} networks."
     )
 
 

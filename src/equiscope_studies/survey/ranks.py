@@ -84,3 +84,13 @@ def rhos(scores: Float[np.ndarray, "draw network"], accuracy: Float[np.ndarray, 
     ours -= ours.mean()
     length = np.sqrt((ranks**2).sum(1) * (ours @ ours))
     return np.asarray(np.divide(ranks @ ours, length, out=np.full(len(ranks), np.nan), where=length > 0))
+
+
+def networks_needed(rho: float, level: float = 0.05, power: float = 0.8) -> int:
+    """How many networks tell this rho from 0 at a two-sided level with that probability, by the same standard error.
+
+    >>> [networks_needed(rho) for rho in (0.9, 0.7, 0.5)]
+    [9, 16, 33]
+    """
+    both = float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power))
+    return int(np.ceil(3 + (1 + rho**2 / 2) * (both / np.arctanh(rho)) ** 2))
