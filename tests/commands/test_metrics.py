@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 import equiscope as es
-from equiscope.results.columns import METRIC_COLUMNS
+from equiscope.results.columns import METRIC_COLUMNS, METRICS
+from example import example_scores
 from terminal import equiscope
 
 SMALL = ("metrics", "my code/net.py:small", "--images", "pictures", "--size", "32")
@@ -50,3 +51,49 @@ def test_options_arrive(monkeypatch):
 def test_a_file_of_another_kind_is_refused_before_anything_is_measured():
     answer = equiscope(*SMALL, "--output", "x.txt")
     assert answer.status == 2 and "--output 'x.txt' is no .csv or .parquet" in answer.err and not Path("x.txt").exists()
+
+
+@pytest.fixture
+def result(inside):
+    """A result of the command line, of few images."""
+    asked = ("my code/net.py:small", "--images", "good", "--size", "32", "--transformations", "hflip", "--maps", "0")
+    answer = equiscope("measure", *asked, "--layers", "2", "--output", "out/mine", "--force", "--quiet")
+    assert answer.status == 0, answer.err
+    return Path("out/mine")
+
+
+def test_of_a_result_its_network_is_measured_on_its_images_once(result, monkeypatch):
+    assert es.load(result).metrics is None
+    first = equiscope("metrics", result, "--only", "divergence", "--json")
+    assert first.status == 0, first.err
+    kept = es.load(result).metrics
+    assert list(kept["metric"]) == ["divergence"] and list(kept["transformation"]) == ["hflip"]
+    assert "Other tools’ measures" in (result / "report.html").read_text()
+
+    every = equiscope("metrics", result)
+    assert every.status == 0, every.err
+    scores = es.load(result)
+    assert tuple(dict.fromkeys(scores.metrics["metric"])) == METRICS
+    ratios = scores.metrics[scores.metrics["metric"] == "variance_ratio"]
+    assert list(ratios["layer"]) == list(scores.layers["layer"]) and (scores.metrics["images"] == 3).all()
+    given = ("metrics", "my code/net.py:small", "--images", "good", "--size", "32", "--transformations", "hflip")
+    alone = equiscope(*given, "--layers", "2", "--json")
+    assert json.loads(alone.out) == json.loads(scores.metrics.to_json(orient="records", double_precision=15))
+
+    monkeypatch.setattr(es, "metrics", None)  # what is there is shown, not measured again
+    again = equiscope("metrics", result, "--only", "divergence", "--json")
+    assert again.status == 0 and again.out == first.out
+
+
+def test_a_result_of_other_images_or_without_a_command_is_refused(result, tmp_path):
+    asked = equiscope("metrics", result, "--limit", "2")
+    assert asked.status == 2 and "out/mine is a result" in asked.err and "leave out --images and --limit" in asked.err
+
+    (Path("good") / "another.png").write_bytes(next(Path("good").glob("*.png")).read_bytes())
+    other = equiscope("metrics", result)
+    (Path("good") / "another.png").unlink()
+    assert other.status == 2 and "other images" in other.err and not (result / "metrics.parquet").exists()
+
+    example_scores().save(tmp_path / "python")
+    handed = equiscope("metrics", tmp_path / "python")
+    assert handed.status == 2 and "measured in Python" in handed.err

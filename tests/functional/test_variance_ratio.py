@@ -30,3 +30,16 @@ def test_units_that_never_change_and_units_that_always_do():
 
 def test_one_image_has_no_ratio():
     assert ratio_of(torch.randn(4, 1, 3), (1,)).isnan().all()
+
+
+def test_without_a_group_it_is_that_of_the_other_images():
+    features = torch.randn(4, 25, 5, generator=torch.Generator().manual_seed(0)) + 100
+    spread = Spread()
+    for part in torch.split(features, [7, 18], 1):
+        spread.add(part)
+    others = [features[:, torch.arange(25) % 10 != group] for group in range(10)]
+    expected = [ratio_of(some, (some.shape[1],)).mean() for some in others]
+    torch.testing.assert_close(spread.left_out(), torch.stack(expected), rtol=1e-5, atol=0)
+    few = Spread()
+    few.add(features[:, :3])
+    assert len(few.left_out()) == 3

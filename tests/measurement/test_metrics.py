@@ -8,6 +8,7 @@ from torch import nn
 
 import equiscope as es
 from equiscope.measurement.metrics import PAIRS
+from equiscope.networks import state
 from equiscope.results.columns import METRIC_COLUMNS, METRICS
 
 
@@ -39,8 +40,7 @@ def test_the_table_has_a_row_for_each_metric_transformation_and_layer():
     assert rows["lie_derivative"] == {"x", "y", "rotation", "scale"} and rows["variance_ratio"] == {"rot90", "flips"}
     layers = table[table["metric"] == "variance_ratio"].groupby("transformation")["layer"].apply(list)
     assert all(its == ["0.0", "0.1", "1", "3"] for its in layers) or len(set(map(tuple, layers))) == 1
-    means = table[table["metric"] != "variance_ratio"]
-    assert ((means["low"] <= means["value"]) & (means["value"] <= means["high"])).all()
+    assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
     assert (table["images"] == 24).all() and model.training
 
 
@@ -96,6 +96,47 @@ def test_agreement_and_divergence_of_a_network_that_turns_with_its_input():
     )
 
 
+def test_what_load_network_returns_is_measured_at_its_layers_and_comes_back():
+    loaded = es.load_network("cifar-resnet20", weights="random")
+    before = {name: value.clone() for name, value in loaded.model.state_dict().items()}
+    table = es.metrics(loaded, images(4, 32), "hflip", only="variance_ratio,divergence")
+    found = es.find_layers(loaded.model, (3, 32, 32), loaded.with_layers(es.Layers())).measured
+    layers = [layer.name for layer in found]
+    assert list(table.loc[table["metric"] == "variance_ratio", "layer"]) == layers
+    plain = es.metrics(loaded.model, images(4, 32), "hflip", only="divergence")
+    assert not np.allclose(plain["value"], table["value"][table["metric"] == "divergence"])  # statistics not estimated
+    assert all(torch.equal(value, before[name]) for name, value in loaded.model.state_dict().items())
+
+
+class Counted(nn.Module):
+    """Counts its passes, and would grow by each."""
+
+    def __init__(self):
+        super().__init__()
+        self.passes = 0
+
+    def forward(self, images):
+        self.passes += 1
+        return images
+
+
+def test_a_network_comes_back_as_it_was_after_all_passes_and_is_not_copied_for_each(monkeypatch):
+    copies = []
+
+    class Snapshot(state.Snapshot):
+        def __init__(self, model):
+            copies.append(model)
+            super().__init__(model)
+
+    monkeypatch.setattr(state, "Snapshot", Snapshot)
+    model, counts = nn.Sequential(Counted(), *network()), []
+    for size in (2, 30):
+        copies.clear()
+        es.metrics(model, images(30), "rot90", batch_size=size, larger=images(30, 20))
+        counts.append(len(copies))
+    assert model[0].passes == 0 and counts[0] == counts[1]
+
+
 def test_the_table_is_the_same_however_images_come():
     given, larger = images(21), images(21, 20)
     one, other = (
@@ -107,7 +148,7 @@ def test_the_table_is_the_same_however_images_come():
 
 
 def test_few_images_have_no_interval():
-    table = es.metrics(network(), images(19), "rot90", only="divergence")
+    table = es.metrics(network(), images(19), "rot90", only="divergence,variance_ratio")
     assert table[["low", "high"]].isna().all().all()
 
 

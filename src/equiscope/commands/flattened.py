@@ -92,26 +92,39 @@ class Options:
 
 def flattened(command: Callable[..., None]) -> Callable[..., None]:
     """The command with options in place of its dataclasses, as Typer takes it."""
-    hints = get_type_hints(command, include_extras=True)
+    hints, dataclasses = get_type_hints(command, include_extras=True), _dataclasses_of(command)
     parameters: list[Parameter] = []
-    dataclasses: dict[str, tuple[type, Options]] = {}
     for name, parameter in signature(command).parameters.items():
-        kind, *notes = get_args(hints[name]) if hasattr(hints[name], "__metadata__") else (hints[name],)
-        if is_dataclass(kind) and isinstance(kind, type):
-            dataclasses[name] = kind, next((one for one in notes if isinstance(one, Options)), Options())
-            parameters += dataclasses[name][1].parameters(kind)
+        if name in dataclasses:
+            kind, options = dataclasses[name]
+            parameters += options.parameters(kind)
         else:
             parameters.append(parameter.replace(annotation=hints[name], kind=Parameter.KEYWORD_ONLY))
 
     def called(**given: Any) -> None:
-        given = {name: _expanded(value) for name, value in given.items()}
-        values = {name: options.value(kind, given) for name, (kind, options) in dataclasses.items()}
-        command(**given, **values)
+        command(**arguments_of(command, given))
 
     called.__name__, called.__doc__, called.__module__ = command.__name__, command.__doc__, command.__module__
     called.__annotations__ = {}  # typer would take these for the options' types
     vars(called)["__signature__"] = Signature(parameters)
     return called
+
+
+def arguments_of(command: Callable[..., None], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the command itself is called with, of the values that Typer read of its options."""
+    left = {name: _expanded(value) for name, value in given.items()}
+    values = {name: options.value(kind, left) for name, (kind, options) in _dataclasses_of(command).items()}
+    return left | values
+
+
+def _dataclasses_of(command: Callable[..., None]) -> dict[str, tuple[type, Options]]:
+    """The parameters of a command that are dataclasses, and how each becomes options."""
+    found = {}
+    for name, hint in get_type_hints(command, include_extras=True).items():
+        kind, *notes = get_args(hint) if hasattr(hint, "__metadata__") else (hint,)
+        if is_dataclass(kind) and isinstance(kind, type):
+            found[name] = kind, next((one for one in notes if isinstance(one, Options)), Options())
+    return found
 
 
 def _expanded(value: Any) -> Any:

@@ -261,7 +261,7 @@ def _show_answer(scores: "Scores", folder: Path, console: "Console") -> None:
     console.print(readable(str(scores), console), soft_wrap=True)
     console.print(f"\n{readable(UNDEFINED, console)} is undefined; the report says when.\n\n{files}\n", soft_wrap=True)
     for sentence in sentences_of(scores):
-        console.print(sentence, soft_wrap=True)
+        console.print(sentence)
 
 
 def _json_table(scores: "Scores") -> str:

@@ -38,7 +38,7 @@ class Measurement:
     """What was asked for, ready to be measured: the network and the images are loaded and checked."""
 
     def __init__(self, request: "Request", device: str | None) -> None:
-        self.request, self.folder, self._device = request, request.folder.resolve(), device
+        self.request, self.folder, self.device = request, request.folder.resolve(), device
         moved, seed, network = request.transformations, request.machine.seed, request.network
         families = families_of(moved.transformations)
         mean, std = values_of("--mean", network.mean), values_of("--std", network.std)
@@ -54,8 +54,8 @@ class Measurement:
             request.images.images, preprocessing, column=request.images.column, limit=request.images.limit, seed=seed,
             workers=request.machine.workers,
         )  # fmt: skip
-        self._families = families_of(moved.transformations, fill=moved.fill, size=self.window, subpixel=moved.subpixel)
-        self._layers = replace(request.layers, pool=self.network.pool, default=self.network.layers)
+        self.families = families_of(moved.transformations, fill=moved.fill, size=self.window, subpixel=moved.subpixel)
+        self.layers = replace(request.layers, pool=self.network.pool, default=self.network.layers)
         self._scoring = replace(request.scoring, seed=seed)
 
     @property
@@ -73,7 +73,7 @@ class Measurement:
         note([*self.network.remarks, *self.source.choices])
         run = replace(self.request.run, checkpoint=None, resume=False)
         with noted(quiet=False):
-            return es.estimate(self.network, self.source, self._families, run=run, **self._options)
+            return es.estimate(self.network, self.source, self.families, run=run, **self._options)
 
     def scores(self) -> "Scores | None":
         """The scores, written; None where they were there already, or where another process writes them."""
@@ -104,7 +104,7 @@ class Measurement:
         )  # fmt: skip
         with noted(quiet) as remarks:
             scores = es.measure(
-                self.network, self.source, self._families, run=run, baseline=self.baseline,
+                self.network, self.source, self.families, run=run, baseline=self.baseline,
                 maps=self.request.result.maps, batch_size=self.request.machine.batch_size,
                 progress=not quiet, **self._options,
             )  # fmt: skip
@@ -121,7 +121,7 @@ class Measurement:
     @property
     def _options(self) -> dict[str, Any]:
         """What measuring and estimating are given alike."""
-        return {"layers": self._layers, "scoring": self._scoring, "device": self._device}
+        return {"layers": self.layers, "scoring": self._scoring, "device": self.device}
 
     def _manifest(self, measured: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
         """The manifest of a measurement, with what the command line adds first."""
@@ -148,10 +148,14 @@ class Measurement:
             found["size"] = self.window
         return found
 
+    def recipe_now(self) -> str:
+        """The fingerprint of what would be measured now; no image is decoded for it."""
+        return self._recipe(self.source.contents_now().fingerprints())
+
     def _recipe(self, images: Mapping[str, Any]) -> str:
         """A fingerprint of all that the scores depend on, by its content; of images, their fingerprints."""
         model, request = self.network.model, self.request
-        options: list[Any] = [request.transformations, self._layers, self._scoring]
+        options: list[Any] = [request.transformations, self.layers, self._scoring]
         return fingerprint_of(
             {"precision": request.run.precision, "preprocessing": self.source.description["preprocessing"]},
             weights_digest(model), structure_digest(model), images["fingerprint_in_order"], *map(asdict, options),
@@ -159,7 +163,7 @@ class Measurement:
 
     def _check_done(self) -> None:
         """Say that the folder's result is done. ValueError where it is of another recipe."""
-        if es.load(self.folder).manifest.get("recipe") != self._recipe(self.source.contents_now().fingerprints()):
+        if es.load(self.folder).manifest.get("recipe") != self.recipe_now():
             raise ValueError(
                 f"{self.folder} holds a result of other options, weights or data; give another --output, or --force "
                 "without --resume to replace it."

@@ -36,6 +36,15 @@ ModelName = Annotated[
         "function that returns a torch.nn.Module: FILE.py:FUNCTION or package.module:FUNCTION (that code runs).",
     ),
 ]
+ModelOrResult = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL|DIR",
+        autocompletion=words(MODELS),
+        show_default=False,
+        help="A network, as for `equiscope measure`, or a folder that it wrote.",
+    ),
+]
 Folders = Annotated[
     list[Path],
     typer.Argument(metavar="DIR...", show_default=False, help="Folders that `equiscope measure` wrote."),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from equiscope.functional.outputs import agreement, cropped, divergence, rolled
 from equiscope.functional.statistics import (
     LEAST_IMAGES,
     Array,
+    jackknife_half_width,
     percentile_interval,
     resample_counts,
     resampled_means,
@@ -20,12 +22,15 @@ from equiscope.functional.statistics import (
 from equiscope.functional.transformations import Family, Frame, frame, rotations
 from equiscope.functional.variance_ratio import Spread
 from equiscope.images.batches import Images, count_of, of_size, opened
+from equiscope.images.hugging_face import adopted
 from equiscope.measurement.options import check_whole
 from equiscope.measurement.plan import Transformations, check_sizes, distinct_of, families_of, fitting_batch_size
+from equiscope.measurement.untrained import estimated_on
 from equiscope.networks.derivative import derivative_of
 from equiscope.networks.failures import failure
 from equiscope.networks.features import unwrapped
 from equiscope.networks.layers import Layer, find_layers
+from equiscope.networks.loading import Network, preprocessing_of
 from equiscope.networks.options import Layers
 from equiscope.networks.placement import floating_types, placed
 from equiscope.networks.probe import features_of
@@ -39,7 +44,7 @@ REACH = 7  # which part of the network's input crops and rolls move by, and less
 
 
 def metrics(
-    model: nn.Module,
+    model: nn.Module | Network,
     images: Images,
     transformations: Transformations | None = None,
     *,
@@ -63,52 +68,89 @@ def metrics(
       relative to how much they vary over images, as in tmeasures.
 
     Args:
-        model: A network whose final vector has a value for each class; it comes back as it was.
+        model: A network whose final vector has a value for each class; otherwise as for `measure`.
         images: As for `measure`.
-        transformations: As for `measure`. None: rotations.
+        transformations: As for `measure`.
         larger: Images that exceed the network's input, of which random crops are taken: of 256 x 256 pixels for a
             network of 224 x 224. None: no crops.
         only: Which of the four, as a list or a text such as "agreement,divergence"; None: all.
-        layers: As for `measure`; those of the variance ratio.
+        layers: Those of the variance ratio, as for `measure`.
         batch_size: As for `measure`.
         device: As for `measure`.
         seed: The seed of crops, rolls and the bootstrap.
         progress: As for `measure`.
 
     Returns:
-        Columns `metric`, `transformation`, `layer`, `value`, `low`, `high`, `images`. A value is the mean over images,
-        with the 95 % confidence interval of the bootstrap (NaN under 20 images); a variance ratio, that over units.
+        Columns `metric`, `transformation`, `layer`, `value`, `low`, `high`, `images`. A value is the mean over images
+        (a variance ratio: over units), with its 95 % confidence interval by the bootstrap over images (a variance
+        ratio: by the jackknife over ten groups of images); NaN under 20 images.
 
     Raises:
         ValueError: In one sentence, where something given cannot be measured.
     """
-    families = families_of(rotations() if transformations is None else transformations)
-    asked = only.split(",") if isinstance(only, str) else METRICS if only is None else only
-    wanted = [known("only", one, METRICS) for one in asked]
-    check_whole("seed", seed, 0, "it must be 0 or more")
-    if batch_size is not None:
-        check_whole("batch_size", batch_size, 1, "it must be a positive number of images")
-    larger = larger if "agreement" in wanted else None
-    counts = [count_of(one) for one in (images, larger) if one is not None]
-    with left_as_found(model, device), placed(model, device) as place:
-        shape, batches = opened(images)
+    network = model.model if isinstance(model, Network) else model
+    asked = _Asked.of(model, transformations, only, layers, batch_size, seed)
+    images = adopted(images, partial(preprocessing_of, model))
+    with left_as_found(network, device), placed(network, device) as place:
+        return _measured(unwrapped(network), images, larger, asked, place, progress)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked for, checked."""
+
+    families: list[Family]
+    wanted: list[str]
+    layers: Layers
+    batch_size: int | None
+    seed: int
+    untrained: bool
+
+    @classmethod
+    def of(
+        cls, model: nn.Module | Network, transformations: Transformations | None, only: str | Sequence[str] | None,
+        layers: str | Sequence[str] | Layers | None, batch_size: int | None, seed: int,
+    ) -> "_Asked":  # fmt: skip
+        """The same, of what `metrics` was given. ValueError where that is not known."""
+        families = families_of(rotations() if transformations is None else transformations)
+        names = only.split(",") if isinstance(only, str) else METRICS if only is None else only
+        wanted = [known("only", one, METRICS) for one in names]
+        check_whole("seed", seed, 0, "it must be 0 or more")
+        if batch_size is not None:
+            check_whole("batch_size", batch_size, 1, "it must be a positive number of images")
         families = [] if wanted == ["lie_derivative"] else families
-        members = distinct_of(families)
-        view = frame((shape[1], shape[2]), members)
-        its = (shape[0], view.height, view.width)
-        check_sizes(its, members)
-        size = batch_size or fitting_batch_size(view)
-        network = _Network.of(unwrapped(model), its, Layers.of(layers), size)
-        wider = _larger_than(view, larger)
-        collected = _Collected(wanted, families, view, torch.Generator().manual_seed(seed))
-        with shown(progress, None if None in counts else sum(filter(None, counts))) as bar:
-            for batch in of_size(batches, max(1, size // (1 + len(members)))):
-                collected.add(network, batch.to(place, network.type))
-                bar.advance(len(batch))
-            for batch in of_size(wider, size):
-                collected.add_crops(network, batch.to(place, network.type))
-                bar.advance(len(batch))
-    return collected.table(seed)
+        whose, untrained = Layers.of(layers), False
+        if isinstance(model, Network):
+            whose, untrained = model.with_layers(whose), model.random
+        return cls(families, wanted, whose, batch_size, seed, untrained)
+
+
+def _measured(
+    network: nn.Module, images: Images, larger: Images | None, asked: _Asked, place: torch.device,
+    progress: bool | Progress | None,
+) -> pd.DataFrame:  # fmt: skip
+    """The table of a network that is being evaluated."""
+    shape, batches = opened(images)
+    members = distinct_of(asked.families)
+    view = frame((shape[1], shape[2]), members)
+    its = (shape[0], view.height, view.width)
+    check_sizes(its, members)
+    size = asked.batch_size or fitting_batch_size(view)
+    if asked.untrained:
+        estimated_on(network, images, view, size)
+    read = _Network.of(network, its, asked.layers, size)
+    larger = larger if "agreement" in asked.wanted else None
+    wider = _larger_than(view, larger)
+    counts = [count_of(one) for one in (images, larger) if one is not None]
+    collected = _Collected(asked.wanted, asked.families, view, torch.Generator().manual_seed(asked.seed))
+    with shown(progress, None if None in counts else sum(filter(None, counts))) as bar:
+        for batch in of_size(batches, max(1, size // (1 + len(members)))):
+            collected.add(read, batch.to(place, read.type))
+            bar.advance(len(batch))
+        for batch in of_size(wider, size):
+            collected.add_crops(read, batch.to(place, read.type))
+            bar.advance(len(batch))
+    return collected.table(asked.seed)
 
 
 def _larger_than(view: Frame, larger: Images | None) -> Iterable[Tensor]:
@@ -240,12 +282,21 @@ class _Collected:
         rows = []
         for (metric, transformation), parts in self._of_images.items():
             values = torch.cat(parts).numpy()
-            low, high = _interval(values, seed)
-            rows.append([metric, transformation, None, float(values.mean()), low, high, len(values)])
+            rows.append([metric, transformation, None, float(values.mean()), *_interval(values, seed), len(values)])
         for (family, layer), spread in self._spreads.items():
-            rows.append(["variance_ratio", family, layer, float(spread.ratio().mean()), np.nan, np.nan, spread.images])
+            ratio = float(spread.ratio().mean())
+            half = _half_width(spread)
+            low, high = np.maximum(0, ratio - half), ratio + half
+            rows.append(["variance_ratio", family, layer, ratio, low, high, spread.images])
         rows.sort(key=lambda row: METRICS.index(row[0]))
         return pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+
+
+def _half_width(spread: Spread) -> float:
+    """Half the width of the jackknife's 95 % confidence interval of a mean ratio; NaN where images are few."""
+    if spread.images < LEAST_IMAGES:
+        return np.nan
+    return float(jackknife_half_width(spread.left_out().cpu().numpy()))
 
 
 def _interval(values: Array, seed: int) -> tuple[float, float]:

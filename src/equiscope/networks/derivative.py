@@ -16,13 +16,13 @@ from equiscope.networks.probe import features_of
 def derivative_of(network: nn.Module, images: Tensor, direction: Tensor, source: Source) -> tuple[Tensor, Tensor]:
     """A layer's features, and their derivative along `direction`, of the images' shape, in one forward pass.
 
-    What the network raises is passed on: a `NotImplementedError` or `RuntimeError` where one of its operations has no
-    derivative in forward mode.
+    The network is evaluated as it stands, as by `features_of`. What it raises is
+    passed on: a `NotImplementedError` or `RuntimeError` where one of its operations has no derivative in forward mode.
 
     >>> derivative_of(nn.Sequential(nn.Sigmoid()), torch.zeros(1, 1), torch.ones(1, 1), Source("0"))
     (tensor([[0.5000]]), tensor([[0.2500]]))
     """
-    with _differentiable(), forward_ad.dual_level():
+    with torch.no_grad(), _differentiable(), forward_ad.dual_level():
         found = features_of(network, _moving(images, direction), {"it": source})["it"]
         features, derivative = forward_ad.unpack_dual(found)  # type: ignore[no-untyped-call]
         return features.clone(), torch.zeros_like(features) if derivative is None else derivative.clone()

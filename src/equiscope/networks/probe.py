@@ -11,7 +11,7 @@ from equiscope.networks.failures import failure
 from equiscope.networks.features import Source, called, reading
 from equiscope.networks.layers import Layer
 from equiscope.networks.placement import floating_types
-from equiscope.networks.state import Change, has_hooks, kept, left_as_found, without_hooks
+from equiscope.networks.state import Change, has_hooks, kept, without_hooks
 from equiscope.networks.wording import enumerated
 from equiscope.system.errors import out_of_memory
 
@@ -32,7 +32,8 @@ class Probed:
 def features_of(network: nn.Module, images: Tensor, sources: Mapping[str, Source]) -> dict[str, Tensor]:
     """What each of the sources gives in one forward pass over `images` `[image, channel, height, width]`, by name.
 
-    The features are copies; the network is as it was, afterwards. What the network raises is passed on as it is.
+    The features are copies. The network is evaluated as it stands; `left_as_found` around one pass or many brings it
+    back. What the network raises is passed on as it is.
 
     >>> import torch
     >>> network = nn.Sequential(nn.ReLU(), nn.AvgPool2d(2))
@@ -44,7 +45,7 @@ def features_of(network: nn.Module, images: Tensor, sources: Mapping[str, Source
     def keep(name: str, features: Tensor) -> None:
         found[name] = features.clone()
 
-    with left_as_found(network), reading(network, sources, keep):
+    with reading(network, sources, keep):
         called(network, images)
     return found
 

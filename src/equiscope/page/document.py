@@ -22,8 +22,8 @@ from equiscope.figures.style import (
 )
 from equiscope.page.answer import answer
 from equiscope.page.data import Chunks, as_json, channels_data, maps_data, packed, result_data
-from equiscope.page.tables import laws_section, scope_section
-from equiscope.page.words import for_script, left_out, listed, meaning, provenance
+from equiscope.page.tables import laws_section, metrics_table, scope_section
+from equiscope.page.words import METRICS_MEANING, METRICS_TITLE, for_script, left_out, listed, meaning, provenance
 from equiscope.results.columns import SCOPES
 from equiscope.results.rows import measures_in
 from equiscope.results.scores import Scores
@@ -72,6 +72,7 @@ def _texts(named: Mapping[str, Scores]) -> dict[str, str]:
         "title": escape(asked),
         "provenance": "\n".join(_provenance(name, scores, one) for name, scores in named.items()),
         "answer": answer(named),
+        "remarks": _remarks(named),
         "policy": f"'sha256-{_digest(script)}'",
         "style": _colours() + _read("page.css"),
         "script": script,
@@ -81,12 +82,21 @@ def _texts(named: Mapping[str, Scores]) -> dict[str, str]:
 
 
 def _provenance(name: str, scores: Scores, alone: bool) -> str:
-    """What the answer rests on: data, weights, date; and what the measurement remarked."""
+    """What the answer rests on: data, weights, date."""
     facts = {"Layers": f"{len(scores.layers):,}"} | provenance(scores.manifest)
     facts = facts if alone else {"Result": escape(name)} | facts
     terms = "".join(f"<div><dt>{term}</dt><dd>{text}</dd></div>" for term, text in facts.items())
-    remarks = "".join(f"<li>{escape(str(remark))}</li>" for remark in scores.manifest.get("remarks", []))
-    return f'<dl class="facts">{terms}</dl>' + (f'<ul class="remarks">{remarks}</ul>' if remarks else "")
+    return f'<dl class="facts">{terms}</dl>'
+
+
+def _remarks(named: Mapping[str, Scores]) -> str:
+    """What the measurements remarked, which is to be read with the answer."""
+    remarks = [
+        escape(str(remark) if len(named) == 1 else f"{name}: {remark}")
+        for name, scores in named.items()
+        for remark in scores.manifest.get("remarks", [])
+    ]
+    return f'<ul class="remarks">{"".join(f"<li>{remark}</li>" for remark in remarks)}</ul>' if remarks else ""
 
 
 def _colours() -> str:
@@ -128,7 +138,8 @@ def _result(identity: str, name: str, scores: Scores, alone: bool) -> str:
     """What is said of one result in words; without JavaScript, its figures and tables too."""
     manifest = scores.manifest
     shown = {key: value for key, value in manifest.items() if key != "format" and not key.endswith("_left_out")}
-    sections = {
+    sections = {} if scores.metrics is None else {METRICS_TITLE: METRICS_MEANING + metrics_table(scores.metrics)}
+    sections |= {
         "What was left out": left_out(manifest),
         "What was measured": meaning(manifest["options"], measures_in(scores.scores), laws=len(scores.laws) > 0),
         "Manifest": f"<details><summary>How the scores were made, in full</summary>{listed(shown)}</details>",

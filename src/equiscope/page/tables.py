@@ -11,13 +11,14 @@ from equiscope.figures.explained import plot_explained
 from equiscope.figures.layers import plot_layers
 from equiscope.figures.style import Plot
 from equiscope.page.words import SCOPES, UNDEFINED, counted, in_words
-from equiscope.results.columns import PARTS
+from equiscope.results.columns import METRIC_TITLES, PARTS
 from equiscope.results.rows import in_order, measures_in, rows_of
 from equiscope.results.scores import Scores
 
 Row = dict[Hashable, Any]
 Rows = dict[Hashable, Row]  # of a measure, by layer or part
 Cell = Callable[[Row], str]
+METRIC_DIGITS = 4
 
 
 def scope_section(scores: Scores, scope: str, name: str) -> str:
@@ -78,6 +79,29 @@ def laws_section(scores: Scores, name: str) -> str:
 </table>
 </div>
 </section>"""
+
+
+def metrics_table(metrics: pd.DataFrame) -> str:
+    """The table of other tools' measures, a row each."""
+    body = [
+        _row(
+            METRIC_TITLES[row["metric"]],
+            [_number(row["value"], METRIC_DIGITS), _interval(row, METRIC_DIGITS), f"{row['images']:,}"],
+            [row["transformation"], row["layer"] if isinstance(row["layer"], str) else "–"],
+        )
+        for row in metrics.to_dict("records")
+    ]
+    heads = "".join(f'<th scope="col" class="name">{name}</th>' for name in ("measure", "transformation", "layer"))
+    heads += "".join(f'<th scope="col">{name}</th>' for name in ("value", "95 % interval", "images"))
+    return f"""<div class="box" role="region" tabindex="0" aria-label="other tools’ measures">
+<table>
+<thead><tr>{heads}</tr></thead>
+<tbody>
+{chr(10).join(body)}
+</tbody>
+</table>
+</div>
+"""
 
 
 def _table(scores: Scores, scope: str, family: str, by: str) -> str:
@@ -148,7 +172,7 @@ def _columns(measure: str, scope: str, rows: Rows) -> dict[str, Cell]:
     columns: dict[str, Cell] = {"score": lambda row: _number(row["score"]), "95 % interval": _interval}
     if measure == "equivariance":
         columns["in sample"] = lambda row: _number(row["in_sample"])
-    if measure != "linear":
+    if not all(pd.isna(row["chance"]) for row in rows.values()):
         columns["chance"] = lambda row: _number(row["chance"])
     if scope == "dataset":
         columns["explained"] = lambda row: _number(row["explained"])
@@ -174,15 +198,15 @@ def _first(place: int) -> str:
     return ' class="first"' if place == 0 else ""
 
 
-def _interval(row: Row) -> str:
-    low, high = _number(row["low"]), _number(row["high"])
+def _interval(row: Row, digits: int = 3) -> str:
+    low, high = _number(row["low"], digits), _number(row["high"], digits)
     return UNDEFINED if UNDEFINED in (low, high) else f"{low} to {high}"
 
 
-def _number(value: float) -> str:
-    """Three digits behind the point; undefined is a dash.
+def _number(value: float, digits: int = 3) -> str:
+    """So many digits behind the point; undefined is a dash.
 
     >>> _number(0.25), _number(float("nan"))
     ('0.250', '<abbr title="undefined">–</abbr>')
     """
-    return UNDEFINED if pd.isna(value) else f"{value:.3f}".replace("-", "−")
+    return UNDEFINED if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")

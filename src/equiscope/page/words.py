@@ -99,6 +99,15 @@ LAW = (
     "after the other; <em>direct</em> the share that is explained by the map of their product itself, on images that "
     "no map was fitted on. Where both agree, the group law holds."
 )
+METRICS_TITLE = "Other tools’ measures"
+METRICS_MEANING = (
+    "<p>What other tools measure of the same network and images. Each image is compared with itself, and no channel is "
+    "matched with another. <em>Top-1 agreement</em>: the share of images whose first class stays the same; "
+    "<em>rolls</em> and <em>crops</em> compare two random ones of an image, as antialiased-cnns does. <em>KL "
+    "divergence</em>: how far the class probabilities move, in nats. <em>Lie derivative</em>: the local equivariance "
+    "error of the class probabilities, as lie-deriv has it. <em>Variance ratio</em>: how much a layer’s units vary "
+    "over transformations, relative to how much they vary over images, as tmeasures has it.</p>"
+)
 _UNDEFINED = (
     f"Shown as {UNDEFINED}. A channel that is constant over all images correlates with nothing: it has no score and is "
     "left out of the means. The column <em>undefined</em> counts such channels (each image by itself: channels of "

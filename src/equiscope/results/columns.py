@@ -4,7 +4,13 @@ MEASURES = ("invariance", "equivariance", "linear", "strict_invariance")
 LADDER = MEASURES[:3]  # each contains the one before
 SCOPES = ("dataset", "image")
 ALIGNMENTS = ("array", "registered")
-METRICS = ("agreement", "divergence", "lie_derivative", "variance_ratio")  # other tools' measures, of `metrics`
+METRIC_TITLES = {  # other tools' measures, of `metrics`, as they are read
+    "agreement": "top-1 agreement",
+    "divergence": "KL divergence",
+    "lie_derivative": "Lie derivative",
+    "variance_ratio": "variance ratio",
+}
+METRICS = tuple(METRIC_TITLES)
 PARTS = ("early", "middle", "late", "pool", "final")
 
 VALUES = ("score", "low", "high", "in_sample", "chance", "explained", "explained_low", "explained_high", "held_out")
@@ -33,6 +39,7 @@ TABLES = {
     "layers": LAYER_COLUMNS,
     "replicates": REPLICATE_COLUMNS,
 }
+METRIC_TABLE = "metrics"  # the one that is there only where they were measured
 UNIQUE = {  # what names a row of each table
     "scores": ("layer", *KEYS),
     "parts": ("part", *KEYS),

@@ -8,7 +8,19 @@ from typing import Any
 
 import pandas as pd
 
-from equiscope.results.columns import ALIGNMENTS, COUNTS, KEYS, MEASURES, PARTS, SCOPES, TABLES, UNIQUE, VALUES
+from equiscope.results.columns import (
+    ALIGNMENTS,
+    COUNTS,
+    KEYS,
+    MEASURES,
+    METRIC_COLUMNS,
+    METRICS,
+    PARTS,
+    SCOPES,
+    TABLES,
+    UNIQUE,
+    VALUES,
+)
 
 WORDS = {"measure": MEASURES, "scope": SCOPES, "alignment": ALIGNMENTS, "part": PARTS}
 TEXTS = ("layer", "transformation", "type", *WORDS)
@@ -35,6 +47,15 @@ def of_manifest(manifest: Mapping[str, Any]) -> str | None:
         if not isinstance(members, list | tuple) or not members or not all(isinstance(one, str) for one in members):
             return f"has no transformations of the family {name} in its options.transformations"
     return None
+
+
+def of_metrics(table: pd.DataFrame) -> str | None:
+    """What a table of other tools' measures lacks."""
+    missing = [column for column in METRIC_COLUMNS if column not in table]
+    if missing:
+        return f"has no column {', '.join(missing)}"
+    unknown = set(table["metric"]) - set(METRICS)
+    return f"has metric {min(map(str, unknown))!r}, and it is one of {', '.join(METRICS)}" if unknown else None
 
 
 def of_table(name: str, table: pd.DataFrame) -> str | None:

@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equiscope.results.columns import TABLES
-from equiscope.results.completeness import of_manifest, of_table, of_tables
+from equiscope.results.columns import METRIC_TABLE, TABLES
+from equiscope.results.completeness import of_manifest, of_metrics, of_table, of_tables
 from equiscope.results.maps import Maps
 from equiscope.results.orbits import rotations_measured
 from equiscope.results.scores import Scores
-from equiscope.system.files import path_of
+from equiscope.system.files import path_of, replacing
 from equiscope.system.output_folder import written
 
 FORMAT = 2
-MAPS, ORBITS = "maps.npz", "orbits.parquet"  # where there are any
+MAPS, ORBITS, METRICS = "maps.npz", "orbits.parquet", f"{METRIC_TABLE}.parquet"  # where there are any
 BASELINE = "baseline"  # likewise: a folder, which is a result itself
 DRAWN = ("figure.png", "figure.pdf", "report.html")  # which the command line adds
 MANIFEST = "manifest.json"  # written last: a folder without it is no result
@@ -31,7 +31,7 @@ def write(
     `drawn` adds files of the names in `DRAWN` to those that are written. All appear together, as `written` has it;
     what was drawn of an old result goes with it, and files of other names are left alone.
     """
-    ours = (MAPS, ORBITS, *DRAWN, *([BASELINE] if is_result(folder / BASELINE) else []))
+    ours = (MAPS, ORBITS, METRICS, *DRAWN, *([BASELINE] if is_result(folder / BASELINE) else []))
     with written(folder, force=force, last=MANIFEST, old=ours) as aside:
         _write_files(scores, aside)
         if scores.baseline is not None:
@@ -47,12 +47,24 @@ def _write_files(scores: Scores, folder: Path) -> None:
     tables = {f"{name}.parquet": table for name, table in scores.to_pandas().items()}
     if rotations_measured(scores.channels):
         tables[ORBITS] = scores.orbits
+    if scores.metrics is not None:
+        tables[METRICS] = scores.metrics
     for name, table in tables.items():
-        with (folder / name).open("wb") as stream:  # Arrow opens no path that is not text
-            table.to_parquet(stream)
+        _write_table(table, folder / name)
     if scores.maps is not None:
         scores.maps.save(folder / MAPS)
     (folder / MANIFEST).write_bytes(manifest)
+
+
+def write_metrics(metrics: pd.DataFrame, folder: Path) -> None:
+    """Add the table of other tools' measures to a result that is there, or replace it."""
+    with replacing(folder / METRICS) as aside:
+        _write_table(metrics, aside)
+
+
+def _write_table(table: pd.DataFrame, file: Path) -> None:
+    with file.open("wb") as stream:  # Arrow opens no path that is not text
+        table.to_parquet(stream)
 
 
 def manifest_text(scores: Scores) -> str:
@@ -77,7 +89,8 @@ def load(folder: str | Path) -> Scores:
     _refuse(f"{place} is not all of a result", "", of_tables(tables, manifest["options"]["transformations"]))
     maps = Maps.load(place / MAPS) if (place / MAPS).is_file() else None
     baseline = load(place / BASELINE) if is_result(place / BASELINE) else None
-    return Scores(**tables, manifest=manifest, maps=maps, baseline=baseline)
+    metrics = _metrics(place) if (place / METRICS).is_file() else None
+    return Scores(**tables, manifest=manifest, maps=maps, baseline=baseline, metrics=metrics)
 
 
 def _refuse(what: str, name: str, lacks: str | None) -> None:
@@ -112,17 +125,28 @@ def _table(folder: Path, name: str) -> pd.DataFrame:
     path = folder / f"{name}.parquet"
     if not path.is_file():
         raise ValueError(f"{folder} is not all of a result: {path.name} is missing.")
-    try:
-        with path.open("rb") as stream:
-            table = pd.read_parquet(stream)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
+    table = _read(path)
     indexed = [level for level in table.index.names if level in TABLES[name] and level not in table]
     table = table.reset_index(indexed).reset_index(drop=True) if indexed else table.reset_index(drop=True)
     coded = {column: values.cat.categories.dtype for column, values in table.select_dtypes("category").items()}
     table = table.astype(coded)
     _refuse(f"{folder} is not all of a result", f"{path.name} ", of_table(name, table))
     return table
+
+
+def _metrics(folder: Path) -> pd.DataFrame:
+    """The table of other tools' measures of a result, its columns checked."""
+    table = _read(folder / METRICS)
+    _refuse(f"{folder} is not all of a result", f"{METRICS} ", of_metrics(table))
+    return table
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        with path.open("rb") as stream:
+            return pd.read_parquet(stream)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as a table ({str(error).splitlines()[0]}).") from error
 
 
 def _plain(value: Any) -> Any:

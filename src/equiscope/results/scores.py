@@ -29,7 +29,8 @@ class Scores:
     alignment), `parts` (the same per part of the network), `channels`, `layers`, `laws` (the group law), and
     `replicates` (what the intervals are made of). Undefined scores are NaN. `manifest` says how they were made. `maps`
     are feature maps of a few images, where they were kept (`measure(..., maps=2)`). `baseline` holds the scores of the
-    same network, randomly initialised, where it was measured too (`measure(..., baseline=...)`).
+    same network, randomly initialised, where it was measured too (`measure(..., baseline=...)`). `metrics` is the table
+    of other tools' measures (`equiscope.metrics`), where it was made.
     """
 
     scores: pd.DataFrame
@@ -41,6 +42,7 @@ class Scores:
     manifest: dict[str, Any]
     maps: Maps | None = None
     baseline: "Scores | None" = None
+    metrics: pd.DataFrame | None = None
 
     @property
     def families(self) -> list[str]:
@@ -113,7 +115,7 @@ class Scores:
         return labelled_array(self)
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write the output folder: tables and manifest, and maps, orbits and the baseline where there are any.
+        """Write the output folder: tables and manifest, and maps, orbits, baseline and metrics where there are any.
 
         FileExistsError where it exists and is not empty, unless `force`: also where another run has written it
         meanwhile. The result is complete or absent, whenever the writing is interrupted.
