@@ -56,7 +56,10 @@ def test_shifts_stand_where_their_pixels_are_and_others_under_their_names(scores
         (("shift(1,1)", "shift(3,3)", "shift(16,16)"), [1, 3, 16], "shift down and right (pixels)"),
         (("shift(-2,0)", "shift(0,0)", "shift(2,0)"), [-2, 0, 2], "shift down (pixels)"),
         (("shift(0,1)", "shift(0,2)", "shift(0,3)"), [1, 2, 3], "shift right (pixels)"),
+        (("shift(0.5,0)", "shift(1,0)", "shift(1.5,0)"), [0.5, 1, 1.5], "shift down (pixels)"),
         (("shift(0,1)", "shift(1,0)", "shift(1,1)"), [0, 1, 2], "transformation"),
+        (("rot7.5", "rot15", "rot22.5"), [7.5, 15, 22.5], "angle of the rotation"),
+        (("scaling(0.5)", "scaling(1.25)", "scaling(2)"), [0.5, 1.25, 2], "factor of the scaling"),
     ):
         axes = plot_transformations(renamed(*shifts)).axes[0]
         np.testing.assert_array_equal(axes.get_lines()[0].get_xdata(), steps)

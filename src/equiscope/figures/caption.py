@@ -42,6 +42,22 @@ def measures_legend(scores: Scores, selection: Selection, families: Sequence[str
     return legend_of({one: MEASURE_LOOKS[one] for one in drawn}, chance=selection.has_chance(scores, families))
 
 
+def finish_measures(
+    figure: Plot,
+    panels: Sequence[Axes],
+    scores: Scores,
+    selection: Selection,
+    families: Sequence[str],
+    more: str = "",
+    *,
+    caption: bool,
+) -> None:
+    """Finish a figure of the measures of one result; `more` is added to the small print."""
+    sentences = small_print(scores, selection, families, panels, more)
+    legend = measures_legend(scores, selection, families)
+    finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
+
+
 def finish(
     figure: Plot,
     panels: Sequence[Axes],

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from equiscope.figures.caption import finish, measures_legend, small_print, title_of
+from equiscope.figures.caption import finish_measures
 from equiscope.figures.marks import SCORES, draw_chance
 from equiscope.figures.panels import layer_panels, shortened
 from equiscope.figures.selection import Selection, members
@@ -63,9 +63,7 @@ def plot_channels(
                     )  # fmt: skip
             axes.set_ylabel(f"{selection.label} of channels")
         shown = "medians and quartiles" if room < ROOM_FOR_BARS else "marks: medians, with quartiles and 5 to 95 %"
-        sentences = small_print(scores, selection, families, panels, shown)
-        legend = measures_legend(scores, selection, families)
-        finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
+        finish_measures(figure, panels, scores, selection, families, shown, caption=caption)
     return figure
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from equiscope.figures.caption import finish, measures_legend, small_print, title_of
+from equiscope.figures.caption import finish_measures
 from equiscope.figures.marks import Placing, draw_scores
 from equiscope.figures.panels import layer_panels, shortened
 from equiscope.figures.selection import Selection
@@ -39,9 +39,5 @@ def plot_layers(
                 rows = selection.rows(scores.scores, family, one).set_index("layer").reindex(names)
                 draw_scores(axes, places, rows, MEASURE_LOOKS[one], selection.columns, placing, label=one)
             axes.set_ylabel(selection.label)
-        legend, sentences = (
-            measures_legend(scores, selection, families),
-            small_print(scores, selection, families, panels),
-        )
-        finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
+        finish_measures(figure, panels, scores, selection, families, caption=caption)
     return figure

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from equiscope.figures.caption import finish, measures_legend, small_print, title_of
+from equiscope.figures.caption import finish_measures
 from equiscope.figures.marks import Placing, draw_scores
 from equiscope.figures.panels import panel_figure, shortened
 from equiscope.figures.selection import Selection
@@ -44,9 +44,5 @@ def plot_parts(
             axes.set_xlabel("part (layers in it)")
             axes.set_ylabel(selection.label)
             axes.set_title(shortened(family), fontweight="bold")
-        legend, sentences = (
-            measures_legend(scores, selection, families),
-            small_print(scores, selection, families, panels),
-        )
-        finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
+        finish_measures(figure, panels, scores, selection, families, caption=caption)
     return figure

@@ -18,6 +18,8 @@ from equiscope.results.rows import in_order
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError
 
+ROTATION, SCALING, SHIFT = r"rot{}", r"scaling\({}\)", r"shift\({},{}\)"  # names with numbers to draw over
+MOST_ANGLES = 7  # that are written along an axis
 MOST_LINES = 10  # layers, each a line; no eye can follow more
 
 
@@ -96,12 +98,11 @@ def _layers(scores: Scores, wanted: str | Sequence[str] | None) -> list[str]:
 
 def _set_steps(axes: Axes, names: Sequence[str], room: float) -> tuple[Array, bool]:
     """The place of each transformation along the axis, which is labelled; and whether their order has a meaning."""
-    angles = [re.fullmatch(r"rot(\d+)", name) for name in names]
-    shifts = [re.fullmatch(r"shift\((-?\d+),(-?\d+)\)", name) for name in names]
-    if all(angles):
-        return _set_angles(axes, [int(one[1]) for one in angles if one])
-    if all(shifts):
-        moves = [(int(one[1]), int(one[2])) for one in shifts if one]
+    if angles := _numbers_in(ROTATION, names):
+        return _set_angles(axes, [angle for (angle,) in angles])
+    if factors := _numbers_in(SCALING, names):
+        return _set_numbers(axes, [factor for (factor,) in factors], "factor of the scaling", room)
+    if moves := _numbers_in(SHIFT, names):
         for direction, step in (
             ("down and right", [down for down, right in moves if down == right]),
             ("down", [down for down, right in moves if right == 0]),
@@ -116,24 +117,47 @@ def _set_steps(axes: Axes, names: Sequence[str], room: float) -> tuple[Array, bo
     return np.arange(len(short), dtype=np.float64), False
 
 
-def _set_angles(axes: Axes, angles: Sequence[int]) -> tuple[Array, bool]:
-    """Degrees along the axis, with a tick at every right angle."""
-    axes.set_xlim(min(angles) - 35, max(angles) + 35)
-    shown = list(range(min(angles) // 90 * 90, max(angles) + 1, 90))
-    axes.set_xticks(shown, [f"{angle}°" for angle in shown])
+def _numbers_in(pattern: str, names: Sequence[str]) -> list[tuple[float, ...]]:
+    """The numbers that stand for `{}` in a pattern which all of the names have; none where one has not.
+
+    >>> _numbers_in(r"rot{}", ["rot90", "rot22.5"]), _numbers_in(r"rot{}", ["rot90", "hflip"])
+    ([(90.0,), (22.5,)], [])
+    """
+    found = [re.fullmatch(pattern.replace("{}", r"(-?\d+(?:\.\d*)?)"), name) for name in names]
+    return [tuple(map(float, one.groups())) for one in found if one] if all(found) else []
+
+
+def _set_angles(axes: Axes, angles: Sequence[float]) -> tuple[Array, bool]:
+    """Degrees along the axis, with a tick at every right angle; of angles that span less, at each of a few."""
+    low, high = min(angles), max(angles)
+    margin = max(0.1 * (high - low), 5)
+    axes.set_xlim(low - margin, high + margin)
+    shown: list[float] = [90.0 * turn for turn in range(int(np.ceil(low / 90)), int(high // 90) + 1)]
+    if len(shown) < 2:
+        shown = sorted(set(angles))[:: -(-len(set(angles)) // MOST_ANGLES)]
+    axes.set_xticks(shown, [f"{_written(angle)}°" for angle in shown])
     axes.set_xlabel("angle of the rotation")
     return np.array(angles, dtype=np.float64), True
+
+
+def _written(number: float) -> str:
+    """A number with as few digits as it needs.
+
+    >>> _written(-2.0), _written(0.75)
+    ('−2', '0.75')
+    """
+    return f"{number:.4g}".replace("-", "−")
 
 
 def _height(names: Sequence[str], room: float) -> float:
     """The inches that the names of transformations take below a panel where they do not fit side by side."""
     longest = min(16, max(map(len, names)))
-    if 0.07 * longest * len(names) < room or all(name.startswith("shift(") for name in names):
+    if 0.07 * longest * len(names) < room or any(_numbers_in(one, names) for one in (ROTATION, SCALING, SHIFT)):
         return 0.0
     return 0.06 * longest
 
 
-def _set_numbers(axes: Axes, numbers: Sequence[int], label: str, room: float) -> tuple[Array, bool]:
+def _set_numbers(axes: Axes, numbers: Sequence[float], label: str, room: float) -> tuple[Array, bool]:
     """Numbers along the axis, on a logarithmic scale where they are positive and ever further apart."""
     low, high = min(numbers), max(numbers)
     shown = sorted(set(numbers))
@@ -143,13 +167,13 @@ def _set_numbers(axes: Axes, numbers: Sequence[int], label: str, room: float) ->
         margin = (high / low) ** 0.06
         axes.set_xlim(low / margin, high * margin)
         if len(shown) > most - 2:
-            shown = [number for number in shown if number & (number - 1) == 0]
+            shown = [number for number in shown if np.log2(number).is_integer()]
     else:
         margin = 0.08 * (high - low) or 1.0
         axes.set_xlim(low - margin, high + margin)
         shown = shown[:: -(-len(shown) // most)]
     axes.xaxis.set_major_locator(FixedLocator(shown))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_ticks(shown, [str(number).replace("-", "−") for number in shown])
+    axes.xaxis.set_ticks(shown, [_written(number) for number in shown])
     axes.set_xlabel(label)
     return np.array(numbers, dtype=np.float64), True
