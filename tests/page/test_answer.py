@@ -52,6 +52,7 @@ def test_every_family_of_every_result_has_a_card_and_names_are_text() -> None:
     assert heads == [["stays", "swaps", "mixes", "lost"]] * 2 + [["stays", "swaps", "rest"]]
     assert "<b>two, under rotations" in page.text and "rest (linear not measured): not divided further" in page.text
     assert [row[0] for row in page.tables[0][1:]] == ["early", "middle", "late", "pool", "final"]
+    assert "of 3 feature maps" in page.text or "in every feature map" in page.text
     alone = Page(answer({"one": example_scores(1, measures=("invariance",))}))
     assert "need invariance and equivariance, over all images" in alone.text and not alone.tables
 

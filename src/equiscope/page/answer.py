@@ -9,7 +9,7 @@ import pandas as pd
 
 from equiscope.functional.statistics import Array
 from equiscope.page.words import SHARE_VERBS, UNDEFINED, shares_meaning
-from equiscope.results.columns import LADDER
+from equiscope.results.columns import LADDER, PARTS
 from equiscope.results.rows import measures_in, rows_of
 from equiscope.results.scores import Scores
 from equiscope.results.shares import MEANINGS, REST, SHARES, shares_of
@@ -34,11 +34,15 @@ def answer(named: Mapping[str, Scores]) -> str:
 
 
 def _card(title: str, scores: Scores, family: str) -> str:
-    of_layers = shares_of(scores, family, "layer")
+    of_layers, things = shares_of(scores, family, "layer"), "layers"
+    maps = scores.layers.loc[scores.layers["part"].isin(PARTS[:3]), "layer"]
+    if len(of_maps := of_layers[of_layers.index.isin(maps)]) < len(of_layers) and len(of_maps):
+        of_layers, things = of_maps, "feature maps"  # vectors, which need more images, have their bars
     if of_layers.empty:
         said, drawn = "<p>The shares of the variance need invariance and equivariance, over all images.</p>", ""
     else:
-        said = "".join(f"<p>{sentence}</p>" for sentence in sentences(of_layers, _ends(scores, family)))
+        ends = _ends(scores, family)
+        said = "".join(f"<p>{sentence}</p>" for sentence in sentences(of_layers, ends, things))
         drawn = _bars(title, scores, family)
     return f'<div class="card answer"><h3>{escape(title)}</h3>\n<div>{said}</div>{drawn}</div>\n'
 
@@ -51,10 +55,10 @@ def _ends(scores: Scores, family: str) -> pd.DataFrame:
     return pd.DataFrame({"low": 1 - rows["explained_high"], "high": 1 - rows["explained_low"]})
 
 
-def sentences(of_layers: pd.DataFrame, ends: pd.DataFrame) -> list[str]:
+def sentences(of_layers: pd.DataFrame, ends: pd.DataFrame, things: str = "layers") -> list[str]:
     """Where the largest share lies, where least and most is lost, and where most swaps and mixes; as HTML.
 
-    `ends` are `low` and `high` of the confidence interval of the last share, by layer.
+    `ends` are `low` and `high` of the confidence interval of the last share, by layer; `things` are these layers.
     """
     defined = of_layers.dropna()
     if defined.empty:
@@ -75,7 +79,7 @@ def sentences(of_layers: pd.DataFrame, ends: pd.DataFrame) -> list[str]:
     else:
         extremes = f"The <b>{MEANINGS[REST]}</b> is smallest in {both[0]}, and largest in {both[1]}."
     peaks = [_peak(verb, defined[name]) for name, verb in (("swaps", "swap"), ("mixes", "mix")) if name in defined]
-    return [_largest(of_layers, defined), extremes, f"Channels {' and '.join(peaks)}."]
+    return [_largest(of_layers, defined, things), extremes, f"Channels {' and '.join(peaks)}."]
 
 
 def _peak(verb: str, share: "pd.Series[float]") -> str:
@@ -85,18 +89,18 @@ def _peak(verb: str, share: "pd.Series[float]") -> str:
     return f"<b>{verb}</b> most in {escape(str(share.idxmax()))} ({_percent(share.max())})"
 
 
-def _largest(of_layers: pd.DataFrame, defined: pd.DataFrame) -> str:
+def _largest(of_layers: pd.DataFrame, defined: pd.DataFrame, things: str) -> str:
     """Which share is the largest, in which layers."""
     names = [str(name) for name in of_layers.columns]
     largest = [None if np.isnan(row).any() else names[row.argmax()] for row in of_layers.to_numpy(dtype=float)]
     found = [name for name in names if name in largest]
     unknown = len(of_layers) - len(defined)
-    without = f" {unknown} of {len(of_layers)} layers {'is' if unknown == 1 else 'are'} undefined." if unknown else ""
+    without = f" {unknown} of {len(of_layers)} {things} {'is' if unknown == 1 else 'are'} undefined." if unknown else ""
     if len(found) == 1:
-        where = " in every layer" if len(defined) > 1 else f" in {escape(str(defined.index[0]))}"
+        where = f" in every {things.removesuffix('s')}" if len(defined) > 1 else f" in {escape(str(defined.index[0]))}"
         return f"The largest share of the variance {SHARE_VERBS[found[0]]}{where}.{without}"
     parts = [
-        f"{SHARE_VERBS[name]} in {largest.count(name)}{f' of {len(defined)} layers' if place == 0 else ''} "
+        f"{SHARE_VERBS[name]} in {largest.count(name)}{f' of {len(defined)} {things}' if place == 0 else ''} "
         f"({_runs(largest, list(map(str, of_layers.index)), name)})"
         for place, name in enumerate(found)
     ]

@@ -167,7 +167,8 @@ function resultChoices() {
 
 async function start() {
   data = await unpackedJson("data");
-  MEASURES = [...LADDER, "strict_invariance"].filter((measure) => data.results.some((one) => one.measures.includes(measure)));
+  const measured = new Set(data.results.flatMap((one) => one.measures));
+  MEASURES = [...new Set([...LADDER, ...measured])].filter((measure) => measured.has(measure));
   state.compared = new Set(data.results.map((_, place) => place));
   root.classList.add("runs");
   resultChoices();

@@ -89,7 +89,7 @@ function drawPairs(about) {
       made("span", { class: "legend" }, made("b", {}, channel === partner ? `${channel}, its own partner` : `${channel} and partner ${partner}`), made("span", {}, `this image ${here(own)}, all ${number(matched.equivariance?.[channel] ?? null, 2)}`)));
   });
   el("pairs-title").hidden = !pairs.length;
-  el("pairs-title").textContent = `${pairs.length === 1 ? "The strongest pair" : `The ${pairs.length} strongest pairs`}: f(X) of the partner, T′g f(X) of the partner, f(Tg X) of the channel; correlation on this image and over all`;
+  el("pairs-title").textContent = `${pairs.length === 1 ? "The strongest pair" : `The ${pairs.length} strongest pairs`}: f(X) and T′f(X) of the partner, f(TX) of the channel; correlation on this image and over all images`;
   fill(el("pairs"), ...pairs);
 }
 
