@@ -17,13 +17,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equiscope.functional.sampling import Axes, Sampling
+from equiscope.functional.sampling import Axes, Sampling, identity
 
 Block = Float[Tensor, "channel image position"]
 # Sums may be taken in any order, which is what the vector units of a processor need; NaN and infinity stay.
 REORDERED = {"reassoc", "contract", "arcp", "nsz"}
 PIECE = 1024  # values whose sum is in float32; sums of these are in float64
-LONG = 24  # values in a row, for which a processor's vector units are worth setting up
 WORTH_THREADS = 2**15  # values
 
 
@@ -85,20 +84,19 @@ def by_operations(
 def _by_loop(
     maps: Tensor, sampling: Sampling, room: Tensor, sums: Sums, pilot: Tensor, scale: float, other: Block | None
 ) -> Block:
-    if isinstance(sampling, Axes) and not sampling.interpolated:
-        flat, layout, (rows, columns) = sampling.strided(maps)
-    else:
-        values = sampling.expected(maps).contiguous()
-        rows, columns = values.shape[-2:]
-        flat, layout = values.flatten(), [0, *values.stride()]
+    if not isinstance(sampling, Axes):
+        maps = sampling.expected(maps)
+        sampling = identity(maps.shape[-2], maps.shape[-1])
+    layout, weights = sampling.strided(maps.stride())
     images, channels = maps.shape[:2]
-    block = room[: channels * images * rows * columns].view(channels, images, rows * columns)
-    if layout[3] == columns * layout[4]:  # rows follow one another
-        rows, columns = 1, rows * columns
+    block = room[: channels * images * sampling.positions].view(channels, images, sampling.positions)
+    # All the memory that the maps lie in.
+    flat = maps.as_strided((maps.untyped_storage().nbytes() // maps.element_size(),), (1,), 0)
+    layout[0] += maps.storage_offset()
     paired = block if other is None else other
     own = np.zeros(channels) if sums.own is None else sums.own.numpy()
     given = (
-        flat.numpy(), np.array([*layout, rows, columns]), pilot.float().numpy(), np.float32(scale), block.numpy(),
+        flat.numpy(), np.array(layout), np.array([*weights, scale], np.float32), pilot.float().numpy(), block.numpy(),
         paired.numpy(), sums.total.numpy(), sums.square.numpy(), sums.maps.numpy(), own,
     )  # fmt: skip
     _on_threads(lambda first, last: _loop()(*given, first, last), channels, block.numel())
@@ -129,49 +127,84 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return _POOLS[key]
 
 
-def _sums_of_channels(  # noqa: C901 - one nest of loops, compiled as one
-    flat: Any, layout: Any, pilot: Any, scale: Any, block: Any, other: Any, totals: Any, squares: Any, maps: Any,
+def _sums_of_channels(  # noqa: C901, PLR0912 - one nest of loops, compiled as one
+    flat: Any, layout: Any, weights: Any, pilot: Any, block: Any, other: Any, totals: Any, squares: Any, maps: Any,
     owns: Any, first: int, last: int,
 ) -> None:  # fmt: skip
-    """Take in some channels; `layout` is where the first value lies, the four strides, rows and columns."""
-    rows, columns, step = layout[5], layout[6], layout[4]
+    """Take in some channels; `layout` and the first two `weights` are those of `Axes.strided`, the third is a scale."""
+    jump, step, rows, columns, down, right = layout[3], layout[4], layout[5], layout[6], layout[7], layout[8]
+    by_row, by_column, scale = weights[0], weights[1], weights[2]
     size = rows * columns
+    averaged = down != 0 or right != 0
+    if not averaged and jump == columns * step:  # rows follow one another
+        rows, columns = 1, size
     of_map = np.zeros(size, np.float32)
     for channel in range(first, last):
         of_map[:] = 0
         off = pilot[channel]
         square: Any = 0.0
         own: Any = 0.0
-        for image in range(block.shape[1]):
+        total: Any = 0.0
+        for image in range(block.shape[1] if size == 1 else 0):  # of vectors
+            value = (flat[layout[0] + image * layout[1] + channel * layout[2]] - off) * scale
+            block[channel, image, 0] = value
+            total += value
+            square += value * value
+            own += value * other[channel, image, 0]
+        if size == 1:
+            maps[channel, 0] += total
+        for image in range(block.shape[1] if size != 1 else 0):
             here, there = block[channel, image], other[channel, image]
             start = layout[0] + image * layout[1] + channel * layout[2]
-            for row in range(rows):
-                begin, at = start + row * layout[3], row * columns
-                if step == 1 and columns >= LONG:
-                    source, into = flat[begin : begin + columns], here[at : at + columns]
+            if averaged and step == 1:
+                for row in range(rows):
+                    into, begin = here[row * columns : (row + 1) * columns], start + row * jump
+                    one, below = flat[begin : begin + columns], flat[begin + down : begin + down + columns]
+                    begin += right
+                    beside, beyond = flat[begin : begin + columns], flat[begin + down : begin + down + columns]
+                    for place in range(columns):
+                        value = one[place] + by_row * (below[place] - one[place])
+                        next_value = beside[place] + by_row * (beyond[place] - beside[place])
+                        into[place] = (value + by_column * (next_value - value) - off) * scale
+            elif averaged:
+                for row in range(rows):
+                    into, begin = here[row * columns : (row + 1) * columns], start + row * jump
+                    for place in range(columns):
+                        near = begin + place * step
+                        value = flat[near] + by_row * (flat[near + down] - flat[near])
+                        near += right
+                        next_value = flat[near] + by_row * (flat[near + down] - flat[near])
+                        into[place] = (value + by_column * (next_value - value) - off) * scale
+            elif step == 1:
+                for row in range(rows):
+                    begin = start + row * jump
+                    into, source = here[row * columns : (row + 1) * columns], flat[begin : begin + columns]
                     for place in range(columns):
                         into[place] = (source[place] - off) * scale
-                elif step == -1 and columns >= LONG:
-                    source, into = flat[begin - columns + 1 : begin + 1], here[at : at + columns]
+            elif step == -1 and columns > 1:
+                for row in range(rows):
+                    begin = start + row * jump
+                    into, source = here[row * columns : (row + 1) * columns], flat[begin - columns + 1 : begin + 1]
                     for place in range(columns):
                         into[place] = (source[columns - 1 - place] - off) * scale
-                else:
+            else:
+                for row in range(rows):
+                    into, begin = here[row * columns : (row + 1) * columns], start + row * jump
                     for place in range(columns):
-                        here[at + place] = (flat[begin + place * step] - off) * scale
+                        into[place] = (flat[begin + place * step] - off) * scale
             for left in range(0, size, PIECE):
-                right = min(left + PIECE, size)
-                values, others, beside = here[left:right], there[left:right], of_map[left:right]
+                end = min(left + PIECE, size)
+                values, others, added = here[left:end], there[left:end], of_map[left:end]
                 of_squares: Any = np.float32(0)
                 of_own: Any = np.float32(0)
-                for place in range(right - left):
+                for place in range(end - left):
                     value = values[place]
                     of_squares += value * value
                     of_own += value * others[place]
-                    beside[place] += value
+                    added[place] += value
                 square += of_squares
                 own += of_own
-        total: Any = 0.0
-        for place in range(size):
+        for place in range(size if size != 1 else 0):
             maps[channel, place] += of_map[place]
             total += of_map[place]
         totals[channel] += total

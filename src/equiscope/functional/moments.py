@@ -134,7 +134,7 @@ class Side:
         own: Tensor | None = None,
         other: Block | None = None,
     ) -> Block:
-        self.count[group] += len(maps) * sampling.positions
+        self.count[group].add_(len(maps) * sampling.positions)
         return taken_in(maps, sampling, room, self.sums(group, own), pilot=pilot, scale=scale, other=other)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:

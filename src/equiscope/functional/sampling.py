@@ -4,6 +4,7 @@ This is the one action on feature maps. `Sampling` is its interface; `Axes` are 
 as rotations by quarters, flips and shifts, and cost a copy; `Gathered` are any others, of a user's own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil, floor
@@ -73,7 +74,7 @@ class Along:
         among = range(self.size) if self.only is None else self.only
         return range(max(among.start, ceil(low)), min(among.stop - 1, floor(high)) + 1)
 
-    @property
+    @cached_property
     def weight(self) -> float:
         """Of the neighbour one further; 0 where values come whole."""
         start = round(self.start, 9)
@@ -87,6 +88,12 @@ class Along:
             return range(0)
         first = valid[0] + start if self.sign > 0 else start - valid[-1]
         return range(first, first + len(valid))
+
+    @cached_property
+    def first(self) -> int:
+        """The position that the first valid one gets its value from, or the nearer neighbour below."""
+        sources = self.sources
+        return 0 if not len(sources) else sources[0] if self.sign > 0 else sources[-1]
 
     def moved(self, offset: float | int) -> "Along":
         """The same, with the result moved by `offset` positions afterwards."""
@@ -129,7 +136,7 @@ class Axes:
         """Whether values are averages of neighbours."""
         return bool(self.rows.weight or self.columns.weight)
 
-    @property
+    @cached_property
     def inverse(self) -> "Axes":
         """The sampling that undoes one that permutes.
 
@@ -153,27 +160,25 @@ class Axes:
         """The values of `f(T_g X)` at the same positions."""
         return self.window.expected(maps)
 
-    @property
+    @cached_property
     def window(self) -> "Axes":
         """The sampling that gives the valid positions, as they are."""
         rows, columns = self.rows.valid, self.columns.valid
         return Axes(Along(self.rows.size, only=rows), Along(self.columns.size, only=columns))
 
-    def strided(self, maps: Maps) -> tuple[Tensor, list[int], tuple[int, int]]:
-        """Where `expected` finds values that come whole, without moving them.
+    def strided(self, strides: Sequence[int]) -> tuple[list[int], tuple[float, float]]:
+        """Where `expected` finds its values in memory, without moving them, of maps with these strides.
 
-        All memory that the maps lie in, as one axis; the place of the first value in it, and the strides from image to
-        image, channel, row and column; how many rows and columns.
+        The place of the first value; the strides from image to image, channel, row and column; how many rows and
+        columns; how far below and to the right of a value its neighbours are. Then the weights of these neighbours.
         """
-        by_row, by_column = (maps.stride(-1), maps.stride(-2)) if self.transposed else maps.stride()[-2:]
-        start, strides = int(maps.storage_offset()), [maps.stride(0), maps.stride(1)]
-        for along, stride in ((self.rows, by_row), (self.columns, by_column)):
-            sources = along.sources
-            if len(sources):
-                start += stride * (sources[0] if along.sign > 0 else sources[-1])
-            strides.append(stride * along.sign)
-        flat = maps.as_strided((maps.untyped_storage().nbytes() // maps.element_size(),), (1,), 0)
-        return flat, [start, *strides], (len(self.rows.valid), len(self.columns.valid))
+        of_image, of_channel, *of_position = strides
+        by_row, by_column = reversed(of_position) if self.transposed else of_position
+        rows, columns = self.rows, self.columns
+        first = by_row * rows.first + by_column * columns.first
+        layout = [first, of_image, of_channel, by_row * rows.sign, by_column * columns.sign]
+        layout += [len(rows.valid), len(columns.valid), by_row * bool(rows.weight), by_column * bool(columns.weight)]
+        return layout, (rows.weight, columns.weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +231,7 @@ class Gathered:
         """Whether values are averages of neighbours."""
         return self.weight is not None
 
-    @property
+    @cached_property
     def inverse(self) -> "Gathered":
         """The sampling that undoes one that permutes."""
         return replace(self, source=self.source.argsort(-1))
@@ -246,7 +251,7 @@ class Gathered:
         """The values of `f(T_g X)` at the same positions, in one row."""
         return self.window.expected(maps)
 
-    @property
+    @cached_property
     def window(self) -> "Gathered":
         """The sampling that gives the values at the valid positions, as they are."""
         return Gathered(self.valid.flatten().nonzero().T, self.valid)

@@ -15,8 +15,9 @@ from equiscope.functional.transformations import Transformation
 from equiscope.functional.within_image import OfImages, WithinImage
 from equiscope.networks.layers import Layer
 
-AT_ONCE = 2**18  # values of one side that are taken at a time: a megabyte, which a core's own cache holds
-ENOUGH = 512  # samples in a product: fewer wait for more, since adding a product to float64 sums costs as many
+AT_ONCE = 2**19  # values of one side that are taken at a time: two megabytes, which a processor's cache holds
+ENOUGH = 512  # samples in a product: fewer wait for more, since adding a product to the sums costs as many
+LATER = 128  # samples of a group: fewer wait until images of that group come again
 
 Key = tuple[str, str]  # transformation, alignment
 
@@ -61,7 +62,7 @@ class LayerMoments:
     pairs: dict[Key, Pair]
     strict: dict[str, Moments] = field(default_factory=dict)  # by transformation, where Eq. 4 to the letter is asked
     _group: int = -1
-    _waiting: dict[Key | None, list[tuple[Block, Tensor]]] = field(default_factory=dict)
+    _waiting: dict[tuple[int, Key | None], list[tuple[Block, Tensor]]] = field(default_factory=dict)  # by group
     _stacked: Float[Tensor, "group side found expected"] = field(init=False)
     _slots: dict[Key | None, int] = field(init=False)  # the sides of `_stacked`; None: the original features
 
@@ -95,7 +96,7 @@ class LayerMoments:
         if self.original.origin is None:
             self.original.origin = Origin.of(maps[:images])
         if group != self._group:
-            self.join()
+            self._leave_group()
             self._group = group
         size = self.layer.channels * self.layer.height * self.layer.width
         step = max(1, AT_ONCE // max(size, 1))
@@ -191,38 +192,45 @@ class LayerMoments:
 
     def _multiply(self, key: Key | None, one: Block, two: Float[Tensor, "row image position"]) -> None:
         """Add the products of every channel with every channel, once there are samples enough."""
-        waiting = self._waiting.setdefault(key, [])
+        waiting = self._waiting.setdefault((self._group, key), [])
         waiting.append((one, two))
-        if sum(one.shape[1] * one.shape[2] for one, _ in waiting) >= ENOUGH:
-            self._add_products(key)
+        if _samples(waiting) >= ENOUGH:
+            self._add_products(self._group, key)
 
-    def _add_products(self, key: Key | None) -> None:
-        waiting = self._waiting.pop(key, [])
-        if not waiting:
-            return
+    def _leave_group(self) -> None:
+        """Take in what waits of the present group, but for what is too little to be worth it."""
+        for group, key in list(self._waiting):
+            if group == self._group and _samples(self._waiting[group, key]) >= LATER:
+                self._add_products(group, key)
+
+    def _add_products(self, group: int, key: Key | None) -> None:
+        waiting = self._waiting.pop((group, key))
         sides = [[pair[side].flatten(1) for pair in waiting] for side in (0, 1)]
         one, two = (blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1) for blocks in sides)
+        sums = self._sums_of(group, key, len(two) // self.layer.channels)
+        if sums.dtype == two.dtype and sums.device == two.device:
+            sums.view(len(two), len(one)).addmm_(two, one.T)
+            return
         room = self.scratch.room("products", len(one) * len(two), one).view(len(two), len(one))
-        sums = self._sums_of(key, len(two) // self.layer.channels)
         sums += torch.mm(two, one.T, out=room).view_as(sums).to(sums.device)
 
-    def _sums_of(self, key: Key | None, sides: int) -> Tensor:
+    def _sums_of(self, group: int, key: Key | None, sides: int) -> Tensor:
         """What the products are added to, `[.., second, first]`; `sides` of the stacked ones, from one on."""
         if key in self._slots:
             slot = self._slots[key]
-            return self._stacked[self._group, slot : slot + sides]
+            return self._stacked[group, slot : slot + sides]
         assert key is not None
         if key[1].endswith(" gram"):
             sums = self.pairs[key[0], key[1].removesuffix(" gram")].moments.expected.gram
         else:
             sums = self.pairs[key].moments.cross
         assert sums is not None
-        return sums[self._group]
+        return sums[group]
 
     def join(self) -> None:
         """Take in what waits."""
-        for key in list(self._waiting):
-            self._add_products(key)
+        for group, key in list(self._waiting):
+            self._add_products(group, key)
 
     def sides(self) -> dict[str, Side]:
         """All sides, by name; a shared one once."""
@@ -295,3 +303,8 @@ class LayerMoments:
         for pair in self.pairs.values():
             if pair.within is not None:
                 pair.within.of_images.places = [place + by for place in pair.within.of_images.places]
+
+
+def _samples(waiting: Sequence[tuple[Tensor, Tensor]]) -> int:
+    """How many samples wait to be multiplied."""
+    return sum(one.shape[1] * one.shape[2] for one, _ in waiting)
