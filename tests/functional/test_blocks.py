@@ -8,6 +8,7 @@ import equiscope as es
 from equiscope.functional import blocks
 from equiscope.functional.blocks import Sums, by_operations, taken_in
 from equiscope.functional.sampling import Gathered, identity
+from equiscope.functional.transformations import about
 
 BY_NAME = {one.name: one for one in (*es.d4().transformations, *es.identity().transformations)}
 SAMPLINGS = {name: one.sampling(30, 30, None) for name, one in BY_NAME.items()}
@@ -16,6 +17,8 @@ SAMPLINGS |= {
     "half a position": es.shift(1, -3).sampling(30, 30, (2, 2)),
     "rows alone": es.shift(2, 0).sampling(30, 30, (1, 1)),
     "window of a shift": es.shift(3, -5).sampling(30, 30, (1, 1)).window,
+    "about another centre": about(BY_NAME["rot90"], (0.5, -1.25)).sampling(30, 30, None),
+    "upside down about another centre": about(BY_NAME["rot180"], (0.0, 0.25)).sampling(30, 30, None),
     "nothing left": es.shift(30, 0).sampling(30, 30, (1, 1)),
     "gathered": Gathered(torch.randperm(900).view(1, -1), torch.ones(30, 30, dtype=torch.bool)),
 }

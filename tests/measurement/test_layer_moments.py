@@ -24,9 +24,9 @@ SCORINGS = {
 def layers():
     network = torch.nn.Sequential(
         torch.nn.Conv2d(3, 8, 3, stride=2, padding=1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
-        torch.nn.Linear(8, 5),
+        torch.nn.Linear(8, 5), torch.nn.Linear(5, 60),
     )  # fmt: skip
-    return find_layers(network, (3, 12, 12), ["0", "3"]).measured
+    return find_layers(network, (3, 12, 12), ["0", "3", "4"]).measured
 
 
 def empty(layer, scoring, **given):
@@ -62,7 +62,7 @@ def assert_alike(one: LayerMoments, other: LayerMoments):
 
 
 @pytest.mark.parametrize("scoring", SCORINGS.values(), ids=SCORINGS)
-@pytest.mark.parametrize("which", [0, 1], ids=["map", "vector"])
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["map", "vector", "vector that waits for more images of a group"])
 def test_moments_are_sums_over_images_whatever_their_order_and_origin(layers, which, scoring):
     layer = layers[which]
     maps = features(layer, 33, mean=5.0)

@@ -9,12 +9,14 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numba
 import numpy as np
 import torch
 from jaxtyping import Float
+from numba.extending import register_jitable
 from torch import Tensor
 
 from equiscope.functional.sampling import Axes, Sampling, identity
@@ -127,89 +129,106 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return _POOLS[key]
 
 
-def _sums_of_channels(  # noqa: C901, PLR0912 - one nest of loops, compiled as one
+def _sums_of_channels(
     flat: Any, layout: Any, weights: Any, pilot: Any, block: Any, other: Any, totals: Any, squares: Any, maps: Any,
     owns: Any, first: int, last: int,
 ) -> None:  # fmt: skip
     """Take in some channels; `layout` and the first two `weights` are those of `Axes.strided`, the third is a scale."""
-    jump, step, rows, columns, down, right = layout[3], layout[4], layout[5], layout[6], layout[7], layout[8]
-    by_row, by_column, scale = weights[0], weights[1], weights[2]
-    size = rows * columns
-    averaged = down != 0 or right != 0
-    if not averaged and jump == columns * step:  # rows follow one another
-        rows, columns = 1, size
+    images, size = block.shape[1], block.shape[2]
     of_map = np.zeros(size, np.float32)
     for channel in range(first, last):
         of_map[:] = 0
-        off = pilot[channel]
+        total: Any = 0.0
         square: Any = 0.0
         own: Any = 0.0
-        total: Any = 0.0
-        for image in range(block.shape[1] if size == 1 else 0):  # of vectors
-            value = (flat[layout[0] + image * layout[1] + channel * layout[2]] - off) * scale
-            block[channel, image, 0] = value
-            total += value
-            square += value * value
-            own += value * other[channel, image, 0]
-        if size == 1:
+        start = layout[0] + channel * layout[2]
+        if size == 1:  # a vector
+            for image in range(images):
+                value = (flat[start + image * layout[1]] - pilot[channel]) * weights[2]
+                block[channel, image, 0] = value
+                total += value
+                square += value * value
+                own += value * other[channel, image, 0]
             maps[channel, 0] += total
-        for image in range(block.shape[1] if size != 1 else 0):
-            here, there = block[channel, image], other[channel, image]
-            start = layout[0] + image * layout[1] + channel * layout[2]
-            if averaged and step == 1:
-                for row in range(rows):
-                    into, begin = here[row * columns : (row + 1) * columns], start + row * jump
-                    one, below = flat[begin : begin + columns], flat[begin + down : begin + down + columns]
-                    begin += right
-                    beside, beyond = flat[begin : begin + columns], flat[begin + down : begin + down + columns]
-                    for place in range(columns):
-                        value = one[place] + by_row * (below[place] - one[place])
-                        next_value = beside[place] + by_row * (beyond[place] - beside[place])
-                        into[place] = (value + by_column * (next_value - value) - off) * scale
-            elif averaged:
-                for row in range(rows):
-                    into, begin = here[row * columns : (row + 1) * columns], start + row * jump
-                    for place in range(columns):
-                        near = begin + place * step
-                        value = flat[near] + by_row * (flat[near + down] - flat[near])
-                        near += right
-                        next_value = flat[near] + by_row * (flat[near + down] - flat[near])
-                        into[place] = (value + by_column * (next_value - value) - off) * scale
-            elif step == 1:
-                for row in range(rows):
-                    begin = start + row * jump
-                    into, source = here[row * columns : (row + 1) * columns], flat[begin : begin + columns]
-                    for place in range(columns):
-                        into[place] = (source[place] - off) * scale
-            elif step == -1 and columns > 1:
-                for row in range(rows):
-                    begin = start + row * jump
-                    into, source = here[row * columns : (row + 1) * columns], flat[begin - columns + 1 : begin + 1]
-                    for place in range(columns):
-                        into[place] = (source[columns - 1 - place] - off) * scale
-            else:
-                for row in range(rows):
-                    into, begin = here[row * columns : (row + 1) * columns], start + row * jump
-                    for place in range(columns):
-                        into[place] = (flat[begin + place * step] - off) * scale
-            for left in range(0, size, PIECE):
-                end = min(left + PIECE, size)
-                values, others, added = here[left:end], there[left:end], of_map[left:end]
-                of_squares: Any = np.float32(0)
-                of_own: Any = np.float32(0)
-                for place in range(end - left):
-                    value = values[place]
-                    of_squares += value * value
-                    of_own += value * others[place]
-                    added[place] += value
+        else:
+            for image in range(images):
+                here = block[channel, image]
+                _moved(flat, start + image * layout[1], layout, weights, pilot[channel], here)
+                of_squares, of_own = _added(here, other[channel, image], of_map)
                 square += of_squares
                 own += of_own
-        for place in range(size if size != 1 else 0):
-            maps[channel, place] += of_map[place]
-            total += of_map[place]
+            for place in range(size):
+                maps[channel, place] += of_map[place]
+                total += of_map[place]
         totals[channel] += total
         squares[channel] += square
         owns[channel] += own
+
+
+def _moved(  # noqa: C901 - a loop for each case
+    flat: Any, start: int, layout: Any, weights: Any, off: Any, here: Any
+) -> None:
+    """Write one image's map, moved and less its mean, row by row; each case has a loop of its own, without branches."""
+    jump, step, rows, columns, down, right = layout[3], layout[4], layout[5], layout[6], layout[7], layout[8]
+    by_row, by_column, scale = weights[0], weights[1], weights[2]
+    averaged = down != 0 or right != 0
+    if not averaged and jump == columns * step:  # rows follow one another
+        rows, columns = 1, rows * columns
+    if averaged and step == 1:
+        for row in range(rows):
+            into, begin = here[row * columns : (row + 1) * columns], start + row * jump
+            one, below = flat[begin : begin + columns], flat[begin + down : begin + down + columns]
+            begin += right
+            beside, beyond = flat[begin : begin + columns], flat[begin + down : begin + down + columns]
+            for place in range(columns):
+                value = one[place] + by_row * (below[place] - one[place])
+                next_value = beside[place] + by_row * (beyond[place] - beside[place])
+                into[place] = (value + by_column * (next_value - value) - off) * scale
+    elif averaged:
+        for row in range(rows):
+            into, begin = here[row * columns : (row + 1) * columns], start + row * jump
+            for place in range(columns):
+                near = begin + place * step
+                value = flat[near] + by_row * (flat[near + down] - flat[near])
+                near += right
+                next_value = flat[near] + by_row * (flat[near + down] - flat[near])
+                into[place] = (value + by_column * (next_value - value) - off) * scale
+    elif step == 1:
+        for row in range(rows):
+            begin = start + row * jump
+            into, source = here[row * columns : (row + 1) * columns], flat[begin : begin + columns]
+            for place in range(columns):
+                into[place] = (source[place] - off) * scale
+    elif step == -1 and columns > 1:
+        for row in range(rows):
+            begin = start + row * jump
+            into, source = here[row * columns : (row + 1) * columns], flat[begin - columns + 1 : begin + 1]
+            for place in range(columns):
+                into[place] = (source[columns - 1 - place] - off) * scale
+    else:
+        for row in range(rows):
+            into, begin = here[row * columns : (row + 1) * columns], start + row * jump
+            for place in range(columns):
+                into[place] = (flat[begin + place * step] - off) * scale
+
+
+def _added(here: Any, there: Any, of_map: Any) -> Any:
+    """The sums of squares and of products with the other side; values are added to the sum of maps."""
+    square: Any = 0.0
+    own: Any = 0.0
+    for left in range(0, len(here), PIECE):
+        end = min(left + PIECE, len(here))
+        values, others, beside = here[left:end], there[left:end], of_map[left:end]
+        of_squares: Any = np.float32(0)
+        of_own: Any = np.float32(0)
+        for place in range(end - left):
+            value = values[place]
+            of_squares += value * value
+            of_own += value * others[place]
+            beside[place] += value
+        square += of_squares
+        own += of_own
+    return square, own
 
 
 _COMPILED: list[Any] = []
@@ -218,8 +237,10 @@ _COMPILED: list[Any] = []
 def _loop() -> Any:
     """The loop, compiled when it is first called, and kept on disk where there is a folder for that."""
     if not _COMPILED:
-        written = inspect.unwrap(_sums_of_channels)  # a type checker may have wrapped it
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": REORDERED}
+        whole, *parts = (inspect.unwrap(one) for one in (_sums_of_channels, _moved, _added))  # from a type checker
+        known = globals() | {one.__name__: register_jitable(inline="always", **options)(one) for one in parts}
+        written = FunctionType(whole.__code__, known, whole.__name__)
         try:
             _COMPILED.append(numba.njit(cache=True, **options)(written))
         except RuntimeError:  # there is no such folder

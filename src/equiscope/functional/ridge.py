@@ -170,11 +170,16 @@ class Ridge:
         """The weights of the eigenvectors, in units of the scales."""
         return self.rest / (self.eigen.spectrum + penalty)[:, None]
 
-    def weights(self, penalty: float) -> Float[Tensor, "direction channel"]:
-        """The weights of the directions."""
-        if penalty == inf:
-            return torch.zeros_like(self.rest)
-        return self.eigen.weights(self.inner(penalty)) * self.scale
+    def weights(self, penalty: float, channels: Tensor | None = None) -> Float[Tensor, "direction channel"]:
+        """The weights of the directions, for some channels or for all."""
+        inner, scale = self.inner(penalty), self.scale
+        if channels is not None:
+            inner, scale = inner[:, channels], scale[channels]
+        return self.eigen.weights(inner) * scale
+
+    def weighted(self, penalty: float, values: Float[Tensor, "channel chosen"]) -> Float[Tensor, "direction chosen"]:
+        """The weights times values of the channels: far less than all weights, where few are chosen."""
+        return self.eigen.weights(self.inner(penalty) @ (self.scale[:, None] * values))
 
 
 class Regression:
@@ -240,8 +245,10 @@ class Regression:
 
         Centred by the means over all images, of channels with norm 1 over all images.
         """
-        weights = ridge.weights(penalty)
         product, square = self._of_best(ridge, list(groups))
+        if penalty == inf:  # best channels alone
+            return ridge.slope * product, ridge.slope**2 * square
+        weights = ridge.weights(penalty)
         num, var = [], []
         for row, group in enumerate(groups):
             beside = 2 * ridge.slope * self.grams.mixed[group][:, ridge.partner]
@@ -344,15 +351,14 @@ def laws(
         gram = unit_gram(regression.best, k).to(regression.cross.dtype)
         cross = {name: of_name.channel_cross(k)[:, channels].to(gram) for name, (of_name, _) in maps.items()}
         ridges = {name: its.ridges[k] for name, (_, its) in maps.items()}
-        weights = {name: ridge.weights(penalty) for name, (ridge, penalty) in ridges.items()}
         columns = {}
-        for name, (ridge, _) in ridges.items():
-            columns[name] = regression.grams.channels(weights[name][:, channels]).clone()
+        for name, (ridge, penalty) in ridges.items():
+            columns[name] = regression.grams.channels(ridge.weights(penalty, channels)).clone()
             columns[name][ridge.partner[channels], chosen] += ridge.slope[channels]
         for names in products:
-            first = ridges[names[0]][0]
+            first, penalty = ridges[names[0]]
             second = columns[names[1]] * norms[names[0]][:, None].to(gram)
-            together = regression.grams.channels(weights[names[0]] @ second).clone()
+            together = regression.grams.channels(first.weighted(penalty, second)).clone()
             together.index_add_(0, first.partner, first.slope[:, None] * second)
             together *= (
                 norms[names[1]][channels] / norms.get(names[2], torch.ones_like(norms[names[0]]))[channels]

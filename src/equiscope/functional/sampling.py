@@ -121,7 +121,7 @@ class Axes:
         """Rows and columns of the maps that it is for."""
         return self.rows.size, self.columns.size
 
-    @property
+    @cached_property
     def positions(self) -> int:
         """How many positions are valid."""
         return len(self.rows.valid) * len(self.columns.valid)

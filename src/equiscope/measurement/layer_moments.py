@@ -17,7 +17,8 @@ from equiscope.networks.layers import Layer
 
 AT_ONCE = 2**19  # values of one side that are taken at a time: two megabytes, which a processor's cache holds
 ENOUGH = 512  # samples in a product: fewer wait for more, since adding a product to the sums costs as many
-LATER = 128  # samples of a group: fewer wait until images of that group come again
+LATER = 128  # samples of a group: fewer wait until images of that group come again,
+TENTH = 10  # if they are fewer than a tenth of the channels: that is a tenth of the memory of the sums
 
 Key = tuple[str, str]  # transformation, alignment
 
@@ -64,9 +65,11 @@ class LayerMoments:
     _group: int = -1
     _waiting: dict[tuple[int, Key | None], list[tuple[Block, Tensor]]] = field(default_factory=dict)  # by group
     _stacked: Float[Tensor, "group side found expected"] = field(init=False)
+    _whole: Sampling = field(init=False)  # of all positions
     _slots: dict[Key | None, int] = field(init=False)  # the sides of `_stacked`; None: the original features
 
     def __post_init__(self) -> None:
+        self._whole = identity(self.layer.height, self.layer.width)
         sides: list[Key | None] = [None] if self.original.gram is not None else []
         sides += [key for key, pair in self.pairs.items() if pair.permutes and pair.moments.cross is not None]
         self._slots = {key: slot for slot, key in enumerate(sides)}
@@ -113,7 +116,7 @@ class LayerMoments:
         return torch.stack(squares).sum()
 
     def _add_some(self, original: Tensor, transformed: Mapping[str, Tensor], first: bool) -> None:
-        whole = identity(self.layer.height, self.layer.width)
+        whole = self._whole
         permuting = [key for key in self._slots if key is not None and key[0] in transformed]
         stacks = first and None in self._slots
         rooms = self._rooms("stacked", original, whole, 1 + len(permuting))
@@ -199,8 +202,9 @@ class LayerMoments:
 
     def _leave_group(self) -> None:
         """Take in what waits of the present group, but for what is too little to be worth it."""
+        enough = min(LATER, self.layer.channels // TENTH)
         for group, key in list(self._waiting):
-            if group == self._group and _samples(self._waiting[group, key]) >= LATER:
+            if group == self._group and _samples(self._waiting[group, key]) >= enough:
                 self._add_products(group, key)
 
     def _add_products(self, group: int, key: Key | None) -> None:

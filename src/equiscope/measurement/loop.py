@@ -103,9 +103,21 @@ def measure(
         scoring or Scoring(), run or Run(), batch_size, maps, progress,
     )  # fmt: skip
     images = adopted(images, partial(preprocessing_of, model))
+    if baseline is not None:
+        return _beside_baseline(model, baseline, images, asked, device)
     network, asked = _opened(model, asked)
-    if baseline is None:
-        return _placed(network, images, asked, device)
+    return _placed(network, images, asked, device)
+
+
+def _beside_baseline(
+    model: nn.Module | Network,
+    baseline: nn.Module | Network,
+    images: Images,
+    asked: "_Asked",
+    device: str | torch.device | None,
+) -> Scores:
+    """The scores of a network, with those of its baseline on the same images."""
+    network, asked = _opened(model, asked)
     if not same_again(images):
         raise ValueError(
             "A baseline needs images that can be gone over again in the same order; give a tensor, a Dataset or a "

@@ -99,25 +99,23 @@ def load_network(
     overridden = {"size": size, "mean": mean, "std": std}
     with _seeded(seed):
         built = _built(name, entry, pretrained=weights is None and package is None, overridden=overridden)
-    model = built.model.eval()
-    remarks: tuple[str, ...] = ()
+    record, remarks = built.weights, built.remarks
     if package:
-        record = load_package(model, package, name)
+        record = load_package(built.model, package, name)
     elif weights == "random":
         record = {"source": f"random (seed {seed})"}
     elif weights is not None:
-        record, remarks = load_file(model, path_of(weights), name)
-    else:
-        record = built.weights
+        record, more = load_file(built.model, path_of(weights), name)
+        remarks = (*remarks, *more)
     return Network(
         name=name,
-        model=model,
+        model=built.model.eval(),
         preprocessing=_overridden(built.preprocessing, size=size, mean=mean, std=std),
         weights=record,
         layers=entry.layers if entry else None,
         pool=entry.pool if entry else None,
         entry=entry,
-        remarks=(*built.remarks, *remarks),
+        remarks=remarks,
         random=weights == "random",
     )
 
