@@ -94,6 +94,10 @@ def test_maps_of_any_shape(shape):
     assert_alike(random_maps(*shape), identity(*shape[2:]), pilot=torch.zeros(shape[1]))
 
 
+def test_one_position_may_be_an_average_of_four():
+    assert_alike(random_maps(3, 5, 2, 2), es.shift(1, -1).sampling(2, 2, (2, 2)), pilot=random_maps(5, seed=2))
+
+
 def test_what_is_not_finite_stays_so():
     for value in (torch.nan, torch.inf):
         maps = random_maps(2, 3, 30, 30)

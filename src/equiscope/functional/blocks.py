@@ -142,7 +142,7 @@ def _sums_of_channels(
         square: Any = 0.0
         own: Any = 0.0
         start = layout[0] + channel * layout[2]
-        if size == 1:  # a vector
+        if size == 1 and layout[7] == layout[8] == 0:  # a vector
             for image in range(images):
                 value = (flat[start + image * layout[1]] - pilot[channel]) * weights[2]
                 block[channel, image, 0] = value
