@@ -173,7 +173,7 @@ class Axes:
         columns; how far below and to the right of a value its neighbours are. Then the weights of these neighbours.
         """
         of_image, of_channel, *of_position = strides
-        by_row, by_column = reversed(of_position) if self.transposed else of_position
+        by_row, by_column = of_position[::-1] if self.transposed else of_position
         rows, columns = self.rows, self.columns
         first = by_row * rows.first + by_column * columns.first
         layout = [first, of_image, of_channel, by_row * rows.sign, by_column * columns.sign]
