@@ -94,7 +94,7 @@ def _by_loop(
     block = room[: channels * images * sampling.positions].view(channels, images, sampling.positions)
     # All the memory that the maps lie in.
     flat = maps.as_strided((maps.untyped_storage().nbytes() // maps.element_size(),), (1,), 0)
-    layout[0] += maps.storage_offset()
+    layout[0] += int(maps.storage_offset())
     paired = block if other is None else other
     own = np.zeros(channels) if sums.own is None else sums.own.numpy()
     given = (
