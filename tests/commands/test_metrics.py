@@ -94,6 +94,8 @@ def test_a_result_of_other_images_or_without_a_command_is_refused(result, tmp_pa
     (Path("good") / "another.png").unlink()
     assert other.status == 2 and "other images" in other.err and not (result / "metrics.parquet").exists()
 
+    none = equiscope("metrics", tmp_path)
+    assert none.status == 2 and "is no result of equiscope: it has no manifest.json" in none.err
     example_scores().save(tmp_path / "python")
     handed = equiscope("metrics", tmp_path / "python")
     assert handed.status == 2 and "measured in Python" in handed.err

@@ -88,7 +88,8 @@ def metrics(
         model, network, images, transformations, layers, Scoring(), Run(), machine, ResultOptions(maps=0)
     )  # fmt: skip
     with redirect_stdout(sys.stderr):  # where what the network's own code prints belongs
-        if is_result(folder := path_of(model)):
+        folder = path_of(model)
+        if is_result(folder) or (len(folder.parts) > 1 and folder.is_dir()):  # a name alone may be a network's, too
             found = _of_result(folder, request, result.only)
         else:
             found = _measured(Measurement(request, machine.device), result.only)
