@@ -179,3 +179,36 @@ class Opaque(nn.Module):
 def test_what_cannot_be_measured_is_a_sentence(given, words):
     with pytest.raises(ValueError, match=words):
         es.metrics(**{"model": network(), "images": images(), "transformations": "rot90"} | given)
+
+
+class Segments(nn.Module):
+    """A class for every pixel, from a grid of half the size."""
+
+    def __init__(self, classes=4):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 6, 2, stride=2), nn.ConvTranspose2d(6, classes, 2, stride=2)
+
+    def forward(self, given):
+        return {"out": self.up(self.down(given).relu())}
+
+
+def test_of_an_output_map_agreement_is_that_of_its_valid_positions():
+    torch.manual_seed(0)
+    model = Segments()
+    with torch.no_grad():
+        plain = model(images())["out"]
+        rotated = model(torch.rot90(images(), 1, (-2, -1)))["out"]
+        shifted = model(torch.roll(images(), (2, 2), (-2, -1)))["out"]
+    same = [
+        torch.rot90(plain, 1, (-2, -1)).argmax(1) == rotated.argmax(1),
+        (plain.roll((2, 2), (-2, -1)).argmax(1) == shifted.argmax(1))[:, 2:, 2:],
+    ]
+    table = es.metrics(model, images(), "rot90,shifts:2", larger=images(size=18))
+    assert set(table["metric"]) == {"agreement", "divergence", "variance_ratio"}
+    found = table[table["metric"] == "agreement"].set_index("transformation")["value"]
+    assert found["rot90"] == pytest.approx(float(same[0].float().mean()), abs=1e-4) and found["rot90"] < 1
+    assert found["shift(2,2)"] == pytest.approx(1) == float(same[1].float().mean())
+    with pytest.raises(ValueError, match="lie_derivative' is of a final vector|lie_derivative is of a final vector"):
+        es.metrics(model, images(), only="lie_derivative")
+    with pytest.raises(ValueError, match="no final vector or map of classes"):
+        es.metrics(Segments(classes=1), images(), only="agreement")

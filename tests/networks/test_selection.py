@@ -1,11 +1,13 @@
 """Which of a network's tensors are its blocks, its pooled vector, its final one, and which a name or glob means."""
 
+from fractions import Fraction
 from functools import partial
 
 import pytest
 import timm
 import torch
 import torchvision
+import transformers
 from torch import nn
 
 from equiscope.networks.cifar_resnet import cifar_resnet
@@ -142,3 +144,52 @@ def test_blocks_inside_a_block_that_gives_several_maps():
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
 def test_wrapped_and_compiled_models_have_the_names_of_the_model_inside(wrap):
     assert names(find_layers(wrap(blocks(2)), (3, 8, 8))) == ["0", "1"]
+
+
+def _lraspp():
+    return torchvision.models.segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=5)
+
+
+def _segformer():
+    shape = {"hidden_sizes": [8, 8, 16, 16], "depths": [1] * 4, "num_attention_heads": [1, 1, 2, 2]}
+    config = transformers.SegformerConfig(**shape, decoder_hidden_size=8, num_labels=6)
+    return transformers.SegformerForSemanticSegmentation(config)
+
+
+class Depth(nn.Module):
+    """A depth of every pixel, from a grid of half the size; one more output is coarse."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.ConvTranspose2d(8, 1, 2, stride=2)
+
+    def forward(self, images):
+        maps = self.down(images).relu()
+        return {"out": self.up(maps), "aux": maps[:, :1]}
+
+
+def _twice_as_large():
+    body = nn.Sequential(*(nn.Sequential(Inside(8), nn.ReLU()) for _ in range(2)))
+    return nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), body, nn.Conv2d(8, 12, 3, padding=1), nn.PixelShuffle(2))
+
+
+@pytest.mark.parametrize(
+    ("build", "name", "channels", "stride"),
+    [
+        (_lraspp, ".output['out']", 5, 1),
+        (_segformer, "decode_head.classifier", 6, 4),
+        (Depth, "up", 1, 1),
+        (_twice_as_large, "3", 3, Fraction(1, 2)),
+    ],
+)
+def test_the_output_map_of_a_network_for_dense_outputs_is_the_final_layer(build, name, channels, stride):
+    torch.manual_seed(0)
+    found = find_layers(build(), (3, 64, 64)).measured
+    final = [layer for layer in found if layer.part == "final"]
+    assert [(layer.name, layer.channels, layer.stride) for layer in final] == [(name, channels, (stride, stride))]
+    assert found[-1] is final[0] and not final[0].vector and len(found) > 1
+
+
+def test_a_network_without_a_head_that_gives_its_last_map_has_no_final_layer():
+    model = timm.create_model("resnet10t", num_classes=0, global_pool="")
+    assert "final" not in {layer.part for layer in find_layers(model, (3, 64, 64)).measured}

@@ -19,7 +19,7 @@ from equiscope.functional.statistics import (
     resample_counts,
     resampled_means,
 )
-from equiscope.functional.transformations import Family, Frame, frame, rotations
+from equiscope.functional.transformations import Family, Frame, Transformation, frame, rotations
 from equiscope.functional.variance_ratio import Spread
 from equiscope.images.batches import Images, count_of, of_size, opened
 from equiscope.images.hugging_face import adopted
@@ -67,8 +67,11 @@ def metrics(
     - `variance_ratio`, of each layer and family: how much its units vary over the transformations and the identity,
       relative to how much they vary over images, as in tmeasures.
 
+    Of a network for dense outputs, such as segmentation, agreement and divergence are means over the valid positions of
+    the output map, which is that of the image, transformed; there are no rolls, crops or Lie derivatives.
+
     Args:
-        model: A network whose final vector has a value for each class; otherwise as for `measure`.
+        model: A network whose final vector or map has a value for each class; otherwise as for `measure`.
         images: As for `measure`.
         transformations: As for `measure`.
         larger: Images that exceed the network's input, of which random crops are taken: of 256 x 256 pixels for a
@@ -139,7 +142,9 @@ def _measured(
     if asked.untrained:
         estimated_on(network, images, view, size)
     read = _Network.of(network, its, asked.layers, size)
-    larger = larger if "agreement" in asked.wanted else None
+    if not read.final.vector and asked.wanted == ["lie_derivative"]:
+        raise OptionError("{only}lie_derivative is of a final vector, and this network's output is a map.")
+    larger = larger if "agreement" in asked.wanted and read.final.vector else None
     wider = _larger_than(view, larger)
     counts = [count_of(one) for one in (images, larger) if one is not None]
     collected = _Collected(asked.wanted, asked.families, view, torch.Generator().manual_seed(asked.seed))
@@ -169,7 +174,7 @@ def _larger_than(view: Frame, larger: Images | None) -> Iterable[Tensor]:
 
 @dataclass(frozen=True)
 class _Network:
-    """A network that is asked for the features of layers and for its final vector."""
+    """A network that is asked for the features of layers and for its final vector or map."""
 
     network: nn.Module
     layers: tuple[Layer, ...]
@@ -179,11 +184,11 @@ class _Network:
 
     @classmethod
     def of(cls, network: nn.Module, shape: tuple[int, int, int], layers: Layers, size: int) -> "_Network":
-        """The network with its layers, for images of a shape. ValueError where it has no final vector."""
+        """The network with its layers, for images of a shape. ValueError where it has no final vector or map."""
         whole = find_layers(network, shape, replace(layers, names=None)).measured
-        final = [layer for layer in whole if layer.part == "final" and layer.vector]
+        final = [layer for layer in whole if layer.part == "final" and layer.channels > 1]
         if not final:
-            raise ValueError("The network has no final vector of classes, of which these metrics are.")
+            raise ValueError("The network has no final vector or map of classes, of which these metrics are.")
         chosen = whole if layers.names is None else find_layers(network, shape, layers).measured
         return cls(network, chosen, final[-1], size, floating_types(network)[0])
 
@@ -238,15 +243,19 @@ class _Collected:
         layers = network.layers if "variance_ratio" in self._wanted else ()
         found = network.features(torch.cat([original, *copies]), layers)
         by_view = {name: maps.reshape(1 + len(members), len(images), -1) for name, maps in found.items()}
-        plain, *moved = by_view[network.final.name]
+        plain, *moved = found[network.final.name].split(len(images))
         for member, outputs in zip(members, moved, strict=True):
-            self._note("agreement", member.name, agreement(plain, outputs))
-            self._note("divergence", member.name, divergence(plain, outputs))
+            sides = _compared(network.final, member, plain, outputs)
+            if sides is not None:
+                self._note("agreement", member.name, agreement(*sides))
+                self._note("divergence", member.name, divergence(*sides))
         names = [member.name for member in members]
         for family in self._families:
             places = [0, *(1 + names.index(member.name) for member in family.transformations)]
             for layer in layers:
                 self._spreads.setdefault((family.name, layer.name), Spread()).add(by_view[layer.name][places])
+        if not network.final.vector:
+            return
         if "agreement" in self._wanted:
             reach = (self._view.height // REACH, self._view.width // REACH)
             self._add_pairs(network, "rolls", [rolled(original, some) for some in self._offsets(len(images), reach)])
@@ -297,6 +306,16 @@ def _half_width(spread: Spread) -> float:
     if spread.images < LEAST_IMAGES:
         return np.nan
     return float(jackknife_half_width(spread.left_out().cpu().numpy()))
+
+
+def _compared(final: Layer, member: Transformation, plain: Tensor, moved: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The outputs of images, transformed, and of the images transformed; None where the map leaves that out."""
+    if final.vector:
+        return plain.flatten(1), moved.flatten(1)
+    sampling = member.sampling(final.height, final.width, final.stride)
+    if sampling is None or not sampling.positions:
+        return None
+    return sampling.expected(plain), sampling.found(moved)
 
 
 def _interval(values: Array, seed: int) -> tuple[float, float]:

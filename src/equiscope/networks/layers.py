@@ -90,7 +90,8 @@ def find_layers(
     traced = Traced(unwrapped(model), image_shape, options.strides or {}, options.layouts or {})
     final = traced.final()
     pooled = traced.pool(final, options.pool)
-    if pooled is None and final is not None and not final.parameters:  # a network without a classifier
+    headless = pooled is None and final is not None and traced.is_vector(final)
+    if headless and final is not None and not final.parameters:  # a network without a classifier
         pooled, final = final, None
     blocks = Blocks(traced.matching(options.default)) if options.default else traced.blocks()
     whole = [*blocks.tensors, *(tensor for tensor in (pooled, final) if tensor is not None)]

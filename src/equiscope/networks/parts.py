@@ -14,7 +14,7 @@ class Parts:
         maps: The places of the network's feature maps, which are divided evenly into early, middle and late; the
             earlier parts take the remainder.
         pool: The place of the globally pooled vector, None where there is none.
-        final: The place of the final vector, likewise.
+        final: The place of the final vector, or of the output map of a network for dense outputs, likewise.
 
     >>> parts = Parts(maps=[0, 4, 8, 12], pool=13, final=14)
     >>> [parts.at(place, vector=place > 12) for place in (0, 4, 8, 12, 13, 14)]

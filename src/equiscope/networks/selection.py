@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from torch import nn
 
@@ -13,6 +14,7 @@ from equiscope.networks.options import Stride
 from equiscope.networks.trace import OWN_OUTPUT, PARAMETRIZATIONS, Seen, called_past, inner_modules, trace
 from equiscope.system.errors import OptionError
 
+ANSWERS = ("['logits']", "['out']")  # of the outputs of networks for segmentation
 Call = tuple[str, int]  # which call of which module
 
 
@@ -71,12 +73,17 @@ class Traced:
         return Counter((tensor.source.module, tensor.source.call) for tensor in chosen if self.is_map(tensor))
 
     def final(self) -> Seen | None:
-        """The vector just before the softmax: the network's output, under the first module's name that gives it."""
+        """The vector just before the softmax: the network's output, under the first module's name that gives it.
+
+        Of a network for dense outputs, such as segmentation, the output map.
+        """
         outermost = [
             one for one in self.outputs if not one.source.module and one.source.call == 0
         ]  # it may call itself
         whole = [tensor for tensor in outermost if self.is_vector(tensor)]
         logits = [tensor for tensor in whole if "logits" in tensor.source.path] or whole
+        if not whole:
+            logits = self._dense(outermost)
         if len(logits) != 1:
             return None
         identities = [logits[0].identity]
@@ -84,6 +91,22 @@ class Traced:
             identities.append(self._trace.softmaxes[identities[-1]])
         given = (tensor for one in reversed(identities) for tensor in self.outputs if tensor.identity == one)
         return next(given, None)
+
+    def _dense(self, outermost: Iterable[Seen]) -> list[Seen]:
+        """The output maps of a network that goes back up: finer than its coarsest map, or than the image.
+
+        Of several the one that is named as the answer is, such as `['out']`, not the auxiliary ones.
+        """
+        maps = [tensor for tensor in outermost if self.is_map(tensor)]
+        coarsest = max((self._pixels(tensor) for tensor in self.outputs if self.is_map(tensor)), default=1)
+        fine = [tensor for tensor in maps if self._pixels(tensor) < max(coarsest, 1)]
+        return [tensor for tensor in fine if tensor.source.path in ANSWERS] or fine
+
+    def _pixels(self, tensor: Seen) -> Fraction:
+        """Pixels from position to position, down; 1 where that is not known."""
+        found = self.layout_of(tensor)
+        stride = None if isinstance(found, str) else found[1]
+        return Fraction(1) if stride is None else Fraction(stride[0])
 
     def pool(self, final: Seen | None, module: str | None) -> Seen | None:
         """The output of global average pooling, of `module` where that is given.
