@@ -22,6 +22,25 @@ def drawable() -> Scores:
     return example_scores(NAMES, scopes=("dataset", "image"))
 
 
+def with_alone(scores: Scores) -> Scores:
+    """The same scores, with those of layers alone: a little higher, and undefined in the final vector."""
+
+    def added(table: pd.DataFrame) -> pd.DataFrame:
+        rows = table[table["measure"].isin(MEASURES)]
+        rows = rows.assign(measure="alone_" + rows["measure"])
+        values = ["explained", "explained_low", "explained_high"]
+        higher = {name: np.sqrt(rows[name].to_numpy(dtype=float)) for name in values if name in rows}
+        rows = rows.assign(**higher)
+        if "low" in rows and "layer" in rows:
+            rows.loc[rows["layer"] == "final", UNDEFINED] = np.nan
+        return pd.concat([table, rows], ignore_index=True)
+
+    columns = {f"alone_{measure}": scores.channels[measure] for measure in MEASURES}
+    columns |= {f"explained_alone_{measure}": scores.channels[f"explained_{measure}"] for measure in MEASURES}
+    tables = {name: added(getattr(scores, name)) for name in ("scores", "parts", "replicates")}
+    return replace(scores, **tables, channels=scores.channels.assign(**columns))
+
+
 def undefined_at(scores: Scores, *layers: str) -> Scores:
     """The same scores, of which those of some layers are undefined."""
     table = scores.scores.copy()

@@ -732,11 +732,13 @@ def layer_scores(
     scopes: tuple[str, ...] = ("dataset",),
     intervals: bool = True,
     offsets: dict[str, tuple[float, float]] | None = None,
+    interpolated: dict[str, bool] | None = None,
 ) -> LayerScores:
     """The scores of f(X), `original`, against each f(T_g X), `transformed`, all [image, channel, h, w].
 
     `offsets`: the registered offset of each transformation, down and right in positions; registration images are not
-    among the images given. By default `linear` is measured of what only permutes positions, unregistered, by pearson.
+    among the images given. `interpolated`: which transformations are, where not the layer's stride alone says so. By
+    default `linear` is measured of what only permutes positions, unregistered, by pearson.
 
     >>> maps = np.arange(60.0).reshape(5, 1, 3, 4) ** 2
     >>> scores = layer_scores(maps, {"identity": maps}, None)
@@ -762,7 +764,8 @@ def layer_scores(
             by_name[name] = scored(moved, unmoved, tuple(asked), options)
             channels[name, scope] = by_name[name].channels
             linear[name] = linear.get(name) or by_name[name].linear
-        interpolated = {name: not vector and is_interpolated(name, stride, subpixel) for name in transformed}
+        if interpolated is None:
+            interpolated = {name: not vector and is_interpolated(name, stride, subpixel) for name in transformed}
         for row, members in ({name: [name] for name in transformed} | (families or {})).items():
             for measure, is_subpixel, kept in _row_members(members, by_name, interpolated):
                 estimates = [by_name[name].estimates[measure] for name in kept]

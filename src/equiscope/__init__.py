@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from equiscope.figures.alone import plot_alone
     from equiscope.figures.channels import plot_channels
     from equiscope.figures.comparison import plot_comparison
     from equiscope.figures.epochs import plot_epochs
@@ -69,6 +70,7 @@ __all__ = [
     "measure",
     "metrics",
     "open_images",
+    "plot_alone",
     "plot_channels",
     "plot_comparison",
     "plot_epochs",
@@ -102,6 +104,7 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "measure": "measurement.loop",
     "metrics": "measurement.metrics",
     "open_images": "images.sources",
+    "plot_alone": "figures.alone",
     "plot_channels": "figures.channels",
     "plot_comparison": "figures.comparison",
     "plot_epochs": "figures.epochs",
@@ -117,6 +120,8 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
 def __getattr__(name: str) -> Any:
     if name in _WHERE:
         return getattr(import_module(f"equiscope.{_WHERE[name]}"), name)
+    if name == "functional":  # the one room with a public name of its own, `functional.equivariance_loss`
+        return import_module("equiscope.functional")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

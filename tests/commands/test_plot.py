@@ -35,7 +35,7 @@ def drawn(monkeypatch):
     return options
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("comparison", "explained")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("comparison", "explained", "alone")])
 def test_options_arrive(drawn, saved, kind):
     answer = equiscope(
         "plot", saved / "one", "--kind", kind, "--transformation", "rotations", "--measure", "equivariance",

@@ -12,7 +12,8 @@ import pytest
 from matplotlib.text import Text
 
 import equiscope as es
-from drawn import drawable, undefined_at, with_layers
+from drawn import drawable, undefined_at, with_alone, with_layers
+from equiscope.figures.alone import plot_alone
 from equiscope.figures.comparison import plot_comparison
 from equiscope.figures.kinds import KINDS
 from equiscope.figures.style import ONE_COLUMN, TWO_COLUMNS, Plot, drawing
@@ -20,7 +21,8 @@ from equiscope.figures.transformations import plot_transformations
 from equiscope.results.scores import Scores
 
 OF_ONE: dict[str, Callable[..., Plot]] = {kind: draw for kind, draw in KINDS.items() if kind != "comparison"} | {
-    "heat map": lambda scores, *given, **named: plot_transformations(scores, *given, **named, heatmap=True)
+    "alone": lambda scores, *given, **named: plot_alone(with_alone(scores), *given, **named),
+    "heat map": lambda scores, *given, **named: plot_transformations(scores, *given, **named, heatmap=True),
 }
 ALL = OF_ONE | {
     f"comparison by {by}": lambda scores, *given, by=by, **named: plot_comparison(
@@ -28,7 +30,8 @@ ALL = OF_ONE | {
     )
     for by in ("part", "depth")
 }
-OF_VALUES = {kind: draw for kind, draw in ALL.items() if kind != "explained"}  # whose scope, measure and value vary
+# Those whose scope, measure and value vary.
+OF_VALUES = {kind: draw for kind, draw in ALL.items() if kind not in ("explained", "alone")}
 
 
 @pytest.fixture(scope="module")

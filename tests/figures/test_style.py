@@ -52,7 +52,7 @@ def test_a_measure_and_a_part_have_one_look_everywhere(scores: Scores) -> None:
             assert [(line.get_color(), line.get_marker()) for line in lines] == [(colour, PART_LOOKS[part].marker)]
 
 
-PALETTE = [*MEASURE_COLOURS.values(), *PART_COLOURS.values(), *SERIES_COLOURS, COLOURS["lost"]]
+PALETTE = [*dict.fromkeys(MEASURE_COLOURS.values()), *PART_COLOURS.values(), *SERIES_COLOURS, COLOURS["lost"]]
 EYES = {  # Viénot, Brettel and Mollon 1999, on linear RGB
     "all cones": np.eye(3),
     "no long-wave cones": [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],

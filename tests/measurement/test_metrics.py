@@ -168,7 +168,7 @@ class Opaque(nn.Module):
     [
         ({"only": "variance"}, "only='variance' is not known; it is one of agreement"),
         ({"larger": images(size=16)}, "larger=images of 16 x 16 leave no room for crops of 16 x 16; give .* 18 x 18"),
-        ({"model": nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())}, "no final vector of classes"),
+        ({"model": nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())}, "no final vector or map of classes"),
         ({"model": nn.Sequential(Opaque(), *network())}, "cannot be differentiated in forward mode .* only='agreement"),
         ({"images": torch.randn(2, 4, 16, 16)}, "fails on images of"),
         ({"seed": -1}, "seed=-1"),

@@ -17,6 +17,7 @@ from equiscope.commands.compare import compare
 from equiscope.commands.failures import explained
 from equiscope.commands.flattened import flattened
 from equiscope.commands.layers import layers
+from equiscope.commands.losses import losses
 from equiscope.commands.measure import measure
 from equiscope.commands.metrics import metrics
 from equiscope.commands.models import models
@@ -25,7 +26,7 @@ from equiscope.commands.report import report
 from equiscope.commands.spelling import Command
 from equiscope.commands.terminal import note, shown
 
-DAILY: tuple[Callable[..., None], ...] = (measure, layers, models, report, plot, compare, metrics)
+DAILY: tuple[Callable[..., None], ...] = (measure, layers, models, report, plot, compare, losses, metrics)
 GUESTS = "equiscope.commands"  # the entry points by which other packages add commands
 
 

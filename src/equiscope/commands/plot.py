@@ -13,7 +13,7 @@ from equiscope.commands.options import SCOPE, Folders
 from equiscope.results.columns import ALIGNMENTS, MEASURES, SCOPES
 from equiscope.system.errors import known
 
-KINDS = ("explained", "layers", "parts", "transformations", "channels", "comparison")
+KINDS = ("explained", "alone", "layers", "parts", "transformations", "channels", "comparison")
 VALUES = ("score", "explained", "in_sample")
 
 
@@ -23,8 +23,8 @@ class DrawnOptions:
 
     kind: str | None = option(
         None,
-        "explained (what stays, swaps, mixes and is lost), layers, parts, transformations, channels, or comparison, "
-        "which takes several folders.",
+        "explained (what stays, swaps, mixes and is lost), alone (each layer by itself), layers, parts, "
+        "transformations, channels, or comparison, which takes several folders.",
         metavar="NAME",
         choices=KINDS,
         shown="explained; with --scope, --measure or --value, layers",
@@ -46,7 +46,8 @@ class DrawnOptions:
     )
     measure: str | None = option(
         None,
-        "One measure: invariance, equivariance, linear or strict_invariance.",
+        "One measure: invariance, equivariance, linear, strict_invariance or, of layers alone, alone_invariance, "
+        "alone_equivariance, alone_linear.",
         metavar="NAME",
         choices=MEASURES,
         shown="all that were measured",

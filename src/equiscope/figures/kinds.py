@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from equiscope.figures.alone import plot_alone
 from equiscope.figures.channels import plot_channels
 from equiscope.figures.comparison import plot_comparison
 from equiscope.figures.explained import plot_explained
@@ -14,6 +15,7 @@ from equiscope.results.shares import shares_of
 
 KINDS: Mapping[str, Callable[..., Plot]] = {
     "explained": plot_explained,
+    "alone": plot_alone,
     "layers": plot_layers,
     "parts": plot_parts,
     "transformations": plot_transformations,

@@ -16,6 +16,7 @@ VALUES = {  # what can be drawn of a score
     "explained": Value("explained", ("explained_low", "explained_high"), None),
     "in_sample": Value("in_sample", None, "chance"),
 }
+WITHOUT_IN_SAMPLE = ("linear", "alone_linear")
 VALUES_IN_WORDS = {"score": "score", "explained": "explained variance", "in_sample": "in-sample score"}
 SCOPES_IN_WORDS = {"dataset": "over all images", "image": "within each image, then averaged"}
 
@@ -37,8 +38,8 @@ class Selection:
             known("measure", self.measure, MEASURES)
         if self.value == "explained" and self.scope == "image":
             raise OptionError("{value}explained is not defined within images; give {scope}dataset.")
-        if self.value == "in_sample" and self.measure == "linear":
-            raise OptionError("{value}in_sample is not defined for {measure}linear.")
+        if self.value == "in_sample" and self.measure in WITHOUT_IN_SAMPLE:
+            raise OptionError("{value}in_sample is not defined for {measure}{given}.", given=self.measure)
 
     def rows(self, table: pd.DataFrame, transformations: str | Iterable[str], measure: str) -> pd.DataFrame:
         """One measure's rows of a table under one transformation or several."""
@@ -77,7 +78,7 @@ class Selection:
     def measures(self, scores: Scores, families: Sequence[str]) -> list[str]:
         """The measures that the families have, or the one selected where they have it."""
         found = measures_in(self._rows_of(scores, families))
-        undefined = ("linear",) if self.value == "in_sample" else ()
+        undefined = WITHOUT_IN_SAMPLE if self.value == "in_sample" else ()
         return [measure for measure in found if self.measure in (None, measure) and measure not in undefined]
 
     def has_chance(self, scores: Scores, families: Sequence[str]) -> bool:

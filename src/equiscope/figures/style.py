@@ -161,6 +161,9 @@ MEASURE_LOOKS = {
     "equivariance": Look(VERMILION, "s"),
     "linear": Look(BROWN, "^", DASH_DOTTED),
     "strict_invariance": Look(NAVY, "D", SPARSE, filled=False),
+    "alone_invariance": Look(BLUE, "d", DASHED, filled=False),  # of a layer alone: the measure's colour
+    "alone_equivariance": Look(VERMILION, "D", DASHED),
+    "alone_linear": Look(BROWN, "v", DASH_DOTTED, filled=False),
 }
 MEASURE_COLOURS = {measure: look.colour for measure, look in MEASURE_LOOKS.items()}
 # What the variance of a layer divides into, each share by the measure whose explained variance is its upper border.

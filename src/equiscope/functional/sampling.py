@@ -257,6 +257,22 @@ class Gathered:
         return Gathered(self.valid.flatten().nonzero().T, self.valid)
 
 
+def on_whole_map(sampling: Sampling, maps: Maps) -> tuple[Maps, Float[Tensor, "row column"]]:
+    """`T'_g f(X)` on the whole map, 0 where it is not valid, and 1.0 where it is.
+
+    >>> on_whole_map(Axes(Along(1), Along(3, 1, -1)), torch.tensor([[[[1.0, 2.0, 3.0]]]]))
+    (tensor([[[[0., 1., 2.]]]]), tensor([[0., 1., 1.]]))
+    """
+    height, width = sampling.size
+    places = torch.arange(height * width, dtype=torch.float64, device=maps.device).view(1, 1, height, width)
+    at = sampling.found(places).flatten().long()
+    whole = maps.new_zeros(*maps.shape[:2], height * width)
+    whole[..., at] = sampling.expected(maps).flatten(2)
+    valid = maps.new_zeros(height * width)
+    valid[at] = 1
+    return whole.view(*maps.shape[:2], height, width), valid.view(height, width)
+
+
 def identity(height: int, width: int) -> Axes:
     """The sampling that moves nothing."""
     return Axes(Along(height), Along(width))

@@ -36,6 +36,7 @@ from equiscope.networks.options import Layers
 from equiscope.networks.placement import placed
 from equiscope.networks.state import left_as_found
 from equiscope.networks.weights import weights_digest
+from equiscope.results.columns import ALONE
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError
 from equiscope.system.processes import Processes
@@ -88,6 +89,8 @@ class EquivarianceMetric(Metric):
             check_whole("batch_size", batch_size, 1, "it must be a positive number of images")
         if self.scoring.alignment != "array":
             raise OptionError("{alignment}registered needs images before the first that is scored; a metric has none.")
+        if set(ALONE) & set(self.scoring.measures or ()):
+            raise OptionError("{measures}alone calls modules again, which a metric does not; use equiscope.measure.")
         if self.run != Run(self.run.precision):
             raise OptionError("Of {run}Run(...) a metric takes the precision alone.")
         self._last: Measured | None = None

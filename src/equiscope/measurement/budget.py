@@ -89,13 +89,16 @@ def budgeted(plan: Plan, scoring: Scoring, images: int | None, memory: float | i
 def _units(plan: Plan) -> Iterator[list[Action]]:
     """What must be measured together: a layer's permuting transformations; then each other one by itself."""
     for layer in plan.found.measured:
-        if permuting := [one for one in plan.of_layer(layer) if one.permutes and one.transformation.offset is None]:
-            yield permuting
+        for alone in (False, True):
+            actions = plan.of_layer(layer, alone=alone)
+            if permuting := [one for one in actions if one.permutes and one.transformation.offset is None]:
+                yield permuting
     for transformation in plan.transformations:
         for layer in plan.found.measured:
-            one = plan.actions[layer.name, transformation.name]
-            if not one.permutes or transformation.offset is not None:
-                yield [one]
+            for actions in (plan.actions, plan.alone):
+                one = actions.get((layer.name, transformation.name))
+                if one is not None and (not one.permutes or transformation.offset is not None):
+                    yield [one]
 
 
 def _bytes(unit: Sequence[Action], scoring: Scoring, products: torch.dtype) -> int:

@@ -15,6 +15,7 @@ from equiscope.measurement.budget import Budget, budgeted
 from equiscope.measurement.loop import measure
 from equiscope.measurement.options import Run, Scoring
 from equiscope.measurement.plan import Transformations, families_of, planned
+from equiscope.measurement.planned_alone import with_alone
 from equiscope.networks.features import unwrapped
 from equiscope.networks.layers import FoundLayers
 from equiscope.networks.loading import Network, preprocessing_of
@@ -81,6 +82,7 @@ def estimate(
     with left_as_found(model):
         plan = planned(unwrapped(model), opened(images)[0], families, layers, scoring)
         some = next(opened(images)[1])[:TIMED]
+        plan = with_alone(plan, unwrapped(model), some.shape[1], Layers.of(layers), scoring, None)
     budget = budgeted(plan, scoring, count_of(images), run.memory)
     marks = [time.perf_counter()]
 

@@ -20,9 +20,10 @@ from equiscope.measurement.layer_moments import LayerMoments, Pair, Scratch
 from equiscope.measurement.options import Scoring
 from equiscope.measurement.plan import Action
 from equiscope.networks.layers import Layer
-from equiscope.results.columns import LADDER
+from equiscope.results.columns import ALONE, LADDER
 
 WIDE, LAW_CHANNELS = 320, 128  # of a wide layer some channels, evenly spaced, are those the group law is tested on
+COLUMN_KINDS = ("explained", "chance")  # of a channel, beside its score
 Offset = tuple[float, float]  # positions down and right
 
 
@@ -51,20 +52,36 @@ class Findings:
     dead: int = 0  # channels that are constant over all images
     dimension: float = np.nan
     offsets: dict[str, Offset] = field(default_factory=dict)  # registered, by transformation
+    offsets_alone: dict[str, Offset] = field(default_factory=dict)  # likewise of the layer alone, from its input on
     rows: dict[tuple[str, str, str, str], Row] = field(default_factory=dict)  # by transformation, measure, scope, ...
     channels: dict[tuple[str, str, str], dict[str, NDArray[Any]]] = field(default_factory=dict)  # of all measures
     laws: list[tuple[str, str, str, float, float]] = field(default_factory=list)
 
     def joined(self, other: "Findings") -> "Findings":
-        """The same layer's findings under further transformations added."""
+        """The same layer's findings under further transformations, or of it alone, added."""
         return Findings(
             self.layer,
-            self.dead,
+            max(self.dead, other.dead),
             self.dimension if self.dimension == self.dimension else other.dimension,
             self.offsets | other.offsets,
+            self.offsets_alone | other.offsets_alone,
             self.rows | other.rows,
-            self.channels | other.channels,
+            {key: self.channels.get(key, {}) | other.channels.get(key, {}) for key in self.channels | other.channels},
             self.laws + other.laws,
+        )
+
+    def of_layer_alone(self) -> "Findings":
+        """The same as findings of the layer alone: under the names of these measures, and of its features nothing."""
+        names = {measure: name for name, measure in ALONE.items()} | {"partner": "alone_partner"}
+        names |= {f"{kind}_{measure}": f"{kind}_{name}" for name, measure in ALONE.items() for kind in COLUMN_KINDS}
+        return Findings(
+            self.layer,
+            offsets_alone=self.offsets,
+            rows={(name, names[measure], *more): row for (name, measure, *more), row in self.rows.items()},
+            channels={
+                key: {names[column]: values for column, values in columns.items() if column in names}
+                for key, columns in self.channels.items()
+            },
         )
 
     def within(self, scopes: Sequence[str]) -> "Findings":
@@ -79,6 +96,7 @@ class Findings:
             "dead": self.dead,
             "dimension": self.dimension,
             "offsets": self.offsets,
+            "offsets_alone": self.offsets_alone,
             "rows": {key: _as_tensors(vars(row)) for key, row in self.rows.items()},
             "channels": {key: _as_tensors(columns) for key, columns in self.channels.items()},
             "laws": self.laws,
@@ -92,6 +110,7 @@ class Findings:
             state["dead"],
             state["dimension"],
             state["offsets"],
+            state["offsets_alone"],
             {key: Row(**_as_arrays(row)) for key, row in state["rows"].items()},
             {key: _as_arrays(columns) for key, columns in state["channels"].items()},
             state["laws"],
@@ -135,9 +154,10 @@ def moments_of(
             moved = about(transformation, offset).sampling(layer.height, layer.width, layer.stride)
             if moved is not None:
                 samplings["registered"] = moved
+        named = scoring.measures is not None  # and so linear is of every transformation and alignment
         for alignment, sampling in samplings.items():
             shared = sampling.permutes
-            gram = products if "linear" in one.measures and not shared and _asked(scoring) else None
+            gram = products if "linear" in one.measures and not shared and named else None
             moments = Moments.empty(
                 channels,
                 sampling.positions,
@@ -156,11 +176,6 @@ def moments_of(
         if "strict_invariance" in one.measures:
             strict[name] = Moments.empty(channels, positions, cross=None, expected=original, device=device)
     return LayerMoments(layer, scratch, original, pairs, strict)
-
-
-def _asked(scoring: Scoring) -> bool:
-    """Whether the linear measure was asked for by name, and so of every transformation and alignment."""
-    return scoring.measures is not None and "linear" in scoring.measures
 
 
 def findings_of(moments: LayerMoments, actions: Sequence[Action], scoring: Scoring, images: int) -> Findings:
@@ -293,7 +308,7 @@ def _add_within(found: Findings, one: Action, alignment: str, sums: WithinImage,
 
 def _repeat_for_vector(found: Findings, actions: Sequence[Action], scoring: Scoring) -> None:
     """A vector has no centre: registered, it has the scores that it has about the array's."""
-    measures = LADDER[:2] if scoring.measures is None else scoring.measures
+    measures = LADDER[:2] if scoring.measures is None else LADDER
     for name in (one.transformation.name for one in actions if one.transformation.turns):
         for scope in scoring.scopes:
             for measure in measures:

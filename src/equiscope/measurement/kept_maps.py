@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 
-from equiscope.functional.sampling import Sampling
+from equiscope.functional.sampling import Sampling, on_whole_map
 from equiscope.functional.transformations import Family, Transformation
 from equiscope.functional.within_image import CONSTANT
 from equiscope.images.batches import same_again
@@ -220,18 +220,6 @@ def _shown(members: Sequence[Transformation], layers: Sequence[Layer]) -> str:
 def _can_take(layer: Layer, transformation: Transformation) -> bool:
     sampling = transformation.sampling(layer.height, layer.width, layer.stride)
     return sampling is not None and sampling.positions > 0
-
-
-def on_whole_map(sampling: Sampling, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """`T'_g f(X)` on the whole map, 0 where it is not valid, and 1.0 where it is: `[row, column]`."""
-    height, width = sampling.size
-    places = torch.arange(float(height * width), device=maps.device).view(1, 1, height, width)
-    at = sampling.found(places).flatten().long()
-    whole = maps.new_zeros(*maps.shape[:2], height * width)
-    whole[..., at] = sampling.expected(maps).flatten(2)
-    valid = maps.new_zeros(height * width)
-    valid[at] = 1
-    return whole.view(*maps.shape[:2], height, width), valid.view(height, width)
 
 
 def strongest_pairs(

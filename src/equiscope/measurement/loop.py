@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ from equiscope.functional.transformations import Family, rotations
 from equiscope.functional.within_image import OfImages
 from equiscope.images.batches import Images, opened, same_again
 from equiscope.images.hugging_face import adopted
+from equiscope.measurement.alone import Matching
 from equiscope.measurement.budget import Budget, budgeted
 from equiscope.measurement.checkpoint import Checkpoint, State
 from equiscope.measurement.findings import Findings, Offset, findings_of, moments_of
@@ -33,6 +34,7 @@ from equiscope.measurement.plan import (
     planned,
     probe,
 )
+from equiscope.measurement.planned_alone import MATCHED_ON, alone_of, left_out_alone, matchings_of, with_alone
 from equiscope.measurement.reader import Reader
 from equiscope.measurement.registration import LayerRegistration
 from equiscope.measurement.scored import remarks_on, scored
@@ -195,6 +197,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     reader = Reader(images, batches, processes)
     del batches  # or what it reads ahead would stay
     probed = probe(network, plan, reader.first.to(place), run)
+    plan = with_alone(plan, network, image_shape[0], asked.layers, scoring, (reader.first.to(place), probed))
     options = options_of(asked.families, asked.layers, scoring, run, size, str(place))
     budget = budgeted(plan, scoring, reader.count, run.memory)
     bar_wanted = asked.progress if processes.rank == 0 else False
@@ -231,7 +234,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     scores = scored(list(findings.values()), asked.families, count, scoring, manifest)
     if saved is not None and not run.keep_checkpoint:
         saved.remove()
-    remarks = [*reader.remarks, *probed.remarks, *remarks_on(scores)]
+    remarks = [*reader.remarks, *probed.remarks, *left_out_alone(plan), *remarks_on(scores)]
     return replace(scores, maps=kept, manifest=manifest | {"remarks": remarks})
 
 
@@ -244,6 +247,7 @@ class _Measurement:
     scoring: Scoring
     reader: Reader
     place: torch.device
+    matchings: dict[str, Matching] = field(default_factory=dict)  # of the inputs of layers that are measured alone
 
     def centres(self, forward: ForwardPasses, state: State | None, bar: Progress) -> Centres:
         """Each layer's own centre under each transformation that turns: its offset from the array's."""
@@ -257,6 +261,12 @@ class _Measurement:
         layers = self.plan.found.measured
         registrations = {layer.name: LayerRegistration(layer, turning, self.place) for layer in layers}
         images = self.reader.to_register_on(self.scoring.registration_images)
+        alone = [one for one in self.plan.alone.values() if one.transformation.turns]
+        matchings = matchings_of(forward, torch.cat(images)[:MATCHED_ON], alone)
+        forward = replace(forward, alone=alone_of(alone, matchings))
+        registrations |= {
+            name: LayerRegistration(one.layer, turning, self.place) for name, one in forward.alone.items()
+        }
         forward(in_order(images, forward.images_at_once(turning)), turning, registrations, bar)
         return {name: registration.offsets() for name, registration in registrations.items()}
 
@@ -266,6 +276,7 @@ class _Measurement:
         """What every layer's moments come to, pass by pass over the images, and how many images that is of."""
         layers = {layer.name: layer for layer in self.plan.found.measured}
         findings: dict[str, Findings] = {}
+        self.matchings = self._matched(forward) if state is None else state["matchings"]
         first = behind = 0
         if state is not None:
             findings = {name: Findings.from_state(layers[name], one) for name, one in state["findings"].items()}
@@ -281,17 +292,25 @@ class _Measurement:
                 progress.resume(resumed)
             transformations = self.budget.passes[number].transformations
             batches = progress.batches(forward.images_at_once(transformations))
-            forward(batches, transformations, moments, bar, partial(progress.done, saved=saved))
+            calling = replace(forward, alone=alone_of(self.budget.passes[number].actions, self.matchings))
+            calling(batches, transformations, moments, bar, partial(progress.done, saved=saved))
             count = self.reader.total_of(progress.count)
             self._conclude(number, moments, findings, centres, count)
         return {name: findings[name] for name in layers}, count
+
+    def _matched(self, forward: ForwardPasses) -> dict[str, Matching]:
+        """The channels that match of the inputs of layers that are measured alone, by the first images scored."""
+        called_again = [one for one in self.plan.alone.values() if one.on_input is not None]
+        if not called_again:
+            return {}
+        return dict(matchings_of(forward, self.reader.first_images(MATCHED_ON), called_again))
 
     def _empty(self, number: int, centres: Centres) -> dict[str, LayerMoments]:
         """The moments of a pass, of no images yet."""
         scratch = Scratch()
         by_layer: dict[str, list[Any]] = {}
         for action in self.budget.passes[number].actions:
-            by_layer.setdefault(action.layer.name, []).append(action)
+            by_layer.setdefault(action.subject, []).append(action)
         home = self.place if self.place.type != "mps" else torch.device("cpu")  # which has no float64
         return {
             name: moments_of(
@@ -309,10 +328,12 @@ class _Measurement:
         for name in list(moments):
             of_layer = moments.pop(name)
             joined_across(of_layer, self.reader.processes)
-            its = [one for one in actions if one.layer.name == name]
+            its = [one for one in actions if one.subject == name]
             one = findings_of(of_layer, its, self.scoring, count)
             one.offsets = {key: offset for key, offset in centres.get(name, {}).items() if offset is not None}
-            findings[name] = findings[name].joined(one) if name in findings else one
+            one = one.of_layer_alone() if its[0].alone else one
+            layer = its[0].layer.name
+            findings[layer] = findings[layer].joined(one) if layer in findings else one
 
 
 @dataclass
@@ -374,6 +395,7 @@ class _Progress:
             "centres": {name: dict(its) for name, its in self.centres.items()},
             "findings": {name: one.state() for name, one in self.findings.items()},
             "moments": {name: of_layer.state() for name, of_layer in self.moments.items()},
+            "matchings": {name: dict(its) for name, its in self.measurement.matchings.items()},
         }
 
 
@@ -423,7 +445,7 @@ def _caught_up(state: State | None, processes: Processes) -> State | None:
     furthest = max(passes)
     if min(passes) == furthest:
         return state
-    names = ("findings", "centres", "registered", "registered_contents")
+    names = ("findings", "centres", "matchings", "registered", "registered_contents")
     shared = None if state is None else {name: state[name] for name in names}
     found = processes.told_by(passes.index(furthest), shared)
     behind = passes[processes.rank] < furthest
@@ -465,5 +487,6 @@ def manifest_of(
         "options": dict(options),
         "accumulators": {"bytes": budget.bytes, "passes": len(budget.passes)},
         "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in plan.found.left_out],
+        "alone_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in plan.alone_left_out],
         "versions": versions(),
     }

@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from equiscope.results.columns import ALIGNMENTS, LADDER, MEASURES, SCOPES
+from equiscope.results.columns import ALIGNMENTS, ALONE, LADDER, MEASURES, SCOPES
 from equiscope.system.errors import OptionError, known
 from equiscope.system.options import option
 
@@ -25,10 +25,11 @@ class Scoring:
 
     measures: Sequence[str] | None = option(
         None,
-        "Measures: invariance, equivariance, linear, strict_invariance. Default: the first three under "
-        "transformations that only permute positions, invariance and equivariance under shifts.",
+        "Measures: invariance, equivariance, linear, strict_invariance; alone, the first three of each layer by "
+        "itself, on its input transformed. Default: the first three under transformations that only permute positions, "
+        "invariance and equivariance under shifts.",
         metavar="NAME",
-        choices=MEASURES,
+        choices=(*MEASURES, "alone"),
     )
     scopes: Sequence[str] = option(
         ("dataset",),
@@ -62,7 +63,7 @@ class Scoring:
     seed: int = option(0, "The seed of the bootstrap (image scope).", metavar="N")
 
     def __post_init__(self) -> None:
-        for name, choices in (("measures", MEASURES), ("scopes", SCOPES)):
+        for name, choices in (("measures", (*MEASURES, "alone")), ("scopes", SCOPES)):
             given = getattr(self, name)
             if given is None:
                 continue
@@ -72,13 +73,18 @@ class Scoring:
                                   choices=", ".join(choices))  # fmt: skip
             for value in listed:
                 known(name, value, choices)
-            object.__setattr__(self, name, tuple(dict.fromkeys(listed)))
+            spelled = (its for one in listed for its in (ALONE if one == "alone" else (one,)))
+            object.__setattr__(self, name, tuple(dict.fromkeys(spelled)))
         known("similarity", self.similarity, SIMILARITIES)
         known("negative", self.negative, NEGATIVES)
         known("alignment", self.alignment, ALIGNMENTS)
-        if self.similarity == "cosine" and "linear" in (self.measures or ()):
-            raise OptionError("The measure linear needs {similarity}pearson; it is not defined for cosine.")
-        if "dataset" not in self.scopes and not set(self.measures or MEASURES) & set(LADDER[:2]):
+        linear = [one for one in self.measures or () if ALONE.get(one, one) == "linear"]
+        if self.similarity == "cosine" and linear:
+            raise OptionError(
+                "The measure {measure} needs {similarity}pearson; it is not defined for cosine.", measure=linear[0]
+            )
+        asked = {ALONE.get(one, one) for one in self.measures or MEASURES}
+        if "dataset" not in self.scopes and not asked & set(LADDER[:2]):
             raise OptionError("{scopes}image is of invariance and equivariance; give one of these as {measures}NAME, "
                               "or the scope dataset.")  # fmt: skip
         check_whole("registration_images", self.registration_images, 8, "at least 8 images are needed")

@@ -1,7 +1,7 @@
 """Forward passes of a network over images and their transformed copies, and what becomes of the features."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from equiscope.functional.moments import GROUPS
 from equiscope.functional.transformations import Frame, Transformation
 from equiscope.images.batches import of_size
+from equiscope.measurement.alone import Alone
 from equiscope.networks.failures import failure
-from equiscope.networks.features import called, reading, tensors_in
+from equiscope.networks.features import Repeat, Source, called, reading, tensors_in
 from equiscope.networks.layers import Layer
 from equiscope.networks.probe import Probed
 from equiscope.networks.state import without_hooks
+from equiscope.networks.wording import summary
 from equiscope.system.errors import OptionError, out_of_memory
 from equiscope.system.progress import Progress
 
@@ -99,6 +101,7 @@ class ForwardPasses:
     precision: str
     probed: Probed = Probed()
     registered: int = 0  # images that come before those at place 0
+    alone: Mapping[str, Alone] = field(default_factory=dict)  # receivers of features of modules that are called again
 
     def images_at_once(self, transformations: Sequence[Transformation]) -> int:
         """How many images share a forward pass with their transformed copies."""
@@ -115,10 +118,11 @@ class ForwardPasses:
         """Go over the images; `after` is told each batch that is done."""
         plan = sharing(transformations, self.batch_size)
         watcher = _Watcher(receivers, self.registered)
-        sources = {name: receiver.layer.source for name, receiver in receivers.items()}
+        sources = {name: one.layer.source for name, one in receivers.items() if name not in self.alone}
+        repeats = [_Repeat(name, one, watcher) for name, one in self.alone.items() if name in receivers]
         with (
             without_hooks(self.network, unless=self.probed.hooks_matter),
-            reading(self.network, sources, watcher.receive),
+            reading(self.network, sources, watcher.receive, repeats),
         ):
             for batch in batches:
                 images = batch.images.to(self.place, self.probed.images_type)
@@ -128,6 +132,25 @@ class ForwardPasses:
                     self._forward(torch.cat([self.frame.original(images), *copies]), watcher)
                 bar.advance(len(batch.places))
                 after(batch)
+
+    def read(
+        self,
+        images: Tensor,
+        sources: Mapping[str, Source] | None = None,
+        receive: Callable[[str, Tensor], None] = lambda name, features: None,
+        transformation: Transformation | None = None,
+        repeats: Sequence[Repeat] = (),
+    ) -> None:
+        """One forward pass over images, transformed or as they are, whose features are handed over as they come."""
+        watcher = _Watcher({}, self.registered)
+        watcher.places = list(range(len(images)))
+        given = images.to(self.place, self.probed.images_type)
+        shown = self.frame.original(given) if transformation is None else self.frame.transformed(transformation, given)
+        with (
+            without_hooks(self.network, unless=self.probed.hooks_matter),
+            reading(self.network, sources or {}, receive, repeats),
+        ):
+            self._forward(shown, watcher)
 
     def _forward(self, images: Tensor, watcher: "_Watcher") -> None:
         """A forward pass; what goes wrong is told in a sentence, of ours or of the network's."""
@@ -164,13 +187,14 @@ class _Watcher:
         self._sums: dict[str, Tensor] = {}
         self._finite: dict[str, Tensor] = {}
 
-    def receive(self, name: str, features: Tensor) -> None:
-        """Take in a layer's features; autocast ends here."""
+    def receive(self, name: str, features: Tensor, chosen: Sequence[Transformation] | None = None) -> None:
+        """Take in a layer's features, under the `chosen` transformations (None: all); autocast ends here."""
         receiver = self.receivers[name]
+        chosen = self.chosen if chosen is None else chosen
         try:
             with torch.autocast(features.device.type, enabled=False):
-                maps = maps_of(receiver.layer, features, len(self.places) * (1 + len(self.chosen)))
-                squares = receiver.add(maps, self.places, self.chosen, self.first)
+                maps = maps_of(receiver.layer, features, len(self.places) * (1 + len(chosen)))
+                squares = receiver.add(maps, self.places, chosen, self.first)
                 if squares is None:
                     return
                 if squares.device.type == "cpu":
@@ -217,6 +241,43 @@ class _Watcher:
             "(counted from 0); check the network's weights and the images' preprocessing."
         )
         raise self.error
+
+
+@dataclass
+class _Repeat:
+    """Calls a layer's module again on its input transformed, and hands over what it gives."""
+
+    name: str
+    alone: Alone
+    watcher: _Watcher
+
+    @property
+    def source(self) -> Source:
+        return self.alone.layer.source
+
+    def kept(self, given: Sequence[Tensor]) -> Tensor | None:
+        (its,) = given
+        return its.narrow(self.alone.given.layout.image_axis, 0, len(self.watcher.places)).clone()
+
+    def receive(self, kept: Tensor, features: Tensor, again: Callable[[Tensor], Tensor]) -> None:
+        chosen = [one for one in self.watcher.chosen if one.name in self.alone.actions]
+        axis = self.alone.layer.layout.image_axis
+        sides = [features.narrow(axis, 0, len(self.watcher.places))]
+        if chosen:
+            moved = [self.alone.transformed(kept, one.name) for one in chosen]
+            sides.append(self._again(torch.cat(moved, self.alone.given.layout.image_axis), again))
+        self.watcher.receive(self.name, torch.cat(sides, axis), chosen)
+
+    def _again(self, given: Tensor, again: Callable[[Tensor], Tensor]) -> Tensor:
+        try:
+            return again(given)
+        except Exception as error:  # the user's module may raise anything
+            if not out_of_memory(error):
+                self.watcher.error = ValueError(
+                    f"Layer {self.name} fails where it is called again on its input transformed "
+                    f"({summary(error).rstrip('.')}); measure it without the measures of a layer alone."
+                )
+            raise
 
 
 def _finite(maps: Tensor) -> Tensor:

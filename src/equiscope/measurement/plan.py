@@ -4,7 +4,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,10 +14,10 @@ from equiscope.functional.sampling import Sampling, identity
 from equiscope.functional.transformation_names import named
 from equiscope.functional.transformations import Family, Frame, Transformation, frame
 from equiscope.measurement.options import Run, Scoring
-from equiscope.networks.layers import FoundLayers, Layer, find_layers
+from equiscope.networks.layers import FoundLayers, Layer, LeftOut, find_layers
 from equiscope.networks.options import Layers
 from equiscope.networks.probe import Probed, probed
-from equiscope.results.columns import LADDER
+from equiscope.results.columns import ALONE, LADDER
 from equiscope.system.errors import KeyValue, OptionError
 
 Transformations = str | Family | Transformation | Sequence[str | Family | Transformation]
@@ -86,6 +86,15 @@ class Action:
     transformation: Transformation
     sampling: Sampling | None  # None: left out on this layer
     measures: tuple[str, ...]
+    alone: bool = False  # of the layer by itself: its module is called again on its input transformed
+    given: Layer | None = None  # what that input is
+    giver: str | None = None  # the layer whose features it is, as they are
+    on_input: Sampling | None = None  # what is done to it; None: not measured
+
+    @property
+    def subject(self) -> str:
+        """What it is of, by a name: the layer, or the layer alone."""
+        return f"{self.layer.name} (alone)" if self.alone else self.layer.name
 
     @property
     def permutes(self) -> bool:
@@ -95,7 +104,7 @@ class Action:
     @property
     def interpolated(self) -> bool:
         """Whether it is a shift by part of a position, interpolated: of the transformation, not of a registration."""
-        return self.sampling is not None and self.sampling.interpolated
+        return any(one is not None and one.interpolated for one in (self.sampling, self.on_input))
 
     @property
     def crossed(self) -> bool:
@@ -112,10 +121,14 @@ class Plan:
     families: tuple[Family, ...]
     transformations: tuple[Transformation, ...]
     actions: Mapping[tuple[str, str], Action]  # by layer and transformation
+    alone: Mapping[tuple[str, str], Action] = field(default_factory=dict)  # likewise, where it is asked for
+    alone_left_out: tuple[LeftOut, ...] = ()  # layers of which it cannot be measured
 
-    def of_layer(self, layer: Layer) -> list[Action]:
-        """What the transformations do on one layer."""
-        return [self.actions[layer.name, one.name] for one in self.transformations]
+    def of_layer(self, layer: Layer, *, alone: bool = False) -> list[Action]:
+        """What the transformations do on one layer; or on the layer alone, if that is measured."""
+        actions = self.alone if alone else self.actions
+        keys = [(layer.name, one.name) for one in self.transformations]
+        return [actions[key] for key in keys if key in actions]
 
     def layers_in_words(self) -> list[str]:
         """What each layer is, which the network's weights do not tell."""
@@ -169,7 +182,7 @@ def action(layer: Layer, transformation: Transformation, scoring: Scoring) -> Ac
     if measures is None:
         linear = permutes and scoring.similarity == "pearson" and "dataset" in scoring.scopes
         measures = LADDER if linear else LADDER[:2]
-    return Action(layer, transformation, sampling, tuple(measures))
+    return Action(layer, transformation, sampling, tuple(one for one in measures if one not in ALONE))
 
 
 def _check_sampling(layer: Layer, transformation: Transformation, sampling: Sampling | None) -> None:

@@ -22,10 +22,12 @@ from equiscope.measurement.findings import Findings, Row
 from equiscope.measurement.options import Scoring
 from equiscope.results.columns import (
     ALIGNMENTS,
+    ALONE,
     CHANNEL_COLUMNS,
     LAW_COLUMNS,
     LAYER_COLUMNS,
     MEASURES,
+    MORE_CHANNEL_COLUMNS,
     PART_COLUMNS,
     PARTS,
     REPLICATE_COLUMNS,
@@ -84,7 +86,12 @@ def scored(
     findings = [found.within(scoring.scopes) for found in findings]
     by_layer = {found.layer.name: _rows_of(found, families) for found in findings}
     parts = {found.layer.name: found.layer.part for found in findings}
-    offsets = {(found.layer.name, name): offset for found in findings for name, offset in found.offsets.items()}
+    offsets = {
+        (found.layer.name, name, alone): offset
+        for found in findings
+        for alone, of_layer in ((False, found.offsets), (True, found.offsets_alone))
+        for name, offset in of_layer.items()
+    }
     return Scores(
         scores=_score_table(table, by_layer, parts, offsets),
         parts=_part_table(table, by_layer, parts),
@@ -172,12 +179,12 @@ def _score_table(
     table: _Table,
     by_layer: Mapping[str, Mapping[Key, Row]],
     parts: Mapping[str, str],
-    offsets: Mapping[tuple[str, str], tuple[float, float]],
+    offsets: Mapping[tuple[str, str, bool], tuple[float, float]],
 ) -> pd.DataFrame:
     records = []
     for layer, rows in by_layer.items():
         for key, row in rows.items():
-            offset = offsets.get((layer, key[0])) if key[3] == "registered" else None
+            offset = offsets.get((layer, key[0], key[1] in ALONE)) if key[3] == "registered" else None
             down, right = offset or (np.nan, np.nan)
             records.append(
                 {"layer": layer, "part": parts[layer], **_named(key), **table.row(row)}
@@ -218,16 +225,16 @@ def _part_table(table: _Table, by_layer: Mapping[str, Mapping[Key, Row]], parts:
 
 def _channel_table(findings: Sequence[Findings]) -> pd.DataFrame:
     blocks = []
-    strict = any("strict_invariance" in columns for found in findings for columns in found.channels.values())
-    names = [*CHANNEL_COLUMNS, *(["strict_invariance"] if strict else [])]
+    there = {column for found in findings for columns in found.channels.values() for column in columns}
+    names = [*CHANNEL_COLUMNS, *(column for column in MORE_CHANNEL_COLUMNS if column in there)]
     for found in findings:
         for (name, scope, alignment), columns in found.channels.items():
             about = {"layer": found.layer.name, "transformation": name, "scope": scope, "alignment": alignment}
             block = pd.DataFrame({"channel": np.arange(found.layer.channels), **columns}).assign(**about)
             blocks.append(block.reindex(columns=names))
     table = pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=names)
-    partner = table["partner"].astype("Int64")
-    return table.assign(partner=partner.mask(partner < 0))
+    partners = {name: table[name].astype("Int64") for name in ("partner", "alone_partner") if name in table}
+    return table.assign(**{name: partner.mask(partner < 0) for name, partner in partners.items()})
 
 
 def _layer_table(findings: Sequence[Findings]) -> pd.DataFrame:

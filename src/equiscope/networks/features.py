@@ -3,10 +3,12 @@
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class Calls:
     def __init__(self) -> None:
         self._begun: dict[str, int] = {}
         self._open: dict[str, list[int]] = {}
+        self.paused = False  # calls meanwhile are ours, and are not counted
 
     def begin(self, name: str) -> int:
         """The number of a call that begins; where the network itself is called from outside, all counts begin anew."""
@@ -113,54 +116,125 @@ class Calls:
         return self._open[name].pop()
 
 
+@runtime_checkable
+class Repeat(Protocol):
+    """What calls a module again, on another input, as soon as the network has called it."""
+
+    @property
+    def source(self) -> Source:
+        """Where the module's features are."""
+
+    def kept(self, given: Sequence[Tensor]) -> Tensor | None:
+        """What is needed of the tensors that the module is given: a copy, for it may change them in place.
+
+        None where the module is not to be called again.
+        """
+
+    def receive(self, kept: Tensor, features: Tensor, again: Callable[[Tensor], Tensor]) -> None:
+        """Take in the features; `again(input)` are those that the module gives for another input."""
+
+
 @contextmanager
-def reading(model: nn.Module, sources: Mapping[str, Source], receive: Callable[[str, Tensor], None]) -> Iterator[None]:
+def reading(
+    model: nn.Module,
+    sources: Mapping[str, Source],
+    receive: Callable[[str, Tensor], None],
+    repeats: Sequence[Repeat] = (),
+) -> Iterator[None]:
     """While open, every forward pass hands each layer's features to `receive(layer, features)`.
 
-    It does so at once, before a later operation can change them in place: `receive` must not keep them.
+    It does so at once, before a later operation can change them in place: `receive` must not keep them. Each of the
+    `repeats` is handed the features of its module, and may call it again; nothing is read in such a call.
     """
     modules = dict(model.named_modules())
-    by_module: dict[str, list[tuple[str, Source]]] = {"": []}  # the network itself, whose calls are counted in any case
+    by_module: dict[str, _Wanted] = {"": _Wanted()}  # the network itself, whose calls are counted in any case
     for layer, source in sources.items():
-        by_module.setdefault(source.module, []).append((layer, source))
+        by_module.setdefault(source.module, _Wanted()).layers.append((layer, source))
+    for repeat in repeats:
+        by_module.setdefault(repeat.source.module, _Wanted()).repeats.append(repeat)
     calls = Calls()
     handles = []
     try:
         for name, wanted in by_module.items():
             reader = _Reader(name, wanted, receive, calls)
             handles.append(modules[name].register_forward_pre_hook(reader.before, with_kwargs=True))
-            handles.append(modules[name].register_forward_hook(reader.after, always_call=True))
+            handles.append(modules[name].register_forward_hook(reader.after, with_kwargs=True, always_call=True))
         yield
     finally:
         for handle in handles:
             handle.remove()
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What is wanted of one module."""
+
+    layers: list[tuple[str, Source]] = field(default_factory=list)
+    repeats: list[Repeat] = field(default_factory=list)
+
+
 class _Reader:
     """Hands over what one module is given and gives."""
 
-    def __init__(
-        self, name: str, wanted: list[tuple[str, Source]], receive: Callable[[str, Tensor], None], calls: Calls
-    ) -> None:
+    def __init__(self, name: str, wanted: _Wanted, receive: Callable[[str, Tensor], None], calls: Calls) -> None:
         self.name, self.wanted, self.receive, self.calls = name, wanted, receive, calls
+        self._kept: dict[int, Tensor] = {}  # by the place of the repeat
 
     def before(self, module: nn.Module, arguments: Any, named: Any) -> None:
-        self._hand_over("input", self.calls.begin(self.name), inputs(arguments, named))
+        if self.calls.paused:
+            return
+        call = self.calls.begin(self.name)
+        self._hand_over("input", call, inputs(arguments, named))
+        for place, repeat in enumerate(self.wanted.repeats):
+            if repeat.source.call == call:
+                kept = repeat.kept([_readable(leaf) for leaf in tree_leaves((arguments, named)) if _is_tensor(leaf)])
+                if kept is not None:
+                    self._kept[place] = kept
 
-    def after(self, module: nn.Module, arguments: Any, output: Any) -> None:
+    def after(self, module: nn.Module, arguments: Any, named: Any, output: Any) -> None:
+        if self.calls.paused:
+            return
         call = self.calls.end(self.name)
-        if output is not None:  # as where it raised an error
-            self._hand_over("output", call, output)
+        if output is None:  # as where it raised an error
+            return
+        self._hand_over("output", call, output)
+        for place, repeat in enumerate(self.wanted.repeats):
+            if repeat.source.call == call and place in self._kept:
+                kept = self._kept.pop(place)
+                again = partial(self._again, module, (arguments, named), repeat.source.path)
+                repeat.receive(kept, _at(repeat.source.path, output, self.name), again)
 
     def _hand_over(self, side: str, call: int, value: Any) -> None:
-        for layer, source in self.wanted:
+        for layer, source in self.wanted.layers:
             if source.side == side and source.call == call:
-                found = [tensor for path, tensor in tensors_in(value) if path == source.path]
-                if not found:
-                    raise ValueError(f"Layer {layer} gave no tensor at {source.path!r} in this forward pass.")
-                features = found[0].dequantize() if found[0].is_quantized else found[0]
-                # Detached, it would have no derivative in forward mode either.
-                self.receive(layer, features.detach() if features.requires_grad else features)
+                self.receive(layer, _at(source.path, value, layer))
+
+    def _again(self, module: nn.Module, given: Any, path: str, other: Tensor) -> Tensor:
+        """What the module gives for another tensor in place of the one that it was given."""
+        arguments, named = tree_map(lambda leaf: other if _is_tensor(leaf) else leaf, given)
+        self.calls.paused = True
+        try:
+            return _at(path, module(*arguments, **named), self.name)
+        finally:
+            self.calls.paused = False
+
+
+def _at(path: str, value: Any, layer: str) -> Tensor:
+    """The tensor at a path of what a module is given or gives."""
+    found = [tensor for its, tensor in tensors_in(value) if its == path]
+    if not found:
+        raise ValueError(f"Layer {layer} gave no tensor at {path!r} in this forward pass.")
+    return _readable(found[0])
+
+
+def _readable(tensor: Tensor) -> Tensor:
+    features = tensor.dequantize() if tensor.is_quantized else tensor
+    # Detached, it would have no derivative in forward mode either.
+    return features.detach() if features.requires_grad else features
+
+
+def _is_tensor(leaf: Any) -> bool:
+    return isinstance(leaf, Tensor)
 
 
 def inputs(arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

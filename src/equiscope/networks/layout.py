@@ -57,6 +57,22 @@ class Layout:
             positions = tokens[:, self.before : tokens.shape[1] - self.after]
         return positions.transpose(1, 2).reshape(len(tokens), -1, *self.grid)
 
+    def with_maps(self, features: Tensor, maps: Tensor) -> Tensor:
+        """The features with other maps, `[image, channel, row, column]`; tokens that stand for no position stay.
+
+        >>> tokens = torch.tensor([[[9.0], [1.0], [2.0]]])  # a class token before two positions
+        >>> Layout("tokens", (1, 2), before=1).with_maps(tokens, torch.tensor([[[[3.0, 4.0]]]])).flatten().tolist()
+        [9.0, 3.0, 4.0]
+        """
+        changed = features.clone()
+        by_image = changed.movedim(self.image_axis, 0)  # a view, into which values go
+        if self.kind == "tokens":
+            tokens = by_image.mT if self.channels_first else by_image
+            tokens[:, token_of_position(self).to(tokens.device)] = maps.flatten(2).mT.to(tokens)
+        else:
+            self.maps(changed).copy_(maps)
+        return changed
+
     @property
     def rolled(self) -> bool:
         """Whether the positions are in another order than row by row."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from equiscope.networks.failures import failure
-from equiscope.networks.features import Source, called, reading
+from equiscope.networks.features import Repeat, Source, called, reading
 from equiscope.networks.layers import Layer
 from equiscope.networks.placement import floating_types
 from equiscope.networks.state import Change, has_hooks, kept, without_hooks
@@ -29,11 +29,13 @@ class Probed:
     remarks: tuple[str, ...] = ()  # sentences on what makes scores doubtful, or does not come back
 
 
-def features_of(network: nn.Module, images: Tensor, sources: Mapping[str, Source]) -> dict[str, Tensor]:
+def features_of(
+    network: nn.Module, images: Tensor, sources: Mapping[str, Source], repeats: Sequence[Repeat] = ()
+) -> dict[str, Tensor]:
     """What each of the sources gives in one forward pass over `images` `[image, channel, height, width]`, by name.
 
-    The features are copies. The network is evaluated as it stands; `left_as_found` around one pass or many brings it
-    back. What the network raises is passed on as it is.
+    The features are copies; `repeats` call modules again meanwhile. The network is evaluated as it stands;
+    `left_as_found` around one pass or many brings it back. What the network raises is passed on as it is.
 
     >>> import torch
     >>> network = nn.Sequential(nn.ReLU(), nn.AvgPool2d(2))
@@ -45,7 +47,7 @@ def features_of(network: nn.Module, images: Tensor, sources: Mapping[str, Source
     def keep(name: str, features: Tensor) -> None:
         found[name] = features.clone()
 
-    with reading(network, sources, keep):
+    with reading(network, sources, keep, repeats):
         called(network, images)
     return found
 

@@ -11,7 +11,7 @@ from equiscope.figures.explained import plot_explained
 from equiscope.figures.layers import plot_layers
 from equiscope.figures.style import Plot
 from equiscope.page.words import SCOPES, UNDEFINED, counted, in_words
-from equiscope.results.columns import METRIC_TITLES, PARTS
+from equiscope.results.columns import ALONE, METRIC_TITLES, PARTS
 from equiscope.results.rows import in_order, measures_in, rows_of
 from equiscope.results.scores import Scores
 
@@ -169,6 +169,7 @@ def _columns(measure: str, scope: str, rows: Rows) -> dict[str, Cell]:
 
     Nor is there a column of undefined channels where there are none.
     """
+    measure = ALONE.get(measure, measure)
     columns: dict[str, Cell] = {"score": lambda row: _number(row["score"]), "95 % interval": _interval}
     if measure == "equivariance":
         columns["in sample"] = lambda row: _number(row["in_sample"])

@@ -63,12 +63,21 @@ _SUBPIXELS = {
 }
 _FOUND = "<var>f</var>(<var>T<sub>g</sub> X</var>)<sub><var>c</var></sub>"
 _EXPECTED = "<var>T′<sub>g</sub> f</var>(<var>X</var>)"
-FORMULAS = {
+_FOUND_ALONE = "<var>f<sub>l</sub></var>(<var>T′<sub>g</sub> h</var>)<sub><var>c</var></sub>"
+_EXPECTED_ALONE = "<var>T′<sub>g</sub> f<sub>l</sub></var>(<var>h</var>)"
+_OF_LADDER = {
     "invariance": f"<var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>c</var></sub> )",
     "equivariance": f"<var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>p</var>(<var>c</var>)</sub> )",
     "linear": f"<var>S</var>( {_FOUND} , ∑<sub><var>p</var></sub> <var>W<sub>pc</sub></var> "
     f"{_EXPECTED}<sub><var>p</var></sub> )",
+}
+FORMULAS = {
+    **_OF_LADDER,
     "strict_invariance": f"<var>S</var>( {_FOUND} , <var>f</var>(<var>X</var>)<sub><var>c</var></sub> )",
+    **{
+        f"alone_{measure}": text.replace(_FOUND, _FOUND_ALONE).replace(_EXPECTED, _EXPECTED_ALONE)
+        for measure, text in _OF_LADDER.items()
+    },
     "in_sample": f"max<sub><var>p</var></sub> <var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>p</var></sub> )",
 }
 _TITLES = {"linear": "Linear equivariance"}
@@ -86,6 +95,11 @@ _MEASURES = {
     "measured under shifts.",
     "strict_invariance": "The feature maps of the transformed image and of the image, compared where they are, at all "
     "positions.",
+    "alone_invariance": "Invariance of the layer by itself: its module <var>f<sub>l</sub></var> is called again, on "
+    "its own input <var>h</var> transformed. <var>T′<sub>g</sub></var> moves the positions of the input, and takes for "
+    "each channel the one that matches it, its partner there. What earlier layers have lost is not counted.",
+    "alone_equivariance": "Equivariance of the layer by itself, likewise.",
+    "alone_linear": "The measure linear of the layer by itself, likewise.",
 }
 _CHANCE = (
     "The same correlation between mismatched image pairs, over all pairs of different images. It is what borders, a "

@@ -1,7 +1,9 @@
 """The words and columns of the tables: the contract of an output folder (format 2)."""
 
-MEASURES = ("invariance", "equivariance", "linear", "strict_invariance")
-LADDER = MEASURES[:3]  # each contains the one before
+LADDER = ("invariance", "equivariance", "linear")  # each contains the one before
+ALONE = {f"alone_{measure}": measure for measure in LADDER}  # the same of a layer alone
+MEASURES = (*LADDER, "strict_invariance", *ALONE)
+OF_IMAGES = ("invariance", "alone_invariance")  # in the scope image a mean over images, whose interval is a bootstrap
 SCOPES = ("dataset", "image")
 ALIGNMENTS = ("array", "registered")
 METRIC_TITLES = {  # other tools' measures, of `metrics`, as they are read
@@ -24,6 +26,10 @@ CHANNEL_COLUMNS = (
     "layer", "transformation", "scope", "alignment", "channel", "invariance", "equivariance", "linear", "partner",
     "explained_invariance", "explained_equivariance", "explained_linear", "chance_invariance", "chance_equivariance",
     "defined",
+)  # fmt: skip
+MORE_CHANNEL_COLUMNS = (  # where they were measured
+    "strict_invariance", *ALONE, "alone_partner", *(f"explained_{one}" for one in ALONE), "chance_alone_invariance",
+    "chance_alone_equivariance",
 )  # fmt: skip
 LAW_COLUMNS = ("layer", "first", "second", "product", "composed", "direct")
 REPLICATE_COLUMNS = ("layer", *KEYS, "replicate", "score", "explained")

@@ -130,7 +130,7 @@ def _differences(both: pd.DataFrame, one: Scores, other: Scores) -> Iterator[dic
         found = dict(zip(index, key, strict=True)) | {"layers": min(row["layers"], row["layers_less"])} | difference
         for value, (low, high) in INTERVALS.items():
             pair = [by_part[key][value] for by_part in replicates if key in by_part]
-            resampled = row["scope"] == "image" and row["measure"] not in ("equivariance", "linear")
+            resampled = row["scope"] == "image" and row["measure"] in OF_IMAGES
             ends = _interval(pair, difference[value], counts if resampled else None) if len(pair) == 2 else None
             found[low], found[high] = ends or (np.nan, np.nan)
         yield found

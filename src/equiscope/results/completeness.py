@@ -15,6 +15,7 @@ from equiscope.results.columns import (
     MEASURES,
     METRIC_COLUMNS,
     METRICS,
+    OF_IMAGES,
     PARTS,
     SCOPES,
     TABLES,
@@ -137,7 +138,7 @@ def _missing_replicates(scores: pd.DataFrame, replicates: pd.DataFrame) -> Itera
         yield f"scores.parquet has no row of {_named(row, keys)}, and replicates.parquet has"
     counts = replicates.assign(defined=replicates["score"].notna()).groupby(keys)["defined"].agg(["size", "sum"])
     both = ended.merge(counts.reset_index(), on=keys)
-    by_image = (both["scope"] == "image") & ~both["measure"].isin(("equivariance", "linear"))
+    by_image = (both["scope"] == "image") & both["measure"].isin(OF_IMAGES)
     groups = both[both["scope"] == "dataset"]
     for row in _records(groups[groups["size"] < groups["size"].max()]):
         yield f"replicates.parquet has {row['size']} of the {groups['size'].max()} rows of {_named(row, keys)}"

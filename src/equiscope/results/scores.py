@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from equiscope.results.columns import PARTS, SCOPES, TABLES
+from equiscope.results.losses import losses_of
 from equiscope.results.maps import Maps
 from equiscope.results.orbits import orbits_of
 from equiscope.results.rows import in_order, measures_in, overall
@@ -94,6 +95,18 @@ class Scores:
             values.columns = [measure if name == "score" else f"{measure}_{name}" for name in SIDE_BY_SIDE]
             wide = wide.join(values, on=keys)
         return wide.reset_index(drop=True)
+
+    def losses(
+        self, transformation: str | None = None, *, measure: str | None = None, alignment: str = "array"
+    ) -> pd.DataFrame:
+        """Which layer loses it: a row per family and layer that was measured alone, the one that loses most first.
+
+        Columns: `transformation`, `measure`, `layer`, `part`; `explained`, the share of variance explained from the
+        image on; `alone`, that of the layer by itself; `loses`, one less `alone`, with its 95 % confidence interval
+        `loses_low` to `loses_high`. `transformation` selects one, or one family; `measure` is invariance, equivariance
+        or linear, by default the last of these that was measured of layers alone. `OptionError` where none was.
+        """
+        return losses_of(self, transformation, measure, alignment)
 
     def _places(self, by: str) -> dict[str, int]:
         """The place of each layer in order of execution, or of each part."""

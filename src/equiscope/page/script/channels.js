@@ -42,7 +42,7 @@ async function drawLayer() {
 
 // The measures of the channels shown, and the column that holds each: its scores, or the shares that it explains.
 const ofChannels = () => MEASURES.filter((measure) => current.channels[columnOf(measure)]);
-const columnOf = (measure) => (state.estimate === "explained" && LADDER.includes(measure) ? `explained_${measure}` : measure);
+const columnOf = (measure) => (state.estimate === "explained" && LADDER.includes(measure.replace("alone_", "")) ? `explained_${measure}` : measure);
 const channelMain = () => (ofChannels().includes(main()) ? main() : ofChannels().includes("equivariance") ? "equivariance" : ofChannels()[0]);
 const channelValue = (measure, channel) => current.channels[columnOf(measure)]?.[channel] ?? null;
 
