@@ -7,6 +7,8 @@ of four.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -20,7 +22,9 @@ from equiscope.results.scores import Scores
 ROTATIONS = ("rot90", "rot180", "rot270")
 GROUPS = 10
 NAN = float("nan")
+OF_NORMAL, OF_STUDENT = 1.96, float(stats.t.ppf(0.975, GROUPS - 1))  # standard errors of an interval
 Row = dict[str, Any]
+_MADE: dict[str, Scores] = {}  # by what was asked for
 
 
 def example_scores(
@@ -42,13 +46,17 @@ def example_scores(
     `families` are transformations by family, the rotations by default, and `shifts` are pixels along the diagonal.
     `measures=None` are those that are measured by default: linear under no shift, nor within images.
     """
-    names = [f"layer{number + 1}" for number in range(layers)] if isinstance(layers, int) else list(layers)
-    members = {name: list(of) for name, of in ({"rotations": ROTATIONS} if families is None else families).items()}
-    if shifts:
-        members["shifts"] = [f"shift({step},{step})" for step in shifts]
-    table = _layers(names, channels)
-    manifest = _manifest(model, members, scopes, alignments, measures, images, intervals, seed)
-    return _Example(table, members, manifest, np.random.default_rng(seed)).scores()
+    asked = repr((layers, channels, families, shifts, scopes, alignments, measures, images, intervals, model, seed))
+    if asked not in _MADE:
+        names = [f"layer{number + 1}" for number in range(layers)] if isinstance(layers, int) else list(layers)
+        members = {name: list(of) for name, of in ({"rotations": ROTATIONS} if families is None else families).items()}
+        if shifts:
+            members["shifts"] = [f"shift({step},{step})" for step in shifts]
+        manifest = _manifest(model, members, scopes, alignments, measures, images, intervals, seed)
+        _MADE[asked] = _Example(_layers(names, channels), members, manifest, np.random.default_rng(seed)).scores()
+    made = _MADE[asked]
+    tables = {name: table.copy() for name, table in made.to_pandas().items()}
+    return replace(made, manifest=deepcopy(made.manifest), **tables)
 
 
 class _Example:
@@ -283,9 +291,9 @@ def _interval(row: Row) -> Row:
         half = NAN
         if len(units) == GROUPS:
             spread = np.square(units - units.mean()).sum()
-            half = float(stats.t.ppf(0.975, GROUPS - 1) * np.sqrt((GROUPS - 1) / GROUPS * spread))
+            half = float(OF_STUDENT * np.sqrt((GROUPS - 1) / GROUPS * spread))
         elif len(units):
-            half = float(1.96 * units.std() / np.sqrt(len(units)))
+            half = float(OF_NORMAL * units.std() / np.sqrt(len(units)))
         ends[low] = NAN if np.isnan(half) else max(row[value] - half, 0.0)
         ends[high] = NAN if np.isnan(half) else min(row[value] + half, 1.0)
     return ends

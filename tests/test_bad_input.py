@@ -11,7 +11,6 @@ from pathlib import Path
 from types import LambdaType
 
 import datasets
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -436,14 +435,6 @@ LIBRARY = {
     ),
     "processes alone": ({"run": es.Run(distributed=True)}, ["init_process_group"]),
 }  # fmt: skip
-
-
-@pytest.fixture
-def unchecked():
-    """As users have it: without the checks of types that the tests put into every function."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.mark.usefixtures("unchecked")

@@ -1,8 +1,7 @@
-"""What the tests of networks share: seeded random weights, and a library without the tests' type checker."""
+"""What the tests of networks share: seeded random weights."""
 
 from collections.abc import Iterator
 
-import jaxtyping
 import pytest
 import torch
 
@@ -13,11 +12,3 @@ def seeded() -> Iterator[None]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         yield
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """As users have it: without the checks of types that the tests put into every function."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)

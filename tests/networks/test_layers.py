@@ -58,7 +58,7 @@ def test_tuples_and_dicts_give_their_one_map_and_several_are_named():
 
 
 def test_a_tuple_gives_its_map_and_leaves_the_class_token_beside_it():
-    found = find_layers(timm.create_model("pit_ti_224"), (3, 224, 224))
+    found = find_layers(timm.create_model("pit_ti_224", depth=[1, 1, 1]), (3, 224, 224))
     maps = [layer for layer in found.measured if not layer.vector]
     assert [layer.name for layer in maps] == ["transformers.0[0]", "transformers.1[0]", "transformers.2[0]"]
     assert [layer.stride for layer in maps] == [(8, 8), (16, 16), (32, 32)]  # 27 positions, as it declares

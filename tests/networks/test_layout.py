@@ -12,17 +12,16 @@ from features import features, images
 
 
 def test_channels_last_and_windows_on_the_batch_axis():
-    model = timm.create_model("swin_tiny_patch4_window7_224")
-    found = find_layers(
-        model, (3, 224, 224), ["layers.*.blocks.*", "layers.0.blocks.0.attn", "layers.0.blocks.0.norm1"]
-    )
+    small = {"img_size": 64, "window_size": 4, "embed_dim": 24, "num_heads": (1, 2, 4, 8), "depths": (1, 1, 2, 1)}
+    model = timm.create_model("swin_tiny_patch4_window7_224", **small)
+    found = find_layers(model, (3, 64, 64), ["layers.*.blocks.*", "layers.0.blocks.0.attn", "layers.0.blocks.0.norm1"])
     (attention,) = found.left_out
     assert attention.name == "layers.0.blocks.0.attn"
-    assert "its first axis is not the image: shape 128 x 49 x 96 for 2 images" in attention.reason
+    assert "its first axis is not the image: shape 32 x 16 x 24 for 2 images" in attention.reason
     blocks = [layer for layer in found.measured if layer.type == "SwinTransformerBlock"]
-    assert len(blocks) == 12 and {layer.layout.kind for layer in blocks} == {"nhwc"}
-    assert [layer.stride for layer in blocks[::2]] == [(4, 4), (8, 8), (16, 16), (16, 16), (16, 16), (32, 32)]
-    tensor = features(model, blocks[:1], images(2, 224))[blocks[0].name]
+    assert len(blocks) == 5 and {layer.layout.kind for layer in blocks} == {"nhwc"}
+    assert [layer.stride for layer in blocks] == [(4, 4), (8, 8), (16, 16), (16, 16), (32, 32)]
+    tensor = features(model, blocks[:1], images(2, 64))[blocks[0].name]
     maps = blocks[0].maps(tensor)
     assert torch.equal(maps[1, :, 5, 9], tensor[1, 5, 9])
 
@@ -38,7 +37,7 @@ def test_channels_last_and_windows_on_the_batch_axis():
     ],
 )
 def test_class_distillation_and_register_tokens_are_dropped_and_positions_stay_in_place(name, size, prefix, arguments):
-    model = timm.create_model(name, **arguments)
+    model = timm.create_model(name, depth=4, embed_dim=48, **arguments)
     height, width = size if isinstance(size, tuple) else (size, size)
     batch = nn.functional.interpolate(images(2, 32), size=(height, width))
     (layer,) = find_layers(model, (3, height, width), "blocks.3").measured
@@ -61,11 +60,11 @@ def test_registers_of_transformers():
 
 
 @pytest.mark.parametrize(
-    ("name", "inner", "size"), [("mobilevit_xxs", "stages.2.1.transformer.0.attn.q_norm", 256),
-                                ("xcit_nano_12_p8_224", "blocks.0.attn.attn_drop", 224)],
+    ("name", "inner", "arguments", "size"), [("mobilevit_xxs", "stages.2.1.transformer.0.attn.q_norm", {}, 64),
+                                ("xcit_nano_12_p8_224", "blocks.0.attn.attn_drop", {"depth": 4}, 64)],
 )  # fmt: skip
-def test_tensors_of_four_axes_that_are_no_maps(name, inner, size):
-    model = timm.create_model(name)
+def test_tensors_of_four_axes_that_are_no_maps(name, inner, arguments, size):
+    model = timm.create_model(name, **arguments)
     found = find_layers(model, (3, size, size))
     assert (
         inner not in [layer.name for layer in found.measured] and sum(not layer.vector for layer in found.measured) > 3

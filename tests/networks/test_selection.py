@@ -53,7 +53,7 @@ def test_functional_pooling_is_the_input_of_the_classifier():
 
 
 def test_functional_pooling_after_a_classifiers_own_layers():
-    found = find_layers(torchvision.models.densenet121(), (3, 64, 64))
+    found = find_layers(torchvision.models.DenseNet(4, (1, 1, 1), 8), (3, 32, 32))
     assert names(found)[-2:] == ["classifier:input", "classifier"]
     assert [layer.part for layer in found.measured][-2:] == ["pool", "final"]
 
@@ -101,11 +101,11 @@ def test_a_module_that_is_never_called_is_said_to_be():
     ("build", "module"),
     [
         (partial(torchvision.models.googlenet, weights=None, init_weights=False, aux_logits=True), "aux1"),
-        (partial(timm.create_model, "vit_tiny_patch16_224"), "blocks.0.attn.attn_drop"),
+        (partial(timm.create_model, "vit_tiny_patch16_224", img_size=64, depth=3), "blocks.0.attn.attn_drop"),
     ],
 )
 def test_a_module_that_is_never_called_is_no_layer_and_is_said_to_be_none(build, module):
-    model, size = build(), 224
+    model, size = build(), 64
     assert module not in names(find_layers(model, (3, size, size)))
     with pytest.raises(ValueError, match=f"'{module}' is a module that the network never calls"):
         find_layers(model, (3, size, size), module)
@@ -134,7 +134,7 @@ def test_an_option_for_no_layer_is_told_by_its_name(resnet, option, value, spell
 
 
 def test_blocks_inside_a_block_that_gives_several_maps():
-    found = find_layers(timm.create_model("coat_tiny"), (3, 224, 224))
+    found = find_layers(timm.create_model("coat_tiny", img_size=64, parallel_depth=2), (3, 64, 64))
     assert {layer.reason for layer in found.left_out if layer.name.startswith("parallel_blocks.0")} == {
         "parallel_blocks.0 gives several maps; name this one to have it measured"
     }

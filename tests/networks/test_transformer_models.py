@@ -19,7 +19,8 @@ STAGES = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
 SMALL_TRANSFORMERS = {  # configuration, its arguments, and of the maps: their number, layout and last stride
     "ViT": ({"image_size": 64, "patch_size": 8, **NARROW}, 3, "tokens", 8),
     "Dinov2": ({"image_size": 70, "patch_size": 14, **NARROW}, 3, "tokens", 14),
-    "CLIP": ({"vision_config": {"image_size": 64, "patch_size": 8, **NARROW}}, 3, "tokens", 8),
+    "CLIP": ({"vision_config": {"image_size": 64, "patch_size": 8, **NARROW},
+              "text_config": {"vocab_size": 99, "bos_token_id": 1, "eos_token_id": 2, **NARROW}}, 3, "tokens", 8),
     "ConvNext": ({"image_size": 64, **STAGES}, 4, "map", 32),
     "Swin": ({"image_size": 64, "window_size": 4, "embed_dim": 16, "depths": [2, 2], "num_heads": [2, 4]}, 4,
              "tokens", 8),
