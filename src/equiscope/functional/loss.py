@@ -97,7 +97,7 @@ def _centred(side: Float[Tensor, "channel sample"]) -> Float[Tensor, "channel sa
 def _varies(side: Float[Tensor, "channel sample"]) -> Tensor:
     """The channels that can be correlated with."""
     centred, whole = _centred(side).norm(dim=1), side.norm(dim=1)
-    return (centred > CONSTANT * whole) & torch.tensor(side.shape[1] >= LEAST_SAMPLES, device=side.device)
+    return torch.gt(centred, CONSTANT * whole) & (side.shape[1] >= LEAST_SAMPLES)
 
 
 def _signed_square(correlations: Tensor) -> Tensor:

@@ -95,8 +95,8 @@ def _units(plan: Plan) -> Iterator[list[Action]]:
                 yield permuting
     for transformation in plan.transformations:
         for layer in plan.found.measured:
-            for actions in (plan.actions, plan.alone):
-                one = actions.get((layer.name, transformation.name))
+            for by_key in (plan.actions, plan.alone):
+                one = by_key.get((layer.name, transformation.name))
                 if one is not None and (not one.permutes or transformation.offset is not None):
                     yield [one]
 

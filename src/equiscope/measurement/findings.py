@@ -77,7 +77,10 @@ class Findings:
         return Findings(
             self.layer,
             offsets_alone=self.offsets,
-            rows={(name, names[measure], *more): row for (name, measure, *more), row in self.rows.items()},
+            rows={
+                (name, names[measure], scope, alignment): row
+                for (name, measure, scope, alignment), row in self.rows.items()
+            },
             channels={
                 key: {names[column]: values for column, values in columns.items() if column in names}
                 for key, columns in self.channels.items()

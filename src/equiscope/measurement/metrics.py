@@ -243,7 +243,7 @@ class _Collected:
         layers = network.layers if "variance_ratio" in self._wanted else ()
         found = network.features(torch.cat([original, *copies]), layers)
         by_view = {name: maps.reshape(1 + len(members), len(images), -1) for name, maps in found.items()}
-        plain, *moved = found[network.final.name].split(len(images))
+        plain, *moved = torch.split(found[network.final.name], len(images))
         for member, outputs in zip(members, moved, strict=True):
             sides = _compared(network.final, member, plain, outputs)
             if sides is not None:

@@ -22,7 +22,7 @@ from equiscope.functional.statistics import (
     resample_counts,
     resampled_means,
 )
-from equiscope.results.columns import KEYS, SCOPES, VALUES
+from equiscope.results.columns import KEYS, OF_IMAGES, SCOPES, VALUES
 from equiscope.results.folder import load
 from equiscope.results.rows import overall
 from equiscope.results.scores import Scores

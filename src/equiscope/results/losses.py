@@ -36,7 +36,8 @@ def rung_of(scores: "Scores", family: str, measure: str | None = None) -> str | 
     there = measures_in(scores.scores[scores.scores["transformation"] == family])
     rungs = [of for name, of in ALONE.items() if name in there]
     if measure is not None and rungs:
-        return known("measure", measure, rungs)
+        known("measure", measure, rungs)
+        return measure
     return rungs[-1] if rungs else None
 
 
