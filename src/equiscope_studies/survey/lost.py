@@ -18,12 +18,11 @@ from jaxtyping import Float, Shaped
 from matplotlib.axes import Axes
 from scipy import stats
 
-import equiscope as es
 from equiscope.figures.style import GREY, LEGEND, TWO_COLUMNS, Plot, drawing, series_look
 from equiscope.results.columns import PARTS
-from equiscope.results.folder import is_result
 from equiscope.system.progress import Progress, shown
 from equiscope_studies.results import folded, listed, markdown, recipe_in_words
+from equiscope_studies.survey.kept import is_kept, kept
 from equiscope_studies.survey.measuring import folder_name, network_of, weights_at_hand, write
 from equiscope_studies.survey.ranks import ORDERS, spearman
 from equiscope_studies.survey.top1 import NoLabels, accuracies, labelled
@@ -53,7 +52,7 @@ class Found:
 
 def found_in(results: Path, models: Sequence[str] | None) -> list[Found]:
     """The networks measured there, those named or all; ValueError where one is missing, or there are under three."""
-    homes = [folder for folder in sorted(results.glob("*")) if is_result(folder / MEASUREMENT)]
+    homes = [folder for folder in sorted(results.glob("*")) if is_kept(folder / MEASUREMENT)]
     networks = [Found(m["study"]["network"], home, m) for home in homes if (m := _manifest(home))]
     if models is not None:
         there = {folder_name(one.name): one for one in networks}
@@ -70,7 +69,7 @@ def found_in(results: Path, models: Sequence[str] | None) -> list[Found]:
 
 
 def _manifest(home: Path) -> Mapping[str, Any]:
-    return es.load(home / MEASUREMENT).manifest
+    return kept(home / MEASUREMENT).manifest
 
 
 def turned(one: Found, data: Path | None, device: str | None, images: int = IMAGES) -> Mapping[str, Any]:
@@ -139,7 +138,7 @@ def _of_accuracy(accuracy: Sequence[float]) -> dict[str, float]:
 
 def _lost(one: Found) -> pd.DataFrame:
     """What no linear map explains, by part, about the centres of the arrays."""
-    parts = es.load(one.home / MEASUREMENT).parts
+    parts = kept(one.home / MEASUREMENT).parts
     wanted = {"transformation": "rotations", "measure": "linear", "scope": "dataset", "alignment": "array"}
     rows = parts[(parts[list(wanted)] == pd.Series(wanted)).all(axis=1)]
     return pd.DataFrame(

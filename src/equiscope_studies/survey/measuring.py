@@ -3,9 +3,10 @@
 A network is measured three times: under diagonal shifts that bring in zeros; under the same shifts with nothing
 invented at the border (the network's window moves over a larger image; where images are no larger than the input,
 they are mirrored at the border); and under the three rotations, about the arrays' centres and about each layer's own.
-Each measurement is a folder `RESULTS/NETWORK/MEASUREMENT` as `Scores.save` writes it, so that what is finished is never
-measured again. Accuracy is the catalogue's published one, what the user gives, or else measured on all labelled
-images of the same split. On two CPU cores an EfficientNet-Lite takes about a quarter of an hour for 200 images.
+Each measurement is a folder `RESULTS/NETWORK/MEASUREMENT` of the scores of parts and the manifest, so that what is
+finished is never measured again. Accuracy is the catalogue's published one, what the user gives, or else measured on
+all labelled images of the same split. On two CPU cores an EfficientNet-Lite takes about a quarter of an hour for 200
+images.
 """
 
 import json
@@ -17,13 +18,13 @@ from typing import Any
 
 import equiscope as es
 from equiscope.results.columns import LADDER, SCOPES
-from equiscope.results.folder import is_result
 from equiscope.system.errors import OptionError
 from equiscope.system.files import replacing
 from equiscope.system.progress import Progress
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import machine
 from equiscope_studies.survey import transformer
+from equiscope_studies.survey.kept import is_kept, keep, kept
 from equiscope_studies.survey.top1 import NoLabels, accuracies, labelled
 from equiscope_studies.survey.trained import TRAINED, trained
 
@@ -157,7 +158,7 @@ def measured(
             scores = _scores(network, family, wanted, device, progress)
             study = _study(one.name, wanted, weights_named, measurement, size)
             manifest = scores.manifest | {"study": study}
-            replace(scores, manifest=manifest).save(home / measurement, force=True)  # what is there is half a result
+            keep(replace(scores, manifest=manifest), home / measurement)
     if needs_accuracy:
         write(home / ACCURACY, published_or_measured(network, wanted, device))
 
@@ -247,9 +248,9 @@ def _unfinished(home: Path, name: str, wanted: Asked, weights: str | None) -> se
     names = {"shifts-zero", "shifts-crop", "shifts-reflect", "rotations"}
     for measurement in tuple(names):
         folder = home / measurement
-        if not is_result(folder):
+        if not is_kept(folder):
             continue
-        found = es.load(folder).manifest.get("study") or {}
+        found = kept(folder).manifest.get("study") or {}
         ours = _study(name, wanted, weights, measurement, tuple(found.get("input", (0, 0))))
         different = [key for key, value in ours.items() if found.get(key) != value]
         if different:

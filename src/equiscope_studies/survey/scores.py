@@ -8,10 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-import equiscope as es
 from equiscope.results.columns import SCOPES
-from equiscope.results.folder import is_result
 from equiscope.results.rows import overall
+from equiscope_studies.survey.kept import is_kept, kept
 from equiscope_studies.survey.measuring import accuracy_of, folder_name, is_small
 
 GROUPS = {"translation": "shifts", "rotation": "rotations"}  # of transformations, and the family measured
@@ -34,9 +33,9 @@ def numbers(models: Sequence[str], results: Path, accuracy: Mapping[str, float] 
     recipes: dict[str, dict[str, Any]] = {}  # of each network's measurement with zeros, the first of its folders
     for name in models:
         top1, on = accuracy_of(name, results, accuracy or {})
-        folders = (folder for folder in (results / folder_name(name)).iterdir() if is_result(folder))
+        folders = (folder for folder in (results / folder_name(name)).iterdir() if is_kept(folder))
         for folder in sorted(folders, key=lambda folder: folder.name, reverse=True):
-            scores = es.load(folder)
+            scores = kept(folder)
             recipes.setdefault(name, scores.manifest)
             _refuse_unlike(scores.manifest, recipes[models[0]])
             group = next(group for group, family in GROUPS.items() if family in scores.families)

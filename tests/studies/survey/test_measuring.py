@@ -12,6 +12,7 @@ import equiscope as es
 from equiscope.networks.catalogue import Entry
 from equiscope_studies.figures import figure7
 from equiscope_studies.survey import measuring
+from equiscope_studies.survey.kept import kept
 from equiscope_studies.survey.measuring import Surveyed, asked, measurements
 
 pytestmark = pytest.mark.filterwarnings("ignore:Layer")  # random filters on noise have no centre to be found
@@ -55,7 +56,7 @@ def test_shifts_own_what_enters_at_the_border():
 
 
 def test_manifests_tell_of_weights_images_and_what_was_asked(of_figure7, folder, survey):
-    scores = es.load(survey.results / "nets.py-wide" / "rotations")
+    scores = kept(survey.results / "nets.py-wide" / "rotations")
     manifest = scores.manifest
     assert manifest["model"] == survey.models[1] and manifest["counts"]["given"] == 24
     assert manifest["study"]["input"] == [224, 224] and manifest["study"]["shifts"] is None
