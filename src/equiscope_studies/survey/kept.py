@@ -44,5 +44,5 @@ def kept(folder: Path) -> Kept:
     """The measurement of a folder that holds one; ValueError where an equiscope of other definitions wrote it."""
     manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
     if manifest.get("format") != FORMAT:
-        raise ValueError(f"{folder} was written by an older equiscope (its scores are defined otherwise); measure again.")
+        raise ValueError(f"{folder} was written by an older equiscope (it scored otherwise); measure again.")
     return Kept(pd.read_parquet(folder / PARTS_FILE), manifest)
