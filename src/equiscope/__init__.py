@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from equiscope.networks.loading import Network, load_network
     from equiscope.networks.options import Layers
     from equiscope.networks.statistics import estimate_statistics
+    from equiscope.networks.symmetry import symmetric_sizes
     from equiscope.page.write import report
     from equiscope.results.comparison import compare
     from equiscope.results.folder import load
@@ -83,6 +84,7 @@ __all__ = [
     "scores_at",
     "shift",
     "shifts",
+    "symmetric_sizes",
 ]
 
 # Imported when asked for: the command line's help needs no torch, and measuring no matplotlib.
@@ -114,6 +116,7 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "plot_transformations": "figures.transformations",
     "report": "page.write",
     "scores_at": "integrations.during_training",
+    "symmetric_sizes": "networks.symmetry",
 }
 
 

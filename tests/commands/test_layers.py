@@ -20,6 +20,15 @@ def test_layers_are_listed():
     assert lines[-1] == ["6", "final", "Linear", "5", "vector", "–"]
 
 
+def test_the_sizes_of_images_that_suit_the_grids_are_told():
+    arguments = ("layers", "my code/net.py:small", "--size", "32", *WHITE, "--sizes")
+    lines = equiscope(*arguments).out.splitlines()
+    assert lines[0].split()[-2:] == ["symmetric", "at"] and lines[3].split()[-4:] == ["2", "k", "+", "1"]
+    assert lines[-1].startswith("At 32 pixels the grids of") and "At 2 k + 1 pixels, such as 29, 31, 33," in lines[-1]
+    found = json.loads(equiscope(*arguments, "--json").out)["layers"]
+    assert found[2]["symmetric_sizes"] == {"period": 2, "remainders": [1]} and found[-1]["symmetric_sizes"] is None
+
+
 def test_options_arrive():
     answer = equiscope(
         "layers", "my code/net.py:small", "--size", "24", *WHITE, "--layers", "2", "--layers", "4", "--stride", "2=3"
