@@ -28,14 +28,15 @@ from torch import Tensor
 import equiscope as es
 from equiscope.functional.transformations import Family
 from equiscope.images.sources import open_images
-from equiscope.measurement.findings import findings_of, moments_of
+from equiscope.measurement.findings import Findings, findings_of, moments_of
 from equiscope.measurement.layer_moments import Scratch
 from equiscope.measurement.options import Scoring
 from equiscope.measurement.plan import Action, action
 from equiscope.measurement.scored import scored
-from equiscope.networks.features import left_as_found, reading
+from equiscope.networks.features import reading
 from equiscope.networks.layers import Layer, find_layers
 from equiscope.networks.loading import Network, load_network
+from equiscope.networks.state import left_as_found
 from equiscope.results.scores import Scores
 
 SIZES = (40, 100, 500)
@@ -74,7 +75,7 @@ class Collected:
         counted = {"images": len(places), "images_registered_on": 0, "options": options}
         return scored(findings, self.families, len(places), scoring, MANIFEST | {"model": self.name} | counted)
 
-    def _findings(self, layer: Layer, actions: list[Action], places: Sequence[int], scoring: Scoring):  # noqa: ANN202
+    def _findings(self, layer: Layer, actions: list[Action], places: Sequence[int], scoring: Scoring) -> Findings:
         moments = moments_of(layer, actions, scoring, Scratch(), products=torch.float64)
         of_layer = self.features[layer.name]
         for group in range(10):
@@ -89,7 +90,8 @@ class Collected:
 
 def collected(network: Network, names: list[str] | None, images: Tensor, families: Sequence[Family]) -> Collected:
     """The features of some layers."""
-    found = find_layers(network.model, tuple(images.shape[1:]), es.Layers(names, pool=network.pool)).measured
+    channels, height, width = images.shape[1:]
+    found = find_layers(network.model, (channels, height, width), es.Layers(names, pool=network.pool)).measured
     kept: dict[str, list[Tensor]] = {layer.name: [] for layer in found}
     by_name = {layer.name: layer for layer in found}
     transformations = [one for family in families for one in family.transformations]
@@ -99,7 +101,7 @@ def collected(network: Network, names: list[str] | None, images: Tensor, familie
 
     sources = {layer.name: layer.source for layer in found}
     with left_as_found(network.model), reading(network.model, sources, receive):
-        for some in images.split(64):
+        for some in torch.split(images, 64):
             for copy in (some, *(one.on_pixels(some) for one in transformations)):
                 network.model(copy)
     copies = 1 + len(transformations)
@@ -264,7 +266,7 @@ def main() -> None:
         told(f"{name}: features of {len(images)} images, {time.monotonic() - began:.0f} s")
     tables = [simulated(nets[0], given.repeats, scoring, SIZES)]
     told(f"{nets[0].name}: simulated, {time.monotonic() - began:.0f} s")
-    tables.append(differences(*nets, max(10, given.repeats // 2), Scoring(), SIZES[:2]))
+    tables.append(differences(nets[0], nets[1], max(10, given.repeats // 2), Scoring(), SIZES[:2]))
     told(f"differences: simulated, {time.monotonic() - began:.0f} s")
     lite0 = load_network("efficientnet-lite0")
     photographs = torch.cat(list(open_images(str(given.data / "imagenet-800"), lite0.preprocessing)))

@@ -10,6 +10,7 @@ EfficientNet-Lite0. The Lie derivative and the variance ratio are of the first `
 import argparse
 import importlib
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,16 +49,17 @@ def local_errors(tools: Path, model: nn.Module, images: Tensor) -> dict[str, flo
     program = importlib.import_module("lee.lie_derivs")
 
     def probabilities(some: Tensor) -> Tensor:
-        return model(some).softmax(-1)
+        shares: Tensor = model(some).softmax(-1)
+        return shares
 
-    derivatives = {
+    derivatives: dict[str, Callable[[Tensor], Tensor]] = {
         "x": lambda some: program.translation_lie_deriv(probabilities, some, axis="x"),
         "y": lambda some: program.translation_lie_deriv(probabilities, some, axis="y"),
         "rotation": lambda some: program.rotation_lie_deriv(probabilities, some),
         "scale": lambda some: program.scale_lie_deriv(probabilities, some),
     }
     return {
-        name: float(torch.cat([derivative(some).detach().abs().mean(-1) for some in images.split(4)]).mean())
+        name: float(torch.cat([derivative(some).detach().abs().mean(-1) for some in torch.split(images, 4)]).mean())
         for name, derivative in derivatives.items()
     }
 

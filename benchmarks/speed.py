@@ -89,7 +89,7 @@ def forward_passes(network: nn.Module, images: Tensor, family: es.Family, copies
     """Contestant a."""
     some = copies // (1 + len(family.transformations))
     with torch.no_grad():
-        for batch in images.split(some):
+        for batch in torch.split(images, some):
             network(torch.cat([batch, *(one.on_pixels(batch) for one in family.transformations)]))
 
 

@@ -30,7 +30,7 @@ def numbers(models: Sequence[str], results: Path, accuracy: Mapping[str, float] 
     shifts.
     """
     tables: list[pd.DataFrame] = []
-    recipes: dict[str, dict[str, Any]] = {}  # of each network's measurement with zeros, the first of its folders
+    recipes: dict[str, Mapping[str, Any]] = {}  # of each network's measurement with zeros, the first of its folders
     for name in models:
         top1, on = accuracy_of(name, results, accuracy or {})
         folders = (folder for folder in (results / folder_name(name)).iterdir() if is_kept(folder))
