@@ -1,11 +1,15 @@
 """Shapes are found within bounds: what a larger image costs is foreseen, and not tried where it is too much."""
 
+import re
+import warnings
+
 import pytest
 import torch
 from torch import nn
 
 from equiscope.networks import blank_passes
 from equiscope.networks.layers import find_layers
+from equiscope.networks.probe import probed
 from features import images
 
 RUN = []  # what passed by; of the module, so that nobody puts it back
@@ -53,14 +57,19 @@ class Lstm(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("layer", "most"), [(Columns(), 64 + 128), (Table(), 2**30), (Lstm(), 64 + 640)], ids=["scan", "table", "LSTM"]
+    ("layer", "most", "told"),
+    [(Columns(), 64 + 128, False), (Table(), 2**30, True), (Lstm(), 64 + 640, False)],
+    ids=["scan", "table", "LSTM"],
 )
-def test_what_would_take_too_much_is_not_tried(layer, most):
+def test_what_would_take_too_much_is_not_tried_and_told(layer, most, told):
     RUN.clear()
     model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), layer, nn.Conv2d(4, 4, 4, stride=4))
-    found = find_layers(model, (3, 128, 128), ["0", "1", "2"]).measured
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        found = find_layers(model, (3, 128, 128), ["0", "1", "2"]).measured
     assert [layer.stride for layer in found] == [(2, 2), (2, 2), (8, 8)]
     assert 0 < max(RUN) <= most
+    assert ["Larger images take too much" in str(one.message) for one in warned] == [True] * told
 
 
 def test_a_pass_that_takes_more_than_foreseen_is_stopped(monkeypatch):
@@ -74,8 +83,48 @@ def test_a_pass_that_takes_more_than_foreseen_is_stopped(monkeypatch):
             return maps
 
     RUN.clear()
-    (layer,) = find_layers(nn.Sequential(Growing()), (3, 16, 16), "0").measured
+    with pytest.warns(UserWarning, match="Larger images take too much time or memory to be tried"):
+        (layer,) = find_layers(nn.Sequential(Growing()), (3, 16, 16), "0").measured
     assert layer.stride == (1, 1) and len(RUN) < 10**4
+
+
+class Slow(nn.Module):
+    """Tokens in the order of the image, each pass of which takes as long as a large network's."""
+
+    def __init__(self, seconds):
+        super().__init__()
+        self.embed, self.norm = nn.Conv2d(3, 4, 4, stride=4), nn.LayerNorm(4)
+        self.seconds = seconds
+
+    def forward(self, pixels):
+        RUN.append(tuple(pixels.shape))
+        TIME[0] += self.seconds * pixels.numel() / (2 * 3 * 32 * 32)
+        return self.norm(self.embed(pixels).flatten(2).mT)
+
+
+TIME = [0.0]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(1, False), (20, True), (100, True)])
+def test_what_takes_longer_than_a_minute_is_not_tried_and_told(seconds, told, monkeypatch):
+    for clock in ("monotonic", "process_time"):
+        monkeypatch.setattr(f"equiscope.networks.allowance.{clock}", lambda: TIME[0])
+    model = Slow(seconds)
+    model.patch_size = 4
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        (layer,) = find_layers(model, (3, 32, 32), "norm").measured
+    assert layer.layout.grid == (8, 8) and layer.stride == (4, 4)
+    sentences = [str(one.message) for one in warned]
+    if told:
+        assert len(sentences) == 2 and "Larger images take too much time" in sentences[0]
+        assert re.search("norm is supposed .* not confirmed: to change 9 patches .* too long", sentences[1])
+    else:
+        assert sentences == []
+    RUN.clear()
+    remarks = probed(model, images(2, 32), [layer]).remarks
+    assert len(RUN) == {1: 4, 20: 3, 100: 2}[seconds]
+    assert [f"takes {seconds} s, and so it was not tried whether" in one for one in remarks] == [True] * told
 
 
 def test_values_on_a_blank_image_leave_nothing_behind():

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from equiscope.networks.allowance import Allowance, Stopwatch
 from equiscope.networks.features import Source, called, reading
 from equiscope.networks.growth import Candidates, Laid
 from equiscope.networks.layout import Grid, Layout, orders, token_of_position
@@ -23,6 +24,7 @@ _TELLING = 0.1  # of what a position could single a patch out by, above chance; 
 _AGREES = 0.7  # of what the best positions single patches out by; an order that is wrong leaves few in their place
 _SURE = 0.9  # no other order is tried then
 _TIED = 0.05
+_CLEAR, _ASTRAY = 0.5, 0.25  # a patch that a position singles out so clearly, and its own one not by this much of it
 _APART = 0.15  # of rows and columns from columns and rows; a table of tokens by tokens has both alike
 
 
@@ -61,10 +63,12 @@ def answers(
     image_shape: tuple[int, int, int],
     sources: Mapping[str, tuple[Source, Sequence[Laid]]],
     patches: Patches,
-) -> dict[str, Answers]:
+    allowance: Allowance,
+) -> dict[str, Answers] | None:
     """How much the positions of tensors change with each patch: squares, summed over channels.
 
-    A tensor is missing where the network fails, or gives it not for every image.
+    A tensor is missing where the network fails, or gives it not for every image. None where all patches would take
+    longer than is allowed, by how long the first takes.
     """
     found: dict[str, dict[tuple[int, int], list[Tensor]]] = {name: {} for name in sources}
 
@@ -79,8 +83,11 @@ def answers(
     wanted = {name: source for name, (source, _) in sources.items()}
     try:
         with left_as_found(model), reading(model, wanted, receive):
-            for images in _changed(model, image_shape, patches):
+            for images, later in _changed(model, image_shape, patches):
+                watch = Stopwatch()
                 called(model, images)
+                if not allowance.allows(watch.seconds / len(images) * later):
+                    return None
     except Exception:  # noqa: BLE001 -- whatever a network raises, it raises again where it is measured
         return {}
     joined = {
@@ -97,8 +104,11 @@ def _axes(its: Layout) -> tuple[int, int]:
     return its.image_axis, 3 if its.kind == "nhwc" else 1
 
 
-def _changed(model: nn.Module, image_shape: tuple[int, int, int], patches: Patches) -> Iterator[Tensor]:
-    """Batches of the image as it is, and with a patch changed: as many as go through the network at once."""
+def _changed(model: nn.Module, image_shape: tuple[int, int, int], patches: Patches) -> Iterator[tuple[Tensor, int]]:
+    """Batches of the image as it is, and with a patch changed, and how many images come later.
+
+    The first is of one patch, to see how long that takes; the others of as many as go through the network at once.
+    """
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, *image_shape, generator=generator)
     parameter = next((one for one in model.parameters() if one.is_floating_point()), None)
@@ -109,9 +119,11 @@ def _changed(model: nn.Module, image_shape: tuple[int, int, int], patches: Patch
         window.copy_(2 * torch.randn(window.shape, generator=generator))
         changed.append(other)
     at_once = max(1, _PIXELS_AT_ONCE // (image_shape[1] * image_shape[2]) - 1)
-    for first in range(0, len(changed), at_once):
-        batch = torch.cat([image, *changed[first : first + at_once]])
-        yield batch if parameter is None else batch.to(parameter.device, parameter.dtype)
+    groups = [changed[:1], *(changed[first : first + at_once] for first in range(1, len(changed), at_once))]
+    for place, group in enumerate(groups):
+        batch = torch.cat([image, *group])
+        later = sum(1 + len(other) for other in groups[place + 1 :])
+        yield batch if parameter is None else batch.to(parameter.device, parameter.dtype), later
 
 
 @dataclass(frozen=True)
@@ -162,6 +174,7 @@ def _shares(squares: Tensor) -> Tensor | None:
 def _agreement(its: Layout, shares: Tensor | None, patches: Patches) -> float | None:
     """How far the positions that stand for the patches single them out: 0 by chance, 1 as well as any position does.
 
+    It is 0 as well where a patch is clearly singled out, but not by its own position.
     None where no position singles out a patch, or there are no three to be told apart.
     """
     cells = patches.positions(its.grid)
@@ -174,8 +187,11 @@ def _agreement(its: Layout, shares: Tensor | None, patches: Patches) -> float | 
     most = of_cell.max(1).values.mean().item() - chance
     if most < _TELLING * (1 - chance):
         return None
-    own = [of_cell[place, where(*cell)] for place, cell in enumerate(distinct)]
-    return (torch.stack(own).mean().item() - chance) / most
+    own = torch.stack([of_cell[place, where(*cell)] for place, cell in enumerate(distinct)]) - chance
+    best = of_cell.max(1).values - chance
+    if bool(((best >= _CLEAR * (1 - chance)) & (own < _ASTRAY * best)).any()):
+        return 0.0  # other orders may have most of the patches in their place, and not all
+    return own.mean().item() / most
 
 
 def _places(its: Layout) -> Callable[[int, int], int]:

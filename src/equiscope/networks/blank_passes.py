@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from math import log
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from equiscope.networks.allowance import Allowance, Stopwatch
 from equiscope.networks.failures import failure
 from equiscope.networks.features import called
 from equiscope.networks.placement import floating_types
@@ -27,16 +29,20 @@ LARGEST = 2**30  # bytes of one tensor of those
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a pass takes: not its seconds, so that the same is found on every machine."""
+    """What a pass takes. Its seconds hardly ever count, so that the same is found on every machine."""
 
     pixels: int
     operations: int
     bytes: int
     largest: int
+    seconds: float
 
     def beyond(self, limit: "_Cost") -> bool:
         """Whether anything exceeds a limit."""
-        return self.operations > limit.operations or self.bytes > limit.bytes or self.largest > limit.largest
+        return (
+            self.operations > limit.operations or self.bytes > limit.bytes
+            or self.largest > limit.largest or self.seconds > limit.seconds
+        )  # fmt: skip
 
 
 class _TooMuch(Exception):
@@ -51,14 +57,19 @@ class _Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, limit: _Cost | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.operations = self.bytes = self.largest = 0
-        self._limit = limit
+        self._limit, self._watch = limit, Stopwatch()
+        self._ends = monotonic() + (limit.seconds if limit is not None else 0.0)
 
     def cost(self, pixels: int) -> _Cost:
-        return _Cost(pixels, self.operations, self.bytes, self.largest)
+        return _Cost(pixels, self.operations, self.bytes, self.largest, self._watch.seconds)
+
+    def _beyond(self, limit: _Cost) -> bool:
+        counted = self.operations > limit.operations or self.bytes > limit.bytes or self.largest > limit.largest
+        return counted or (monotonic() > self._ends and self._watch.seconds > limit.seconds)
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self.operations += 1
-        if self._limit is not None and self.cost(0).beyond(self._limit):
+        if self._limit is not None and self._beyond(self._limit):
             raise _TooMuch
         given = operation(*args, **(kwargs or {}))
         for tensor in tree_leaves(given):
@@ -73,7 +84,7 @@ class BlankPasses(Generic[Noted]):
 
     `noting(network)` opens what notes a pass, and `first` is what it noted at the size given. Larger sizes are best
     tried from small to large: what they take is foreseen from the passes before, and none is begun that would take too
-    much.
+    much, or longer than `allowance` leaves; `stopped` says whether that has been so.
     """
 
     def __init__(
@@ -81,9 +92,11 @@ class BlankPasses(Generic[Noted]):
         model: nn.Module,
         image_shape: tuple[int, int, int],
         noting: Callable[[nn.Module], AbstractContextManager[Noted]],
+        allowance: Allowance,
     ) -> None:
         """ValueError where the network fails on images of its own size, on the meta device and on its own."""
-        self._model, self._channels, self._noting = model, image_shape[0], noting
+        self._model, self._channels, self._noting, self._allowance = model, image_shape[0], noting, allowance
+        self.stopped = False
         self._costs: list[_Cost] = []
         raised: list[Exception] = []  # on its own device
         for on_meta, number, hooked in _ways(model):
@@ -110,9 +123,13 @@ class BlankPasses(Generic[Noted]):
         None where the network does not run so, and where that takes too much.
         """
         if self._foreseen(images * height * width).beyond(self._limit):
+            self.stopped = True
             return None
         try:
             return self._pass(images, height, width)
+        except _TooMuch:
+            self.stopped = True
+            return None
         except Exception:  # noqa: BLE001 -- a network of one input size says so in its own way
             return None
 
@@ -134,24 +151,25 @@ class BlankPasses(Generic[Noted]):
         first = self._costs[0]
         return _Cost(
             0, max(MOST_OPERATIONS, 3 * first.operations), max(MOST_BYTES, 4 * first.bytes),
-            max(LARGEST, 2 * first.largest),
+            max(LARGEST, 2 * first.largest), self._allowance.left,
         )  # fmt: skip
 
     def _foreseen(self, pixels: int) -> _Cost:
         """What a pass over so many pixels will take.
 
         It grows as a power of the pixels as from the smallest to the largest pass so far; of one pass alone, operations
-        as the pixels, and bytes as their square.
+        and seconds as the pixels, and bytes as their square.
         """
         first, last = min(self._costs, key=_pixels), max(self._costs, key=_pixels)
         times = pixels / last.pixels
 
-        def grown(name: str, at_most: float) -> int:
-            before, after = max(1, getattr(first, name)), max(1, getattr(last, name))
+        def grown(name: str, at_most: float, least: float = 1.0) -> float:
+            before, after = (max(least, float(getattr(cost, name))) for cost in (first, last))
             power = log(after / before) / log(last.pixels / first.pixels) if last.pixels > first.pixels else at_most
-            return int(after * times ** max(0.0, power)) if times > 1 else after
+            return after * times ** max(0.0, power) if times > 1 else after
 
-        return _Cost(pixels, grown("operations", 1.0), grown("bytes", 2.0), grown("largest", 2.0))
+        operations, given, largest = int(grown("operations", 1.0)), int(grown("bytes", 2.0)), int(grown("largest", 2.0))
+        return _Cost(pixels, operations, given, largest, grown("seconds", 1.0, least=0.001))
 
 
 def _ways(model: nn.Module) -> Iterator[tuple[bool, torch.dtype, bool]]:

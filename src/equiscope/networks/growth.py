@@ -328,8 +328,8 @@ def _places(others: int, declared: int) -> list[tuple[int, int, int]]:
     found = [(others, 0, 0), (0, 0, others), (0, others, 0)]
     if 0 < declared < others:
         found.append((declared, 0, others - declared))
-    if others == 2:
-        found.append((1, 0, 1))
+    if others > 1:  # a class token, and registers on the other side
+        found += [(1, 0, others - 1), (others - 1, 0, 1)]
     return list(dict.fromkeys(found))
 
 

@@ -141,12 +141,14 @@ class _Values:
     place: Tensor
     copy: Tensor | None
     version: int | None
+    requires_grad: bool
 
 
 def _values(tensor: Tensor, largest: int | None = None) -> _Values:
     place = _place(tensor)
     fits = not place.is_meta and (largest is None or (place.layout == torch.strided and place.nbytes <= largest))
-    return _Values(place, _copied(place) if fits else None, None if tensor.is_inference() else tensor._version)
+    version = None if tensor.is_inference() else tensor._version
+    return _Values(place, _copied(place) if fits else None, version, tensor.requires_grad)
 
 
 def _place(tensor: Tensor) -> Tensor:
@@ -193,6 +195,8 @@ def _values_changed(tensor: Tensor, before: _Values) -> list[str]:
 
 
 def _write_values(tensor: Tensor, before: _Values) -> None:
+    if tensor.is_leaf and tensor.requires_grad != before.requires_grad:
+        tensor.requires_grad_(before.requires_grad)
     if _moved(tensor, before.place) and not hasattr(tensor, "_local_tensor"):
         tensor.data = before.place
     if before.copy is not None and not _equal(before.place, before.copy):

@@ -99,6 +99,8 @@ def find_layers(
     found = _described(traced, chosen, _parts(traced, whole, pooled, final), options.names, blocks)
     if blocks.leaves and options.names is None:
         warnings.warn(_instead_of_blocks(blocks), stacklevel=2)
+    for remark in traced.remarks(layer.source for layer in found.measured if not layer.vector):
+        warnings.warn(remark, stacklevel=2)
     return found
 
 

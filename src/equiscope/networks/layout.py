@@ -129,7 +129,7 @@ def orders(layout: Layout) -> list[Layout]:
     """A layout of tokens with its positions in every order that is known; row by row comes first.
 
     >>> [(one.columns_first, one.unrolled, one.windows) for one in orders(Layout("tokens", (4, 4)))]
-    [(False, 0, None), (True, 0, None), (False, 1, None), (False, 2, None), (False, 0, (2, 2))]
+    [(False, 0, None), (True, 0, None), (False, 1, None), (False, 2, None), (False, 0, (2, 2)), (False, 0, (4, 2))]
     """
     rows, columns = layout.grid
     found = [layout, replace(layout, columns_first=True)] if min(rows, columns) > 1 else [layout]
@@ -137,8 +137,11 @@ def orders(layout: Layout) -> list[Layout]:
     while rows % 2**times == 0 and columns % 2**times == 0:
         found.append(replace(layout, unrolled=times))
         times += 1
-    sides = [side for side in range(2, min(rows, columns) + 1) if rows % side == 0 and columns % side == 0]
-    return found + [replace(layout, windows=(side, side)) for side in sides if side < columns]
+    for down in range(2, rows + 1):
+        for right in range(2, columns):  # those as wide as the image are row by row
+            if rows % down == 0 and columns % right == 0:
+                found.append(replace(layout, windows=(down, right)))
+    return found
 
 
 def layout_from_text(text: str, shape: Shape, image_axis: int = 0) -> Layout:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
+from equiscope.networks.allowance import Allowance
 from equiscope.networks.answers import Verdict, answers, patches_of, side_of, verdict
 from equiscope.networks.declared import declarations
 from equiscope.networks.features import Source
@@ -34,6 +35,7 @@ class Layouts:
         image_shape: tuple[int, int, int],
         tensors: Sequence[Seen],
         given: Mapping[Source, Given],
+        allowance: Allowance,
     ) -> None:
         self._image = image_shape[1:]
         told = self._by_shapes(model, tensors)
@@ -46,12 +48,19 @@ class Layouts:
                 found[tensor.source] = its.laid[0]
             else:
                 undecided.append(_Open(place, tensor, its))
-        found |= _decided(model, image_shape, undecided)
+        verdicts, self.why_silent = _verdicts(model, image_shape, undecided, allowance)
+        decided = _decided(undecided, verdicts)
+        found |= {source: one.its for source, one in decided.items()}
+        self._supposed = {source for source, one in decided.items() if one.supposed and given[source][0] is None}
         self._found = {tensor.source: self._with_given(tensor, found[tensor.source], given) for tensor in tensors}
 
     def of(self, tensor: Seen) -> Laid | str:
         """The tensor's layout and stride, or why they are not known."""
         return self._found[tensor.source]
+
+    def supposed(self, tensor: Seen) -> bool:
+        """Whether the order of its positions is taken from shapes or from a tensor like it, and not confirmed."""
+        return tensor.source in self._supposed
 
     def _by_shapes(self, model: nn.Module, tensors: Sequence[Seen]) -> list[Candidates | str]:
         declared = declarations(model)
@@ -78,57 +87,66 @@ class Layouts:
         return found[0], found[1] or whole_ratio(found[0].grid, self._image)
 
 
-def _decided(
-    model: nn.Module, image_shape: tuple[int, int, int], undecided: Sequence[_Open]
-) -> dict[Source, Laid | str]:
+@dataclass(frozen=True)
+class _Decision:
+    """What is concluded of a tensor, and whether its own answers do not say so."""
+
+    its: Laid | str
+    supposed: bool
+
+
+def _decided(undecided: Sequence[_Open], verdicts: Mapping[int, Verdict | None]) -> dict[Source, _Decision]:
     """The layout of each tensor that shapes leave open: the one that agrees with how the network answers.
 
-    A tensor whose answers say nothing has the order of the tensor before it that is like it; else the one layout that
-    shapes and declarations support.
+    A tensor whose answers say nothing is supposed to have the order of the tensor before it that is like it; else the
+    one layout that shapes and declarations support.
     """
-    verdicts = _verdicts(model, image_shape, undecided)
-    found: dict[Source, Laid | str] = {}
-    before: dict[tuple[object, ...], Laid | None] = {}
+    found: dict[Source, _Decision] = {}
+    before: dict[tuple[object, ...], tuple[str, Verdict]] = {}
     for one in undecided:
         of_tensor = verdicts.get(one.tensor.identity)
         alike = tuple((replace(its, channels_first=False), stride) for its, stride in one.candidates.laid)
         if of_tensor is not None:
-            before[alike] = of_tensor.laid
+            before[alike] = one.tensor.name, of_tensor
+            its = of_tensor.laid or _out_of_order(one, one.tensor.name)
         elif alike in before:
-            of_tensor = Verdict(before[alike])
-        found[one.tensor.source] = _concluded(one, of_tensor)
+            its = before[alike][1].laid or _out_of_order(one, before[alike][0])
+        else:
+            its = one.candidates.laid[0] if one.candidates.declared == 1 else one.candidates.reason
+        found[one.tensor.source] = _Decision(its, supposed=of_tensor is None)
     return found
 
 
 def _verdicts(
-    model: nn.Module, image_shape: tuple[int, int, int], undecided: Sequence[_Open]
-) -> dict[int, Verdict | None]:
-    """What the answers of each tensor, by its identity, say of its candidates.
+    model: nn.Module, image_shape: tuple[int, int, int], undecided: Sequence[_Open], allowance: Allowance
+) -> tuple[dict[int, Verdict | None], str]:
+    """What the answers of each tensor, by its identity, say of its candidates; and why those of others say nothing.
 
     Tensors of one grid are asked together, with patches of the size of its positions.
     """
+    found: dict[int, Verdict | None] = {}
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
-        return {}  # which has no values
+        return found, "the network has no values (it is on the meta device)"
     by_side: dict[int, dict[int, _Open]] = {}
     for one in reversed(undecided):  # a module passes its last child's output on: the child's is kept
         side = side_of(one.candidates.laid[0][0].grid, image_shape[1:])
         by_side.setdefault(side, {})[one.tensor.identity] = one
-    found: dict[int, Verdict | None] = {}
     for side, alike in sorted(by_side.items()):
         patches = patches_of(image_shape[1:], side)
         sources = {str(identity): (one.tensor.source, one.candidates.laid) for identity, one in alike.items()}
-        for name, of_tensor in answers(model, image_shape, sources, patches).items():
+        asked = answers(model, image_shape, sources, patches, allowance)
+        if asked is None:
+            return found, f"to change {len(patches.corners)} patches of the image one at a time would take too long"
+        for name, of_tensor in asked.items():
             found[int(name)] = verdict(alike[int(name)].candidates, of_tensor, patches)
-    return found
+    return found, "no position answers to one place of the image more than to others"
 
 
-def _concluded(one: _Open, of_tensor: Verdict | None) -> Laid | str:
-    laid = one.candidates.laid
-    if of_tensor is not None and of_tensor.laid is not None:
-        return of_tensor.laid
-    if of_tensor is not None:
-        return (
-            "its positions are not in the order of the image: where small patches of it are changed one at a time, "
-            f"others answer than those of a grid of {written(laid[0][0].grid)}, shape {written(one.tensor.shape)}"
-        )
-    return laid[0] if one.candidates.declared == 1 else one.candidates.reason
+def _out_of_order(one: _Open, name: str) -> str:
+    """Why a tensor has no layout, as its own answers say, or those of the tensor of this name, which is like it."""
+    of_another = "" if name == one.tensor.name else f"as those of {name}, which is like it, "
+    grid = written(one.candidates.laid[0][0].grid)
+    return (
+        f"its positions are {of_another}not in the order of the image: where small patches of it are changed one at a "
+        f"time, others answer than those of a grid of {grid}, shape {written(one.tensor.shape)}"
+    )

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from equiscope.networks.allowance import Allowance, Stopwatch
 from equiscope.networks.failures import failure
 from equiscope.networks.features import Repeat, Source, called, reading
 from equiscope.networks.layers import Layer
@@ -56,11 +57,19 @@ def probed(network: nn.Module, images: Tensor, layers: Sequence[Layer], *, half:
     """What a few passes over two images tell of a network that is being evaluated; it is as it was, afterwards.
 
     The two are run once, then again, then one of them with itself, and a few values of each layer are compared; where
-    the network changes itself, once more after other images. `half`: by autocast in bfloat16, as it will be measured.
+    the network changes itself, once more after other images. What would take longer than a minute is not tried, and a
+    remark says so. `half`: by autocast in bfloat16, as it will be measured.
     ValueError where the network fails on the images.
     """
     pair = images[:2] if len(images) > 1 else torch.cat([images, images.flip(-1)])
-    runs = _Runs(network, layers, half)
+    runs, allowance = _Runs(network, layers, half), Allowance()
+    untried: list[str] = []
+
+    def tried(what: str, passes: int) -> bool:
+        if not allowance.allows(passes * runs.seconds):
+            untried.append(what)
+        return not untried
+
     with kept(network) as before, torch.no_grad():
         images_type, hooked = runs.type_taken(pair)
         pair = pair.to(images_type)
@@ -68,16 +77,21 @@ def probed(network: nn.Module, images: Tensor, layers: Sequence[Layer], *, half:
         unhooked = runs.without_hooks(pair) if has_hooks(network) else hooked
         before.put_back()
         matter = unhooked is None or runs.differing(unhooked, hooked) != []
+        other: list[str] = []
+        dependent: list[str] = []
+        after_others: list[str] = []
         with without_hooks(network, unless=matter):
             drawn = _drawn(pair.device)
             first = runs(pair)
             draws = _drawn(pair.device) != drawn
             changes = before.changes()
-            again, alone = runs(pair), runs(torch.cat([pair[:1], pair[:1]]))
-            other = runs.differing(first, again)
-            dependent = [] if other else runs.differing(again, alone)
-            after_others: list[str] = []
-            if changes and not other:  # do they matter?
+            if tried("whether the same images give the same features again", 1):
+                again = runs(pair)
+                other = runs.differing(first, again)
+                if not other and tried("whether an image's features depend on the others of its batch", 1):
+                    dependent = runs.differing(again, runs(torch.cat([pair[:1], pair[:1]])))
+            # What it changes of itself: does it matter?
+            if changes and not other and tried("whether an image's features depend on the images before it", 2):
                 before.put_back()
                 runs(2 * pair.flip(-1) + 1)
                 after_others = runs.differing(first, runs(pair))
@@ -86,6 +100,7 @@ def probed(network: nn.Module, images: Tensor, layers: Sequence[Layer], *, half:
         *_on_the_batch(dependent),
         *_on_those_before(after_others, changes),
         *_on_what_stays(changes, before.iterators()),
+        *_on_time(untried, runs.seconds),
     )
     return Probed(images_type, matter, remarks)
 
@@ -97,6 +112,7 @@ class _Runs:
         self._network, self._half = network, half
         self._layers = {layer.name: layer for layer in layers}
         self._alike = ALIKE
+        self.seconds = 0.0  # that the last pass took
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """A few values of each layer, `[image, value]`."""
@@ -108,11 +124,13 @@ class _Runs:
             found[name] = (some.abs() if some.is_complex() else some).float().cpu()
 
         sources = {name: layer.source for name, layer in self._layers.items()}
+        watch = Stopwatch()
         with (
             torch.autocast(images.device.type, torch.bfloat16, enabled=self._half),
             reading(self._network, sources, keep),
         ):
             called(self._network, images.clone())  # which it may change
+        self.seconds = watch.seconds
         return found
 
     def type_taken(self, images: Tensor) -> tuple[torch.dtype, dict[str, Tensor]]:
@@ -209,6 +227,12 @@ def _on_what_stays(changes: Sequence[Change], iterators: Sequence[str]) -> list[
             "measure a copy (copy.deepcopy) where that matters."
         )
     return found
+
+
+def _on_time(untried: Sequence[str], seconds: float) -> list[str]:
+    if not untried:
+        return []
+    return [f"A forward pass of two images takes {seconds:.0f} s, and so it was not tried {enumerated(untried)}."]
 
 
 def _named(changes: Sequence[Change]) -> str:

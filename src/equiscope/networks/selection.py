@@ -3,12 +3,14 @@
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from torch import nn
 
+from equiscope.networks.allowance import Allowance
+from equiscope.networks.features import Source
 from equiscope.networks.layouts import Layouts
 from equiscope.networks.options import Stride
 from equiscope.networks.trace import OWN_OUTPUT, PARAMETRIZATIONS, Seen, called_past, inner_modules, trace
@@ -38,7 +40,8 @@ class Traced:
         layouts: Mapping[str, str],
     ) -> None:
         self._model, self._image_shape = model, image_shape
-        self._trace = trace(model, image_shape)
+        allowance = Allowance()
+        self._trace = trace(model, image_shape, allowance)
         self.tensors = self._trace.tensors
         self.outputs = [tensor for tensor in self.tensors if tensor.source.side == "output"]
         self.places = {tensor.source: place for place, tensor in enumerate(self.tensors)}
@@ -55,8 +58,24 @@ class Traced:
             )
             for tensor in self.tensors
         }
-        self._layouts = Layouts(model, image_shape, self.tensors, given)
+        self._layouts = Layouts(model, image_shape, self.tensors, given, allowance)
         self.layout_of = self._layouts.of
+
+    def remarks(self, measured: Iterable[Source]) -> Iterator[str]:
+        """Sentences on what of these tensors is not known for sure."""
+        if self._trace.one_size:
+            yield (
+                "Larger images take too much time or memory to be tried, and so grids and strides follow from one size "
+                "alone; where they are wrong (`equiscope layers` lists them), give layouts= and strides=."
+            )
+        wanted = set(measured)
+        supposed = [one.name for one in self.tensors if one.source in wanted and self._layouts.supposed(one)]
+        if supposed:
+            more = f" and {len(supposed) - 1} more" if len(supposed) > 1 else ""
+            yield (
+                f"The order of the positions of {supposed[0]}{more} is supposed from shapes and layers alike, and not "
+                f"confirmed: {self._layouts.why_silent}. Where it is another, say how the layers lie with layouts=."
+            )
 
     def is_vector(self, tensor: Seen) -> bool:
         """Whether the tensor has no grid."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from equiscope.networks.allowance import Allowance
 from equiscope.networks.blank_passes import BlankPasses
 from equiscope.networks.features import Calls, Source, inputs, tensors_in
 from equiscope.networks.growth import Shapes, settled
@@ -60,21 +61,23 @@ class Trace:
     gave: dict[str, list[str]] = field(default_factory=dict)  # by module that is called: the types of its outputs
     objects: dict[str, str] = field(default_factory=dict)  # by module: that type, where it is an object with tensors
     softmaxes: dict[int, int] = field(default_factory=dict)  # the identity of what a softmax was given, by its output
+    one_size: bool = False  # larger images were not tried, for they would take too much
 
 
-def trace(model: nn.Module, image_shape: tuple[int, int, int]) -> Trace:
+def trace(model: nn.Module, image_shape: tuple[int, int, int], allowance: Allowance) -> Trace:
     """Every tensor that modules give or take, with its shapes of more images and, where they can grow, larger ones.
 
     ValueError where the network fails on images of this shape.
     """
     _, height, width = image_shape
-    passes = BlankPasses(model, image_shape, _noting)
+    passes = BlankPasses(model, image_shape, _noting, allowance)
     small = passes.first
     more = {"three": _shapes(passes.at(3, height, width))} | _grown(passes, (height, width))
     growth = more.pop("growth", 0)
     for place_in_list, tensor in enumerate(small.tensors):
         its = {name: by_source.get(tensor.source) for name, by_source in more.items()}
         small.tensors[place_in_list] = replace(tensor, shapes=replace(tensor.shapes, growth=growth, **its))
+    small.one_size = passes.stopped and not growth
     return small
 
 
@@ -129,7 +132,7 @@ def _noting(model: nn.Module) -> Iterator[Trace]:
 
 def called_past(model: nn.Module, image_shape: tuple[int, int, int]) -> set[str]:
     """The names of modules that the network runs by `module.forward(x)`, which skips what reads them."""
-    return BlankPasses(model, image_shape, _noting_forwards).first
+    return BlankPasses(model, image_shape, _noting_forwards, Allowance()).first
 
 
 @contextmanager
