@@ -1,5 +1,7 @@
 """How tensors lie where shapes do not tell: a network's answers do, or the tensor is left out with the reason."""
 
+import warnings
+
 import pytest
 import torch
 import transformers
@@ -72,6 +74,69 @@ def test_tokens_unrolled_for_pooling_are_brought_into_the_order_of_the_image():
         assert torch.allclose(layer.maps(read[layer.name]), maps.permute(0, 3, 1, 2), atol=1e-5)
 
 
+class Ordered(nn.Module):
+    """Patches in whatever order, with other tokens before and after them, each by itself."""
+
+    def __init__(self, order, before=0, after=0):
+        super().__init__()
+        self.embed, self.order, self.before = nn.Conv2d(3, 16, 4, stride=4), order, before
+        self.tokens = nn.Parameter(torch.randn(1, before + after, 16))
+        self.blocks = nn.Sequential(*(nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 16)) for _ in range(2)))
+
+    def forward(self, pixels):
+        others, tokens = self.tokens.expand(len(pixels), -1, -1), self.order(self.embed(pixels))
+        return self.blocks(torch.cat([others[:, : self.before], tokens, others[:, self.before :]], 1)).mean(1)
+
+
+def rows(maps):
+    return maps.flatten(2).mT
+
+
+def snake(maps):
+    return torch.cat([row if place % 2 else row.flip(-1) for place, row in enumerate(maps.unbind(2))], -1).mT
+
+
+def recursive(maps):
+    """Window by window, in windows of windows: Morton's order, near to that of windows of 2 x 2."""
+    halves = maps.view(len(maps), -1, 2, 2, 2, 2, 2, 2)
+    return halves.permute(0, 2, 5, 3, 6, 4, 7, 1).flatten(1, 6)
+
+
+def flat_windows(maps):
+    return maps.unflatten(3, (-1, 4)).unflatten(2, (-1, 2)).permute(0, 2, 4, 3, 5, 1).flatten(1, 4)
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        (Ordered(rows, before=1, after=4), True),
+        (Ordered(flat_windows, before=1), True),
+        (Ordered(snake), False),
+        (Ordered(recursive), False),
+        (Ordered(lambda maps: rows(maps).flip(1)), False),
+        (Ordered(lambda maps: rows(maps.roll((-2, 3), (2, 3)))), False),
+    ],
+    ids=["registers after", "flat windows", "snake", "Morton", "reversed", "rolled"],
+)
+@pytest.mark.filterwarnings("ignore:None of the network")
+def test_an_order_is_brought_back_or_left_out_and_never_taken_for_another(model, found):
+    if found:
+        same, _ = alike(model, "embed", "blocks.0:input")
+        assert same
+    else:
+        assert [one.reason for one in find_layers(model, SHAPE).left_out if "not in the order" in one.reason]
+
+
+def test_tokens_that_do_not_answer_are_supposed_to_lie_as_declared_and_that_is_told():
+    model = Ordered(lambda maps: rows(maps).mean(1, keepdim=True) + 0 * rows(maps))
+    model.patch_size = 4
+    with pytest.warns(UserWarning, match="positions of blocks.0 and 1 more is supposed .*: no position answers to one"):
+        find_layers(model, SHAPE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        find_layers(model, SHAPE, Layers("blocks.*", layouts={"blocks.**": "tokens:8x8"}))
+
+
 def test_tokens_in_an_order_that_no_rule_gives_are_left_out_and_told():
     with pytest.warns(UserWarning, match=r"None of the network's 3 blocks gives a feature map .* \(blocks.0: its posi"):
         found = find_layers(Scrambled(), SHAPE)
@@ -134,6 +199,27 @@ def test_columns_before_rows_are_told_by_growth_or_by_a_change(wrap):
     maps = layer.maps(features(model, [layer], batch)[name])
     convolution = model.get_submodule(name)
     assert torch.allclose(maps, convolution(batch.mT).mT, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrap", [nn.Sequential, OneSize])
+def test_several_axes_may_hold_the_channels_of_maps(wrap):
+    model = wrap(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Unflatten(1, (2, 4)), nn.ReLU()))
+    name = f"{'0' if wrap is nn.Sequential else 'inside'}.1"
+    (layer,) = find_layers(model, SHAPE, name).measured
+    assert (layer.layout.kind, layer.layout.grid, layer.channels, layer.stride) == ("map", (32, 32), 8, (1, 1))
+    scores = es.measure(model, images(6, 32), es.rotations(), layers=name, progress=False)
+    assert scores.table()["invariance"].tolist() == pytest.approx([1])
+
+
+def test_channels_between_rows_and_columns_are_named():
+    class Between(nn.Module):
+        def forward(self, maps):
+            return maps.transpose(1, 2)
+
+    found = find_layers(nn.Sequential(nn.Conv2d(3, 4, 1), Between()), SHAPE, ["0", "1"])
+    assert [one.reason.partition(":")[0] for one in found.left_out] == [
+        "its rows and columns have channels between them"
+    ]
 
 
 def test_a_pointwise_layer_on_columns_before_rows_turns_as_the_image_does():
@@ -229,6 +315,32 @@ def test_networks_of_equivariant_libraries_are_equivariant(library):
     assert table.loc["pool", "invariance"].min() > 0.99
 
 
+def test_a_mask_or_indices_beside_a_map_are_no_features():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 1)
+
+        def forward(self, maps):
+            maps = self.conv(maps)
+            return maps, maps > 0
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.blocks, self.pool = nn.ModuleList([Masked(), Masked()]), nn.MaxPool2d(2, return_indices=True)
+
+        def forward(self, pixels):
+            for block in self.blocks:
+                pixels, _ = block(pixels)
+            return self.pool(pixels)[0]
+
+    found = find_layers(Network(), (3, 8, 8))
+    assert [layer.name for layer in found.measured] == ["blocks.0[0]", "blocks.1[0]"]
+    assert {one.name for one in found.left_out if "a mask" in one.reason} == {"blocks.0[1]", "blocks.1[1]"}
+    assert len(find_layers(Network(), (3, 8, 8), ["pool"]).measured) == 1
+
+
 def test_a_block_that_is_never_called_or_gives_no_tensor_is_left_out_with_the_reason():
     class Inside(nn.Module):
         def __init__(self, gives):
@@ -285,3 +397,16 @@ def test_final_is_before_a_softmax_of_a_module_or_a_function(softmax):
 
     parts = {layer.name: layer.part for layer in find_layers(Network(), (3, 8, 8)).measured}
     assert parts == {"conv": "early", "fc:input": "pool", "fc": "final"}
+
+
+def test_final_is_what_a_softmax_is_given_where_no_module_gives_it():
+    class Cooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc, self.softmax = nn.Conv2d(3, 4, 3), nn.Linear(4, 2), nn.Softmax(1)
+
+        def forward(self, pixels):
+            return self.softmax(self.fc(self.conv(pixels).mean((-2, -1))) / 0.1)
+
+    parts = {layer.name: layer.part for layer in find_layers(Cooled(), (3, 8, 8)).measured}
+    assert parts == {"conv": "early", "softmax:input": "final"}

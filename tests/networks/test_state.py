@@ -69,6 +69,7 @@ class Remembering(nn.Module):
         self.listed, self.mapping, self.queue = [], {"inner": {"count": 0}}, collections.deque(maxlen=3)
         self.set, self.object, self.slotted = {1}, types.SimpleNamespace(count=0, seen=[]), Slotted()
         self.draws, self.torch_draws = np.random.default_rng(0), torch.Generator()
+        self.frozen = nn.Parameter(torch.zeros(1))
         self.register_buffer("total", torch.zeros(()), persistent=False)
 
     def forward(self, maps):
@@ -84,6 +85,7 @@ class Remembering(nn.Module):
         self.object.seen.append(1)
         self.slotted.count += 1
         self.array += 1
+        self.frozen.requires_grad_(False)
         self.last = maps[0, 0, 0].detach() if self.calls > 1 else self.last.add_(1)
         self.hidden = "new"
         self.total = self.total + self.draws.random() + torch.rand((), generator=self.torch_draws)
@@ -95,7 +97,7 @@ class Remembering(nn.Module):
                 self.calls, type(self).passes, type(self).of_class, self.listed, self.mapping, list(self.queue),
                 self.set, vars(self.object), self.slotted.count, self.array.tolist(), self.last.tolist(),
                 float(self.total), sorted(vars(self)), self.draws.bit_generator.state,
-                self.torch_draws.get_state().tolist(), self.training,
+                self.torch_draws.get_state().tolist(), self.training, self.frozen.requires_grad,
             ]
         )  # fmt: skip
 

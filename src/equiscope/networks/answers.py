@@ -77,6 +77,7 @@ def answers(
             return
         for axes in {_axes(its) for its, _ in sources[name][1]}:
             its = features.movedim(axes[0], 0)
+            its = its.flatten(1, -3) if its.ndim > 4 else its
             squares = (its[1:].float() - its[:1].float()).square().sum(axes[1]).flatten(1)
             found[name].setdefault(axes, []).append(squares.cpu())
 

@@ -7,7 +7,7 @@ their width alone columns, and one that grows with both tokens. What shapes leav
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import ceil, floor, log
+from math import ceil, floor, log, prod
 from typing import Literal
 
 from equiscope.networks.declared import Declared
@@ -40,6 +40,18 @@ class Shapes:
         two = self.two[:axis] + self.two[axis + 1 :]
         return Shapes(two, cut(self.three), cut(self.high), cut(self.wide), cut(self.large), self.growth)
 
+    def of_three_axes(self) -> "Shapes":
+        """The same, with all axes before the last two as one, where none of these changes with the image's size."""
+        shapes = [shape for shape in (self.two, self.high, self.wide, self.large) if shape is not None]
+        if len(self.two) < 4 or len({len(shape) for shape in shapes}) > 1 or len({shape[:-2] for shape in shapes}) > 1:
+            return self
+
+        def joined(shape: Shape | None) -> Shape | None:
+            return None if shape is None else (prod(shape[:-2]), *shape[-2:])
+
+        two = (prod(self.two[:-2]), *self.two[-2:])
+        return Shapes(two, joined(self.three), joined(self.high), joined(self.wide), joined(self.large), self.growth)
+
 
 @dataclass(frozen=True)
 class Candidates:
@@ -63,7 +75,7 @@ def candidates(shapes: Shapes, image: Grid, declared: Declared, grids: Iterable[
     axis = image_axis(shapes)
     if isinstance(axis, str):
         return axis
-    found = _of_an_image(shapes.without(axis), shapes, image, declared, grids)
+    found = _of_an_image(shapes.without(axis).of_three_axes(), shapes, image, declared, grids)
     if isinstance(found, str) or axis == 0:
         return found
     return replace(found, laid=tuple((replace(its, image_axis=axis), stride) for its, stride in found.laid))
@@ -143,7 +155,9 @@ def _map(rest: Shapes, whole: Shapes, rows: list[int], columns: list[int], image
         down = stride_of(rest.growth, rest.high[rows[0]] - rest.two[rows[0]], image[0], rest.two[rows[0]])
         right = stride_of(rest.growth, rest.wide[columns[0]] - rest.two[columns[0]], image[1], rest.two[columns[0]])
         kind = _kind(axes)
-        if kind is None or down is None or right is None:
+        if kind is None:
+            return f"its rows and columns have channels between them: shape {written(whole.two)}; permute its axes"
+        if down is None or right is None:
             return _no_grid_grows(whole)
         grid = (rest.two[rows[0]], rest.two[columns[0]])
         return _certain(Layout(kind, grid, columns_first=rows[0] > columns[0]), (down, right))

@@ -90,7 +90,7 @@ def find_layers(
     traced = Traced(unwrapped(model), image_shape, options.strides or {}, options.layouts or {})
     final = traced.final()
     pooled = traced.pool(final, options.pool)
-    headless = pooled is None and final is not None and traced.is_vector(final)
+    headless = pooled is None and final is not None and traced.is_vector(final) and not traced.ends_in_softmax
     if headless and final is not None and not final.parameters:  # a network without a classifier
         pooled, final = final, None
     blocks = Blocks(traced.matching(options.default)) if options.default else traced.blocks()
@@ -171,6 +171,8 @@ def _why_left_out(tensor: Seen, its: Layout, beside: Mapping[Call, int], named: 
     if named is not None and tensor.name in named:
         return None
     channels = its.channels(tensor.shape)
+    if not tensor.real:
+        return "its values are indices or a mask, and no features; name it to have it measured"
     if named is None and its.kind == "vector" and channels > LARGEST_VECTOR:
         return f"a vector of {channels} channels; name it to have it measured"
     maps = beside.get((tensor.source.module, tensor.source.call), 0) if tensor.source.path else 0

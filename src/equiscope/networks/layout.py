@@ -21,9 +21,10 @@ Strides = tuple[Ratio, Ratio]  # down and right
 class Layout:
     """Where in a tensor the image, the channels and the positions are.
 
-    `map` is `[image, channel, row, column]`, `nhwc` is `[image, row, column, channel]`, `tokens` is
-    `[image, token, channel]`, and `vector` is whatever has no grid. All with the image on another axis, where
-    `image_axis` says so; `columns_first` exchanges rows and columns, and `channels_first` tokens and channels.
+    `map` is `[image, channel, row, column]`, where several axes may hold the channels; `nhwc` is
+    `[image, row, column, channel]`, `tokens` is `[image, token, channel]`, and `vector` is whatever has no grid. All
+    with the image on another axis, where `image_axis` says so; `columns_first` exchanges rows and columns, and
+    `channels_first` tokens and channels.
 
     Tokens have their positions between `before` and `after` other tokens, of which `middle` more stand at half of the
     positions. Their order is row by row, or as `unrolled` or `windows` says (see `token_of_position`).
@@ -47,7 +48,7 @@ class Layout:
             return features.reshape(len(features), -1, 1, 1)
         if self.kind == "tokens":
             return self._of_tokens(features.mT if self.channels_first else features)
-        maps = features.permute(0, 3, 1, 2) if self.kind == "nhwc" else features
+        maps = features.permute(0, 3, 1, 2) if self.kind == "nhwc" else features.flatten(1, -3)
         return maps.mT if self.columns_first else maps
 
     def _of_tokens(self, tokens: Tensor) -> Tensor:
@@ -88,7 +89,9 @@ class Layout:
         rest = shape[: self.image_axis] + shape[self.image_axis + 1 :]
         if self.kind == "vector":
             return prod(rest)
-        return rest[0] if self.kind == "map" or self.channels_first else rest[-1]
+        if self.kind == "map":
+            return prod(rest[:-2])
+        return rest[0] if self.channels_first else rest[-1]
 
 
 @lru_cache(maxsize=256)

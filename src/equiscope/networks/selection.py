@@ -83,9 +83,9 @@ class Traced:
         return not isinstance(found, str) and found[0].kind == "vector"
 
     def is_map(self, tensor: Seen) -> bool:
-        """Whether the tensor lies on a grid of positions, in whatever layout."""
+        """Whether the tensor holds features that lie on a grid of positions, in whatever layout."""
         found = self.layout_of(tensor)
-        return not isinstance(found, str) and found[0].kind != "vector"
+        return tensor.real and not isinstance(found, str) and found[0].kind != "vector"
 
     def maps_of_call(self, chosen: Iterable[Seen]) -> Mapping[Call, int]:
         """How many feature maps each call gives, of those that are chosen."""
@@ -96,6 +96,20 @@ class Traced:
 
         Of a network for dense outputs, such as segmentation, the output map.
         """
+        identities = self._before_softmaxes()
+        if len(identities) > 1:  # what the last softmax is given, if no module gives it
+            given = [one for one in self.tensors if one.identity in identities[1:]]
+            of_module = (one for one in given if one.source.side == "output")
+            return next(of_module, next(iter(given), None))
+        return next((one for one in self.outputs if one.identity in identities), None)
+
+    @property
+    def ends_in_softmax(self) -> bool:
+        """Whether the network gives probabilities."""
+        return len(self._before_softmaxes()) > 1
+
+    def _before_softmaxes(self) -> list[int]:
+        """The identities of the network's vector or output map, and of what its softmaxes are given."""
         outermost = [
             one for one in self.outputs if not one.source.module and one.source.call == 0
         ]  # it may call itself
@@ -103,13 +117,10 @@ class Traced:
         logits = [tensor for tensor in whole if "logits" in tensor.source.path] or whole
         if not whole:
             logits = self._dense(outermost)
-        if len(logits) != 1:
-            return None
-        identities = [logits[0].identity]
-        while identities[-1] in self._trace.softmaxes:
+        identities = [logits[0].identity] if len(logits) == 1 else []
+        while identities and identities[-1] in self._trace.softmaxes:
             identities.append(self._trace.softmaxes[identities[-1]])
-        given = (tensor for one in reversed(identities) for tensor in self.outputs if tensor.identity == one)
-        return next(given, None)
+        return identities
 
     def _dense(self, outermost: Iterable[Seen]) -> list[Seen]:
         """The output maps of a network that goes back up: finer than its coarsest map, or than the image.

@@ -39,6 +39,7 @@ class Seen:
     shapes: Shapes
     identity: int  # of the tensor, while the pass lasts
     unreadable: str | None = None  # why its values cannot be read
+    real: bool = True  # its values are numbers with a fraction, and not indices or a mask
 
     @property
     def shape(self) -> Shape:
@@ -201,7 +202,9 @@ class _Record:
                 unreadable = why_unreadable(tensor)
                 shapes = Shapes(() if unreadable else tuple(tensor.shape))
                 kind = type(module).__name__
-                self.trace.tensors.append(Seen(source, kind, leaf, parameters, shapes, id(tensor), unreadable))
+                real = tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized
+                seen = Seen(source, kind, leaf, parameters, shapes, id(tensor), unreadable, real)
+                self.trace.tensors.append(seen)
 
     def softmax(self, given: Any, output: Any) -> None:
         """Take in that one tensor is the softmax of another."""
