@@ -10,6 +10,7 @@ as it was. Beside timm and torchvision: small networks of transformers, and such
 hour of one CPU core, some minutes of it to find the smallest members. The seed draws the weights and the photographs.
 """
 
+import json
 import math
 import platform
 import time
@@ -185,7 +186,8 @@ def audit(
     """The folder that says which families of networks are measured with no hint, and what stops the others.
 
     `limit`: only the first so many families. The output holds `audit.parquet`, a row a family, and `page.md`.
-    FileExistsError where it is not empty, unless `force`.
+    FileExistsError where it is not empty, unless `force`. Rows are kept beside it, in a file of its name with
+    `.rows.jsonl`, until all are there: an audit that was stopped goes on where it was.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit={limit} leaves no family; give at least 1.")
@@ -194,18 +196,42 @@ def audit(
     started = datetime.now(UTC)
     console = Console(stderr=True)
     hidden = not (progress and (console.is_terminal or console.is_jupyter))
+    kept = output.with_name(f"{output.name}.rows.jsonl")
+    before = _kept_rows(kept, seed)
+    rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the libraries, about networks that nobody chose
-        rows = [
-            audited(family.name, smallest(family), seed=seed)
-            for family in track(chosen, "families", console=console, transient=True, disable=hidden)
-        ]
+        for family in track(chosen, "families", console=console, transient=True, disable=hidden):
+            if family.members not in before:
+                before[family.members] = audited(family.name, smallest(family), seed=seed)
+                _keep_row(kept, seed, family, before[family.members])
+            rows.append(before[family.members])
     table = pd.DataFrame(map(asdict, rows))
     text = page(table, date=started.date().isoformat(), limit=limit, seed=seed)
     with written(output, force=force) as aside:
         table.to_parquet(aside / "audit.parquet")
         (aside / "page.md").write_text(text, encoding="utf-8")
+    kept.unlink(missing_ok=True)
     return output
+
+
+def _keep_row(file: Path, seed: int, family: Family, row: Audited) -> None:
+    """Add a family's row to those of an audit that is not complete."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as lines:
+        of = {"seed": seed, "versions": _versions(), "members": family.members}
+        lines.write("\n" + json.dumps(of | {"row": asdict(row)}))  # on a line of its own, also after half a line
+
+
+def _kept_rows(file: Path, seed: int) -> dict[tuple[str, ...], Audited]:
+    """The rows of an audit that is not complete, by the members of their families: of this seed and these versions."""
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
+        with suppress(ValueError):  # of a line that was being written
+            one = json.loads(line)
+            if (one["seed"], one["versions"]) == (seed, _versions()):
+                found[tuple(one["members"])] = Audited(**one["row"])
+    return found
 
 
 def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str:

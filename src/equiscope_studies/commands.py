@@ -334,7 +334,7 @@ def audit(options: AuditOptions) -> None:
     weights, four images, one shift, one rotation, and no hint: does it just
     work, are all scores what they must be, and all maps where they must be?
     Writes a row for each family (audit.parquet) and a page (page.md). Takes
-    about an hour.
+    about an hour; one that was stopped goes on where it was.
 
     [bold]Examples[/bold]
 

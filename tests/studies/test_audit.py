@@ -47,6 +47,33 @@ def test_one_network_that_crashes_stops_no_other(tmp_path, monkeypatch):
     assert len(pd.read_parquet(folder / "audit.parquet")) == 1
 
 
+def test_an_audit_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
+    families = [audit.Family(name, (f"own {name}",)) for name in ("resized", "unet", "columns_first")]
+    run: list[str] = []
+
+    def audited(family, name, *, seed):
+        if name == "own unet" and run.count(name) == 0:
+            run.append(name)
+            raise KeyboardInterrupt
+        run.append(name)
+        return audit.Audited(family, name, 1, "8 x 8", 1, 1, "", "", 0, 1.0, "")
+
+    monkeypatch.setattr(audit, "families", lambda: iter(families))
+    monkeypatch.setattr(audit, "audited", audited)
+    with pytest.raises(KeyboardInterrupt):
+        audit.audit(tmp_path / "audit")
+    kept = tmp_path / "audit.rows.jsonl"
+    kept.write_text(kept.read_text() + '{"seed": 0, "ver')  # as where it was stopped while it wrote
+    with pytest.raises(KeyboardInterrupt):
+        run.clear()
+        audit.audit(tmp_path / "audit", seed=1)
+    assert run == ["own resized", "own unet"]
+    folder = audit.audit(tmp_path / "audit")
+    assert run == ["own resized", "own unet", "own unet", "own columns_first"]
+    assert list(pd.read_parquet(folder / "audit.parquet")["family"]) == ["resized", "unet", "columns_first"]
+    assert not kept.exists()
+
+
 def test_no_family_is_no_audit(tmp_path):
     with pytest.raises(ValueError, match="limit=0 leaves no family"):
         audit.audit(tmp_path, limit=0)
