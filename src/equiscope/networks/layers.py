@@ -71,8 +71,9 @@ def find_layers(
 ) -> FoundLayers:
     """The layers of a network for images of shape `[channel, height, width]`, without any of these.
 
-    Shapes tell them; where they leave an order of positions open, the network runs a few times on noise. A warning says
-    where single modules stand in place of blocks that cannot be laid out.
+    Shapes tell them; where they leave an order of positions open, the network runs a few times on noise, for a minute
+    at most (not on the meta device). Warnings say where an order is supposed and not confirmed, and where single
+    modules stand in place of blocks that cannot be laid out.
 
     `layers` is a name or glob of modules (`*` stops at a dot, `**` does not), a list of them, or `Layers` with all
     options. None: the network's blocks, the output of its global pooling and its final vector. ValueError where a

@@ -59,8 +59,11 @@ class Layouts:
         return self._found[tensor.source]
 
     def supposed(self, tensor: Seen) -> bool:
-        """Whether the order of its positions is taken from shapes or from a tensor like it, and not confirmed."""
-        return tensor.source in self._supposed
+        """Whether the order of its positions is taken from shapes or from a tensor like it, and not confirmed.
+
+        Of a network without values, on the meta device, nothing can be confirmed, nor measured.
+        """
+        return bool(self.why_silent) and tensor.source in self._supposed
 
     def _by_shapes(self, model: nn.Module, tensors: Sequence[Seen]) -> list[Candidates | str]:
         declared = declarations(model)
@@ -126,7 +129,7 @@ def _verdicts(
     """
     found: dict[int, Verdict | None] = {}
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
-        return found, "the network has no values (it is on the meta device)"
+        return found, ""  # which cannot be measured either
     by_side: dict[int, dict[int, _Open]] = {}
     for one in reversed(undecided):  # a module passes its last child's output on: the child's is kept
         side = side_of(one.candidates.laid[0][0].grid, image_shape[1:])
