@@ -49,33 +49,3 @@ def test_without_such_layers_no_image_is_looked_at_and_one_image_is_refused_for_
         estimate_statistics(network(), [IMAGES[:1]])
     with pytest.raises(ValueError, match="The network fails on images of 5 x 12 x 12"):
         estimate_statistics(network(), [torch.zeros(4, 5, 12, 12)])
-
-
-class Merging(nn.Conv2d):
-    """An adapter that merges its weights in evaluation, and counts its passes."""
-
-    passes = merged = 0
-
-    def train(self, mode: bool = True) -> nn.Module:
-        if mode == self.merged:
-            self.weight.data += -1 if mode else 1
-            self.merged = not mode
-        return super().train(mode)
-
-    def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        self.passes += 1
-        return super().forward(maps) + torch.rand(())
-
-
-def test_all_but_the_statistics_comes_back_also_after_an_error() -> None:
-    torch.manual_seed(0)
-    model = nn.Sequential(Merging(3, 4, 3), nn.BatchNorm2d(4))
-    weight, random = model[0].weight.detach().clone(), torch.get_rng_state()
-    estimate_statistics(model, IMAGES)
-    statistics = model[1].running_mean.clone()
-    assert statistics.abs().min() > 0 and model[1].num_batches_tracked > 0
-    with pytest.raises(ValueError, match="fails on images of 5"):
-        estimate_statistics(model, torch.ones(4, 5, 12, 12))
-    assert torch.equal(model[1].running_mean, statistics) and model[1].momentum == 0.1
-    assert torch.equal(model[0].weight, weight) and model[0].passes == 0 and not model[0].merged
-    assert model.training and model[1].training and torch.equal(torch.get_rng_state(), random)

@@ -63,7 +63,7 @@ def test_an_audit_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         audit.audit(tmp_path / "audit")
     kept = tmp_path / "audit.rows.jsonl"
-    kept.write_text(kept.read_text() + '{"seed": 0, "ver')  # as where it was stopped while it wrote
+    kept.write_text(kept.read_text() + '\n{"seed": 0, "ver')  # as where it was stopped while it wrote
     with pytest.raises(KeyboardInterrupt):
         run.clear()
         audit.audit(tmp_path / "audit", seed=1)

@@ -1,5 +1,9 @@
 """The running statistics of normalisation layers, estimated on images, as a randomly initialised network needs them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -7,7 +11,6 @@ from equiscope.images.batches import Images, opened
 from equiscope.networks.failures import failure
 from equiscope.networks.features import called
 from equiscope.networks.placement import floating_types
-from equiscope.networks.state import left_as_found
 from equiscope.system.errors import out_of_memory
 
 
@@ -17,8 +20,8 @@ def estimate_statistics(model: nn.Module, images: Images) -> int:
     A randomly initialised network normalises nothing: its running means are 0 and its variances 1, so that the channels
     of its late layers are nearly alike. Here every such layer (`BatchNorm`, and `InstanceNorm` with running statistics)
     normalises the images batch by batch, and keeps the mean over batches of their means and variances. All else is
-    evaluated, and comes back as it was; after an error, all of it. `images` are as `measure` takes them, in batches of
-    some dozens. ValueError where they are too few to have a variance.
+    evaluated, and no weight changes. `images` are as `measure` takes them, in batches of some dozens. ValueError where
+    they are too few to have a variance.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
     >>> estimate_statistics(model, 5 + torch.randn(24, 3, 8, 8))
@@ -30,11 +33,7 @@ def estimate_statistics(model: nn.Module, images: Images) -> int:
     if not layers:
         return 0
     count, place = 0, next(layer.running_mean.device for layer in layers if layer.running_mean is not None)
-    with left_as_found(model):
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None  # the mean over all batches
-            layer.training = True
+    with _estimating(model, layers), torch.no_grad():
         for batch in opened(images)[1]:
             try:
                 called(model, batch.to(place, floating_types(model)[0]))
@@ -49,13 +48,28 @@ def estimate_statistics(model: nn.Module, images: Images) -> int:
                     ) from error
                 raise failure(model, batch, error) from error
             count += len(batch)
-        found = [{name: buffer.clone() for name, buffer in layer.named_buffers()} for layer in layers]
-    for layer, buffers in zip(layers, found, strict=True):
-        for name, buffer in layer.named_buffers():
-            buffer.copy_(buffers[name])
     return count
 
 
 def normalising(model: nn.Module) -> list[_NormBase]:
     """The layers that normalise by running statistics."""
     return [one for one in model.modules() if isinstance(one, _NormBase) and one.running_mean is not None]
+
+
+@contextmanager
+def _estimating(model: nn.Module, layers: list[_NormBase]) -> Iterator[None]:
+    """All modules evaluated but for these layers, which begin anew and average over the batches that come."""
+    modes = {module: module.training for module in model.modules()}
+    momenta = [layer.momentum for layer in layers]
+    try:
+        model.eval()
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean over all batches
+            layer.training = True
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
