@@ -190,9 +190,21 @@ def _agreement(its: Layout, shares: Tensor | None, patches: Patches) -> float | 
         return None
     own = torch.stack([of_cell[place, where(*cell)] for place, cell in enumerate(distinct)]) - chance
     best = of_cell.max(1).values - chance
-    if bool(((best >= _CLEAR * (1 - chance)) & (own < _ASTRAY * best)).any()):
+    near = own
+    if any(pixels % positions for pixels, positions in zip(patches.image, its.grid, strict=True)):
+        near = torch.stack(
+            [of_cell[place, _around(cell, its.grid, where)].max() for place, cell in enumerate(distinct)]
+        )
+        near = near - chance  # patches do not lie on such a grid
+    if bool(((best >= _CLEAR * (1 - chance)) & (near < _ASTRAY * best)).any()):
         return 0.0  # other orders may have most of the patches in their place, and not all
     return own.mean().item() / most
+
+
+def _around(cell: Grid, grid: Grid, where: Callable[[int, int], int]) -> list[int]:
+    """A position and its neighbours, among a tensor's positions."""
+    rows, columns = (range(max(place - 1, 0), min(place + 2, count)) for place, count in zip(cell, grid, strict=True))
+    return [where(row, column) for row in rows for column in columns]
 
 
 def _places(its: Layout) -> Callable[[int, int], int]:

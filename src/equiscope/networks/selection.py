@@ -62,13 +62,13 @@ class Traced:
         self.layout_of = self._layouts.of
 
     def remarks(self, measured: Iterable[Source]) -> Iterator[str]:
-        """Sentences on what of these tensors is not known for sure."""
-        if self._trace.one_size:
+        """Sentences on what of these maps is not known for sure."""
+        wanted = set(measured)
+        if wanted and self._trace.one_size:
             yield (
                 "Larger images take too much time or memory to be tried, and so grids and strides follow from one size "
                 "alone; where they are wrong (`equiscope layers` lists them), give layouts= and strides=."
             )
-        wanted = set(measured)
         supposed = [one.name for one in self.tensors if one.source in wanted and self._layouts.supposed(one)]
         if supposed:
             more = f" and {len(supposed) - 1} more" if len(supposed) > 1 else ""
