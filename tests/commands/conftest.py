@@ -7,6 +7,7 @@ import pytest
 
 import equiscope as es
 from equiscope.figures import kinds
+from equiscope.networks.identity import Answer
 from example import example_scores
 from terminal import network_file, pictures
 
@@ -38,6 +39,7 @@ def measurements(monkeypatch):
         asked.append(options | {"model": model, "transformations": transformations, "images": count})
         scores = example_scores(images=count, scopes=options["scoring"].scopes)
         scores.manifest["data"] |= images.contents_read().fingerprints()
+        scores.manifest["answer"] = Answer.of(model.model, (3, *model.preprocessing.size)).record()
         return scores
 
     monkeypatch.setattr(es, "measure", measure)

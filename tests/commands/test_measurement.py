@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import equiscope as es
-from equiscope.figures import kinds
+from equiscope.figures import kinds, style
 from example import example_scores
 from terminal import equiscope, network_file
 
@@ -19,6 +19,16 @@ OTHER = {
     "--seed": "1", "--negative": "abs", "--transformations": "shifts:1", "--subpixel": "round", "--layers": "2",
     "--limit": "2", "--precision": "bfloat16", "--std": "2,2,2",
 }  # fmt: skip
+# The same network by its modules and weights, which does other things with them.
+DOUBLED = """class Doubled(nn.Sequential):
+    def forward(self, images):
+        return super().forward(2 * images)
+
+Doubled.__module__, Doubled.__qualname__ = nn.Sequential.__module__, nn.Sequential.__qualname__
+
+def small():
+    torch.manual_seed(0)
+    return Doubled("""
 pytestmark = pytest.mark.usefixtures("inside", "undrawn")
 
 
@@ -56,7 +66,7 @@ def test_what_is_done_otherwise_is_refused(measure, measurements):
     measure("--quiet")
     for option, value in OTHER.items():
         answer = measure("--resume", option, value)
-        assert answer.status == 2 and "holds a result of other options, weights or data" in answer.err, option
+        assert answer.status == 2 and "of other options, weights or data" in answer.err, option
     assert len(measurements) == 1
 
 
@@ -77,7 +87,7 @@ def test_images_of_the_same_names_sizes_and_times_are_others_and_those_of_anothe
     assert "is done" in measure(*asked, copy).err and len(measurements) == 1
     image(one, 2, 99)
     refused = measure(*asked, one)
-    assert refused.status == 2 and "holds a result of other options, weights or data" in refused.err
+    assert refused.status == 2 and "of other options, weights or data" in refused.err
     (copy / "3.bmp").unlink()
     assert measure(*asked, copy).status == 2
 
@@ -90,26 +100,48 @@ def test_a_network_is_known_by_what_it_is_and_not_by_its_name(measure, measureme
     asked = ["measure", f"{plain}:small", "--images", "good", "--size", "32", "--output", tmp_path / "out", *command]
     assert equiscope(*asked).status == 0
     assert "is done" in equiscope(*asked).err
-    for change in (("nn.ReLU(),\n        nn.Adaptive", "nn.GELU(),\n        nn.Adaptive"), ("seed(0)", "seed(1)")):
+    for change in (
+        ("nn.ReLU(),\n        nn.Adaptive", "nn.GELU(),\n        nn.Adaptive"),
+        ("seed(0)", "seed(1)"),
+        ("def small():\n    torch.manual_seed(0)\n    return nn.Sequential(", DOUBLED),
+    ):
         plain.write_text(text.replace(*change))
         assert equiscope(*asked).status == 2
     plain.write_text(text + "\n# a remark\n")
     assert "is done" in equiscope(*asked).err
 
 
-def test_of_two_runs_into_one_folder_the_one_that_ends_later_is_refused(measure, failing, tmp_path):
+def test_of_two_runs_into_one_folder_the_later_is_refused_at_its_start(measure, failing, tmp_path):
+    answers = []
+
+    def measured(*given, **options):
+        answers.extend(measure(*more) for more in ((), ("--force",), ("--resume",)))  # as another run would meanwhile
+        return example_scores()
+
+    failing(measured)
+    assert measure("--quiet").status == 0 and os.listdir(tmp_path) == ["out"]
+    for answer in answers:
+        assert answer.status == 2
+        assert f"will write to {tmp_path / 'out'} (process {os.getpid()} on " in answer.err, answer
+    assert measure("--quiet", "--force").status == 0 and len(answers) == 6
+
+
+def test_what_is_measured_is_not_lost_where_the_folder_was_taken_meanwhile(measure, failing, tmp_path):
     first = example_scores(seed=7)
 
     def measured(*given, **options):
-        first.save(tmp_path / "out", force=True)  # as another run would meanwhile
+        for name in ("out", "out-2"):
+            first.save(tmp_path / name, force=True)  # by a program that tells nobody that it will
         return example_scores()
 
     failing(measured)
     answer = measure("--quiet")
-    assert answer.status == 2 and "out exists and is not empty; give another folder, or --force" in answer.err
-    assert es.load(tmp_path / "out").manifest["options"]["seed"] == 7 and os.listdir(tmp_path) == ["out"]
-    assert measure("--quiet", "--force").status == 0
-    assert es.load(tmp_path / "out").manifest["options"]["seed"] == 0
+    assert (answer.status, answer.out) == (0, f"{tmp_path / 'out-3'}\n")
+    assert f"out was taken meanwhile, so the result is in {tmp_path / 'out-3'}." in answer.err
+    assert sorted(os.listdir(tmp_path)) == ["out", "out-2", "out-3"]
+    for name, seed in (("out", 7), ("out-2", 7), ("out-3", 0)):
+        assert es.load(tmp_path / name).manifest["options"]["seed"] == seed
+    assert measure("--quiet", "--force").out == f"{tmp_path / 'out'}\n"
 
 
 def test_a_run_that_is_resumed_continues_from_its_checkpoint(measure, measurements, tmp_path):
@@ -170,6 +202,35 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_left(measure, monkeypatch, t
 
 
 @pytest.mark.usefixtures("measurements")
+def test_results_among_the_photographs_are_not_measured_with_them(measurements, place, tmp_path, monkeypatch):
+    """What a run writes into its own folder of images is none of the next one's."""
+    photos = shutil.copytree(place / "good", tmp_path / "photos")
+    network_file(tmp_path / "code")
+    monkeypatch.chdir(photos)
+    monkeypatch.setattr(kinds, "headline", Plot)
+    asked = ("measure", "../code/net.py:small", "--images", ".", "--size", "32")
+    for more in ((), ("--force",), ("--output", "other"), ("--output", ".", "--force"), ("--output", ".", "--force")):
+        answer = equiscope(*asked, *more)
+        assert answer.status == 0, answer.err
+    assert [one["images"] for one in measurements] == [3] * 5
+    assert "Note: Results of equiscope are not read as images: ., other, out/" in answer.err
+    Plot().save(photos / "drawn by hand")
+    assert equiscope(*asked, "--output", "last").status == 0 and measurements[-1]["images"] == 3
+    manifest = json.loads((photos / "last" / "manifest.json").read_text())
+    assert manifest["data"]["passed_over"] == {
+        "no_image": 1,
+        "hidden": 0,
+        "results": [".", "other", "out/net.py-small"],
+    }
+
+
+class Plot(style.Plot):
+    """The smallest of figures."""
+
+    def __init__(self, *given):
+        super().__init__(figsize=(1, 1))
+
+
 def test_a_result_that_is_there_is_replaced_and_other_files_stay(measure, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()

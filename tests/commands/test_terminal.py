@@ -118,3 +118,50 @@ def test_a_result_that_cannot_be_shown_is_written_all_the_same(tmp_path, monkeyp
         out.flush()
         shown = out.buffer.getvalue().decode(out.encoding)
         assert "3 images" in shown and ("größe" in shown) == (out.encoding == "latin-1")
+
+
+SMALL = ("my code/net.py:small", "--images", "good", "--size", "32")
+COMMANDS = {
+    "measure": (*SMALL, "--output", "{}/größe ☃"),
+    "layers": ("my code/net.py:small", "--size", "32"),
+    "models": (),
+    "report": ("{}/one", "{}/two", "--output", "{}/größe.html"),
+    "plot": ("{}/one", "--output", "{}/größe.png"),
+    "compare": ("{}/one", "{}/two", "--output", "{}/größe"),
+    "metrics": (*SMALL, "--only", "agreement", "--transformations", "hflip", "--output", "{}/größe.csv"),
+}
+TERMINALS = {
+    "ASCII alone": (lambda: Failing(None, "ascii"), lambda: Failing(None, "ascii")),
+    "closed": (lambda: None, lambda: None),
+    "nobody reads": (lambda: Failing(BrokenPipeError(EPIPE, "Broken pipe")), lambda: Failing(None)),
+    "nobody reads notes": (lambda: Failing(None), lambda: Failing(BrokenPipeError(EPIPE, "Broken pipe"))),
+    "full": (lambda: Failing(OSError(ENOSPC, "No space left on device")), lambda: Failing(OSError(ENOSPC, "No space"))),
+    "closed by a library": (lambda: closed(Failing(None)), lambda: closed(Failing(None))),
+}
+
+
+def closed(stream):
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.usefixtures("inside", "undrawn", "measurements")
+def test_whatever_the_terminal_is_every_command_does_its_work(tmp_path, monkeypatch, command):
+    for seed, name in enumerate(("one", "two")):
+        example_scores(layers=2, model=name, seed=seed).save(tmp_path / name)
+    for name, value in {"TERM": "dumb", "NO_COLOR": "1", "COLUMNS": "40"}.items():
+        monkeypatch.setenv(name, value)
+    asked = [one.format(tmp_path) for one in COMMANDS[command]]
+    for number, (terminal, (out, err)) in enumerate(TERMINALS.items()):
+        force = ["--force"] if number and command in ("measure", "compare") else []
+        monkeypatch.setattr(sys, "argv", ["equiscope", command, *asked, *force])
+        monkeypatch.setattr(sys, "stdout", out())
+        monkeypatch.setattr(sys, "stderr", err())
+        assert main() == 0, terminal
+        if "--output" in asked:
+            (written,) = [path for path in tmp_path.iterdir() if path.name.startswith("größe")]
+            if written.is_file():
+                written.unlink()
+        sys.stdout.close()
+        sys.stderr.close()

@@ -103,7 +103,9 @@ def test_what_the_hub_refuses_is_told_by_its_innermost_cause(on_hub: Hub, monkey
         raise datasets.exceptions.DatasetNotFoundError("Dataset 'o/n' doesn't exist on the Hub.")
 
     monkeypatch.setattr(datasets, "load_dataset_builder", absent)
-    with pytest.raises(ValueError, match=r"doesn't exist on the Hub\): check its name and the network"):
+    with pytest.raises(
+        ValueError, match=r"doesn't exist on the Hub\): check its name; where it is private or gated, log"
+    ):
         open_images("o/n:train", RGB)
     assert not datasets.are_progress_bars_disabled()
 

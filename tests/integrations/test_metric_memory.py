@@ -61,7 +61,7 @@ def test_a_network_is_still_the_same_while_its_values_are(network, change):
 
 def test_a_memory_is_of_one_network(network):
     plan = planned(network, (3, 8, 8), families_of(es.rotations()), Layers(), Scoring())
-    measured = Measured("Sequential", "12ab", "56ef", (3, 8, 8), plan, {"rot90": "78"})
+    measured = Measured("Sequential", "12ab", "56ef", None, (3, 8, 8), plan, {"rot90": "78"})
     header = measured.identity()
     assert measured.made(header) and not measured.made({})
     measured.check_same(header)

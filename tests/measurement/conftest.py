@@ -1,3 +1,1 @@
 """What these tests share."""
-
-from unchecked import unchecked  # noqa: F401

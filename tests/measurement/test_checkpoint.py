@@ -104,12 +104,29 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
         {"model": random_network(4)},
     ]
     for other in others:
-        with pytest.raises(ValueError, match="made with other options, weights or data"):
+        with pytest.raises(ValueError, match="or with other options, weights or data"):
             measured(checkpoint=file, resume=True, **other)
     kept = measured(checkpoint=file, resume=True, keep_checkpoint=True)
     assert kept.manifest["resumed_at"] is not None and file.exists()
     begun_anew = measured(checkpoint=file)  # without resume=True
     assert begun_anew.manifest["resumed_at"] is None and not file.exists()
+
+
+def test_a_network_that_does_other_things_with_the_same_modules_is_refused(tmp_path):
+    class Network(nn.Module):
+        def __init__(self, act):
+            super().__init__()
+            torch.manual_seed(0)
+            self.act, self.conv = act, nn.Conv2d(3, 4, 3, padding=1)
+
+        def forward(self, images):
+            return self.act(self.conv(images))
+
+    stopped(tmp_path / "state", 20, model=Network(torch.relu), layers="conv")
+    given = {"checkpoint": tmp_path / "state", "resume": True, "layers": "conv"}
+    with pytest.raises(ValueError, match="made with another network, or with other options, weights or data"):
+        measured(model=Network(torch.tanh), **given)
+    assert measured(model=Network(torch.relu), **given).manifest["resumed_at"] > 0
 
 
 def test_transformations_of_ones_own_are_told_apart_by_what_they_do(tmp_path):
@@ -123,7 +140,7 @@ def test_transformations_of_ones_own_are_told_apart_by_what_they_do(tmp_path):
     with pytest.raises(Stop):
         measure(turn.on_pixels, turn.on_positions, Stopping(10), resume=False)
     for other in ((half.on_pixels, turn.on_positions), (turn.on_pixels, half.on_positions)):
-        with pytest.raises(ValueError, match="made with other options, weights or data"):
+        with pytest.raises(ValueError, match="or with other options, weights or data"):
             measure(*other, resume=True)
     assert measure(turn.on_pixels, turn.on_positions, resume=True).manifest["resumed_at"] > 0
 
@@ -158,7 +175,7 @@ def test_a_sampling_without_a_representation_goes_on_and_one_of_other_parameters
 
     with pytest.raises(Stop):
         measure(turn, Stopping(10), resume=False)
-    with pytest.raises(ValueError, match="made with other options, weights or data"):
+    with pytest.raises(ValueError, match="or with other options, weights or data"):
         measure(half, resume=True)
     assert measure(turn, resume=True).manifest["resumed_at"] > 0
 

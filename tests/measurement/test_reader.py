@@ -76,7 +76,8 @@ def test_processes_share_what_is_left_of_registration(source):
         one = reader(SOURCES[source](), rank, 3)
         assert places(one.to_register_on(8)) == list(range(8))  # all of them
         seen += places(one.images_from(0))
-        assert places(one.images_from(5)) == list(range(8 + one.begin + 5, 8 + one.begin + one.share))
+        first, last = one._places
+        assert places(one.images_from(5)) == list(range(first + 5, last)) and one.share == last - first
     assert seen == list(range(8, 50))
 
 

@@ -1,14 +1,15 @@
 """A folder of results is whole or absent, and a result is never lost to another run."""
 
 import os
+import socket
 import subprocess
 import sys
-from errno import ENOSPC
+from errno import ENOLCK, ENOSPC
 
 import pytest
 
 from equiscope.system import output_folder
-from equiscope.system.output_folder import TakenError, refuse_taken, written
+from equiscope.system.output_folder import TakenError, UnderWayError, claimed, refuse_taken, written
 
 
 def names(folder):
@@ -120,3 +121,57 @@ def test_a_folder_of_files_is_refused_unless_forced(tmp_path):
         refuse_taken(tmp_path / "file" / "out", force=True)
     refuse_taken(tmp_path, force=True)
     refuse_taken(tmp_path / "new")
+
+
+def test_a_run_that_is_under_way_is_named_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "new" / "deep" / "out"
+    told = rf"Another run will write to {folder} .process {os.getpid()} on .*, since 20.*; wait for it"
+    for _ in range(2):  # the second after the first has ended
+        with claimed(folder):
+            with pytest.raises(UnderWayError, match=told), claimed(folder):
+                pass
+            with claimed(folder.parent / "other"):
+                pass
+        assert names(tmp_path) == set()
+    with claimed(folder), written(folder) as aside:
+        (aside / "a").touch()
+    assert names(folder.parent) == {"out"}
+
+
+def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
+    code = "import sys; from pathlib import Path; from equiscope.system.output_folder import claimed\n" \
+        "with claimed(Path('out')): print(flush=True); sys.stdin.read()"  # fmt: skip
+    run = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path)
+    run.stdout.readline()
+    with pytest.raises(UnderWayError, match=f"process {run.pid} on"), claimed(tmp_path / "out"):
+        pass
+    run.kill()
+    run.communicate()
+    assert len(names(tmp_path)) == 1
+    with claimed(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("left", "refused"),
+    [
+        (f'[{os.getpid()}, "{socket.gethostname()}", "now"]', True),
+        (f'[4194305, "{socket.gethostname()}", "then"]', False),  # beyond the largest number of a process
+        ('[1, "elsewhere", "then"]', False),
+        ("", False),
+        ('{"a": 1}', False),
+    ],
+)
+def test_on_a_disk_without_locks_the_process_decides(tmp_path, monkeypatch, left, refused):
+    monkeypatch.setattr(output_folder.fcntl, "flock", lambda *given: (_ for _ in ()).throw(OSError(ENOLCK, "none")))
+    file = tmp_path / ".equiscope-running-out"
+    file.write_text(left)
+    if not refused:
+        with claimed(tmp_path / "out"):
+            assert str(os.getpid()) in file.read_text()
+        assert names(tmp_path) == set()
+        return
+    with pytest.raises(UnderWayError, match=f"where it is no more, remove {file}"), claimed(tmp_path / "out"):
+        pass
+    assert file.read_text() == left

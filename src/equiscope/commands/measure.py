@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,7 +29,7 @@ from equiscope.commands.options import (
 from equiscope.commands.terminal import UNDEFINED, readable, tables
 from equiscope.measurement.options import Run, Scoring
 from equiscope.system.errors import known
-from equiscope.system.output_folder import refuse_taken
+from equiscope.system.output_folder import claimed, refuse_taken
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -218,16 +218,22 @@ def measure(
         from equiscope.integrations.loggers import logger_named
 
         logger_named(result.log)
-    if not machine.dry_run and not (run.resume and is_result(request.folder)):
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, the one that writes and shows
+    writes = not machine.dry_run and not (run.resume and is_result(request.folder))
+    if writes:
         refuse_taken(request.folder, force=result.force)
-    with launched(machine.device) as device, redirect_stdout(sys.stderr):  # where the network's own code may print
+    with (
+        claimed(request.folder) if writes and first else nullcontext(),
+        launched(machine.device) as device,
+        redirect_stdout(sys.stderr),  # where the network's own code may print
+    ):
         measurement = Measurement(request, device)
         found: Any = measurement.estimate() if machine.dry_run else measurement.scores()
     if machine.dry_run:
-        if os.environ.get("RANK", "0") == "0":  # of several processes, the first one shows
+        if first:
             _show_estimate(found)
     elif found is not None:
-        _show(found, request.folder, result)
+        _show(found, measurement.written_to, result)
 
 
 def _show_estimate(estimate: "Estimate") -> None:

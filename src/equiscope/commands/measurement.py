@@ -3,10 +3,11 @@
 import glob
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,11 @@ from equiscope.functional.transformations import spans
 from equiscope.images.sources import open_images
 from equiscope.measurement.options import LONG
 from equiscope.measurement.plan import fingerprint_of
-from equiscope.networks.identity import structure_digest
+from equiscope.networks.identity import Answer, structure_digest
 from equiscope.networks.loading import load_network
 from equiscope.networks.weights import weights_digest
 from equiscope.results.folder import MAPS, is_result, write
+from equiscope.system.output_folder import TakenError
 from equiscope.system.processes import Processes
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class Measurement:
 
     def __init__(self, request: "Request", device: str | None) -> None:
         self.request, self.folder, self.device = request, request.folder.resolve(), device
+        self.written_to = request.folder
         moved, seed, network = request.transformations, request.machine.seed, request.network
         families = families_of(moved.transformations)
         mean, std = values_of("--mean", network.mean), values_of("--std", network.std)
@@ -161,12 +164,20 @@ class Measurement:
             weights_digest(model), structure_digest(model), images["fingerprint_in_order"], *map(asdict, options),
         )  # fmt: skip
 
+    def _answers_as(self, before: Answer | None) -> bool:
+        """Whether the network answers as one did before; also where that is not known."""
+        preprocessing = self.network.preprocessing
+        shape = (len(preprocessing.mean), *preprocessing.size)
+        return before is None or before.agrees(Answer.of(self.network.model, shape))
+
     def _check_done(self) -> None:
         """Say that the folder's result is done. ValueError where it is of another recipe."""
-        if es.load(self.folder).manifest.get("recipe") != self.recipe_now():
+        manifest = es.load(self.folder).manifest
+        same = manifest.get("recipe") == self.recipe_now()
+        if not (same and self._answers_as(Answer.recorded(manifest.get("answer")))):
             raise ValueError(
-                f"{self.folder} holds a result of other options, weights or data; give another --output, or --force "
-                "without --resume to replace it."
+                f"{self.folder} holds a result of another network, or of other options, weights or data; give another "
+                "--output, or --force without --resume to replace it."
             )
         note([f"{self.folder} is done."])
         if self.request.result.maps and not (self.folder / MAPS).exists():
@@ -180,7 +191,21 @@ class Measurement:
             kinds.headline(scores).save(aside / "figure")
             es.report(scores, aside / "report.html")
 
-        write(scores, self.folder, force=self.request.result.force, drawn=drawn)
+        force = self.request.result.force
+        try:
+            write(scores, self.folder, force=force, drawn=drawn)
+        except TakenError:  # by what did not tell that it would
+            self._write_beside(partial(write, scores, drawn=drawn))
+
+    def _write_beside(self, write_to: Callable[[Path], None]) -> None:
+        """The folder of the result under the first name that is free, for there is something in its own by now."""
+        for number in count(2):
+            beside = self.written_to.with_name(f"{self.folder.name}-{number}")
+            with suppress(TakenError):
+                write_to(beside)
+                note([f"{self.written_to} was taken meanwhile, so the result is in {beside}."])
+                self.written_to = beside
+                return
 
     @contextmanager
     def _resumable(self) -> Iterator[None]:

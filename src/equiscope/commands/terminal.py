@@ -46,7 +46,7 @@ class _Shown:
 
     def __init__(self, stream: Any) -> None:
         self._stream, self._gone = stream, False
-        with suppress(AttributeError):
+        with suppress(AttributeError, ValueError):  # of a stream that is none of Python's own, or is closed
             stream.reconfigure(errors="replace")
 
     def write(self, text: str) -> int:

@@ -40,7 +40,7 @@ def count_of(images: Images) -> int | None:
     """
     if isinstance(images, DataLoader):
         images = images.dataset if _gives_all(images) else ()
-    known = isinstance(images, Tensor | Dataset | PartlyReadable) or _is_of_datasets(images)
+    known = isinstance(images, Tensor | Dataset | PartlyReadable) or is_data_set(images)
     if not known or isinstance(images, IterableDataset):
         return None
     try:
@@ -49,7 +49,7 @@ def count_of(images: Images) -> int | None:
         return None
 
 
-def _is_of_datasets(images: object) -> bool:
+def is_data_set(images: object) -> bool:
     """Whether it is a `Dataset` of the package `datasets`."""
     library = sys.modules.get("datasets")  # who has one has imported it
     return library is not None and isinstance(images, library.Dataset)

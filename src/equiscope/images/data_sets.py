@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -17,7 +16,7 @@ from equiscope.images.formats import HEAD, format_of
 from equiscope.images.pictures import Found, Picture, reason, shuffled
 from equiscope.images.tables import first_value, mapped, schema_of
 from equiscope.system.errors import cause_of
-from equiscope.system.hub import within_reach
+from equiscope.system.hub import wanted_offline, within_reach
 
 # In folders that `save_to_disk` wrote.
 SAVED, SAVED_INFO, SAVED_SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
@@ -207,12 +206,6 @@ def _outline(folder: str, files: Sequence[str]) -> Iterator[str]:
 
 def data_set_handed_over(table: Any, column: str | None, limit: int | None, seed: int | None) -> Found:
     """The images of a `datasets.Dataset`, which no split or configuration has to be chosen of."""
-    library = sys.modules.get("datasets")  # who has one has imported it
-    if library is None or not isinstance(table, library.Dataset):
-        raise ValueError(
-            f"images are read from a folder, from a data set by its name or as a datasets.Dataset, but an object of "
-            f"type {type(table).__name__} was given"
-        )
     wanted = Wanted(type(table).__name__, None, None, column, limit, seed)
     columns = image_columns(table)
     column = wanted.chosen_column(columns, table.features)
@@ -275,10 +268,15 @@ def undecoded(table: Any, column: str) -> Any:
 
 
 def _not_loaded(wanted: Wanted, error: Exception, hindrance: str | None) -> ValueError:
-    """What to say of a data set that cannot be loaded."""
-    absent = isinstance(error, ConnectionError) or "NotFound" in type(error).__name__
-    advice = ": check its name and the network, or give a folder" if hindrance or absent else ""
-    why = hindrance or (f"{type(error).__name__}: {reason(error)}" if absent else cause_of(error))
+    """What to say of a data set that cannot be loaded: the cause, and what helps where that is known."""
+    why, advice = hindrance or cause_of(error), ""
+    if isinstance(error, ConnectionError) and hindrance is None and wanted_offline():
+        why = "HF_HUB_OFFLINE is set, and it was not fetched before"
+    elif hindrance or isinstance(error, ConnectionError):
+        advice = ": check its name and the network, or give a folder"
+    elif "NotFound" in type(error).__name__:
+        why = f"{type(error).__name__}: {reason(error)}"
+        advice = ": check its name; where it is private or gated, log in (hf auth login) or set HF_TOKEN"
     return ValueError(f"the data set {wanted.written!r} could not be loaded ({why}){advice}")
 
 

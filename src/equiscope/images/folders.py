@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from equiscope.images.formats import HEAD, SUFFIXES, format_of
 from equiscope.images.pictures import Found, Picture, shuffled
+from equiscope.system.output_folder import ASIDE
 
 TABLES = frozenset((".arrow", ".parquet"))
 MANIFEST = "manifest.json"  # of a result of this program
@@ -81,6 +82,8 @@ def _walked(folder: str, start: str, real: str, seen: set[str], found: Listing) 
                 continue
         for entry in entries:
             inside = f"{name}/{entry.name}" if name else entry.name
+            if entry.name.startswith(ASIDE):  # of a run that is under way
+                continue
             if entry.name.startswith("."):
                 found.hidden.append(inside)
             elif _is_folder(entry):
@@ -151,7 +154,7 @@ def folder_images(folder: str, found: Listing, limit: int | None, seed: int) -> 
     images = found.images
     paths = {image: os.path.join(folder, *image.split("/")) for image in images}
     order = [images[place] for place in shuffled(len(images), limit, seed)]
-    pictures = [Picture(_printable(image), paths[image]) for image in order]
+    pictures = [Picture(printable(image), paths[image]) for image in order]
     about = {"kind": "folder", "found": len(images), "passed_over": found.passed_over()}
     return Found(pictures, about, remarks(found))
 
@@ -160,10 +163,10 @@ def remarks(found: Listing, *, beside_tables: bool = False) -> tuple[str, ...]:
     """Sentences on what was passed over."""
     told = []
     if found.results:
-        told.append(f"Results of equiscope are not read as images: {', '.join(map(_printable, found.results))}.")
+        told.append(f"Results of equiscope are not read as images: {', '.join(map(printable, found.results))}.")
     files = found.images if beside_tables else sorted(found.others + found.tables)
     if files:
-        named = ", ".join(map(_printable, files[:3])) + (", ..." if len(files) > 3 else "")
+        named = ", ".join(map(printable, files[:3])) + (", ..." if len(files) > 3 else "")
         why = "beside the data set" if beside_tables else "as no image" + "s" * (len(files) > 1)
         told.append(f"{len(files)} file{'s' * (len(files) > 1)} passed over {why}: {named}.")
     return tuple(told)
@@ -176,12 +179,12 @@ def summary(found: Listing) -> str:
     parts = [
         f"{len(found.others)} other file{'s' * (len(found.others) != 1)}" + (f": {kinds}" if kinds else ""),
         *([f"{len(found.hidden)} hidden"] if found.hidden else []),
-        *([f"results of equiscope in {', '.join(map(_printable, found.results))}"] if found.results else []),
+        *([f"results of equiscope in {', '.join(map(printable, found.results))}"] if found.results else []),
     ]
     return "; ".join(parts)
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     """A file's name with the bytes that are no UTF-8, line breaks and other signs that do not print written out."""
     text = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

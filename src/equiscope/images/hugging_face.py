@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -15,9 +15,10 @@ from torch.utils.data import Dataset
 from equiscope.images.batches import Images
 from equiscope.images.choices import COLUMNS
 from equiscope.images.data_sets import data_set_handed_over, image_columns, picture_of, undecoded
-from equiscope.images.pictures import Picture, Read, reason
-from equiscope.images.preprocessing import AsTheyAre, Preprocessing, SizeError
-from equiscope.images.sources import Attempt, ImageSource, LeftOut, Outcomes, attempt
+from equiscope.images.pictures import Picture, reason
+from equiscope.images.preprocessing import AsTheyAre, Preprocessing
+from equiscope.images.sources import ImageSource
+from equiscope.images.streams import Given, ImageStream
 
 BATCH = 32
 _NAMED = frozenset((*COLUMNS, "pixel_values"))  # of several columns, the one that says that it holds images
@@ -52,7 +53,7 @@ def adopted(images: Any, declared: Declared) -> Any:
         )
     if isinstance(images, library.Dataset):
         return _table(images, declared)
-    return _Stream(images, declared) if isinstance(images, library.IterableDataset) else images
+    return _stream(images, declared) if isinstance(images, library.IterableDataset) else images
 
 
 def _table(table: Any, declared: Declared) -> Images:
@@ -82,63 +83,21 @@ class _Tensors(Dataset[Tensor]):
         raise ValueError(f"Row {row} of the data set holds a picture where others hold tensors; give tensors in all.")
 
 
-class _Stream:
-    """Batches of the images of a `datasets.IterableDataset`, as they come.
+def _stream(stream: Any, declared: Declared) -> ImageStream:
+    """The images of a `datasets.IterableDataset`, as they come."""
+    rows, column = stream, None
+    columns = [name for name, kind in (stream.features or {}).items() if type(kind).__name__ == "Image"]
+    if columns and getattr(stream, "_formatting", None) is None:
+        column = _only(columns)
+        rows = undecoded(stream, column)
 
-    Attributes:
-        left_out: The images that could not be read, of all that were tried so far.
-        losses: Sentences on these.
-    """
+    def given(place: int, row: Mapping[str, Any]) -> Given:
+        return _image_of(row) if column is None else picture_of(place, row[column])
 
-    def __init__(self, stream: Any, declared: Declared) -> None:
-        self._outcomes = Outcomes()
-        self._rows: Iterable[Any] = stream
-        self._column: str | None = None
-        columns = [name for name, kind in (stream.features or {}).items() if type(kind).__name__ == "Image"]
-        if columns and getattr(stream, "_formatting", None) is None:
-            self._column = _only(columns)
-            self._rows = undecoded(stream, self._column)
-        self._preprocessing = self._found_preprocessing(declared)
-
-    @property
-    def left_out(self) -> list[LeftOut]:
-        return self._outcomes.left_out
-
-    @property
-    def losses(self) -> list[str]:
-        return self._outcomes.told()
-
-    def _found_preprocessing(self, declared: Declared) -> Preprocessing | None:
-        """What pictures are preprocessed by; None where the rows are tensors."""
-        first = [self._given(row, one) for row, one in enumerate(islice(self._rows, BATCH))]
-        pictures = [one for one in first if not isinstance(one, Tensor)]
-        return _preprocessing(declared(), pictures) if pictures else None
-
-    def _given(self, row: int, values: Mapping[str, Any]) -> Tensor | Image.Image | Picture:
-        return _image_of(values) if self._column is None else picture_of(row, values[self._column])
-
-    def __iter__(self) -> Iterator[Tensor]:
-        attempts: list[Attempt] = []
-        for place, row in enumerate(self._rows):
-            attempts.append(self._attempt(place, self._given(place, row)))
-            if len(attempts) == BATCH:
-                yield from self._outcomes.images(attempts)
-                attempts = []
-        yield from self._outcomes.images(attempts)
-
-    def _attempt(self, place: int, given: Tensor | Image.Image | Picture) -> Attempt:
-        name = f"row {place}"
-        if isinstance(given, Tensor):
-            return Attempt(place, name, Read(given, 1))
-        assert self._preprocessing is not None
-        if isinstance(given, Picture):
-            return attempt(place, given, self._preprocessing)
-        try:
-            return Attempt(place, name, Read(self._preprocessing(given), 1))
-        except SizeError:
-            raise
-        except Exception as error:  # noqa: BLE001  (on a broken picture, decoders raise anything)
-            return Attempt(place, name, reason(error))
+    first = [given(place, row) for place, row in enumerate(islice(rows, BATCH))]
+    pictures = [one for one in first if not isinstance(one, Tensor)]
+    preprocessing = _preprocessing(declared(), pictures) if pictures else None  # none where the rows are tensors
+    return ImageStream(rows, given, preprocessing, batch=BATCH)
 
 
 def _image_of(row: Mapping[str, Any]) -> Tensor | Image.Image:

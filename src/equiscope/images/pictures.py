@@ -42,6 +42,16 @@ class Picture(NamedTuple):
         """The image as the network takes it. Whatever Pillow raises where it cannot be read."""
         return Read(*self.opened(partial(preprocessing, box=self.box)))
 
+    def loaded(self) -> "Picture":
+        """The same with the bytes of its file, so that what is decoded is what its digest is of, if the file changes.
+
+        As it is where there is no regular file that can be read: reading it tells why.
+        """
+        if isinstance(self.file, str) and os.path.isfile(self.file):  # pipes and devices are never opened
+            with suppress(OSError), open(self.file, "rb") as stream:
+                return self._replace(file=stream.read())
+        return self
+
     def digest(self) -> bytes:
         """What the image is, before it is decoded: the SHA-256 of its bytes, and of the part of it that is taken."""
         found = hashlib.sha256(self.file if isinstance(self.file, bytes) else b"")

@@ -8,44 +8,26 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from time import perf_counter
-from typing import NamedTuple
+from typing import overload
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from equiscope.images import data_sets, folders
+from equiscope.images import data_sets, folders, streams
+from equiscope.images.batches import is_data_set
 from equiscope.images.choices import Wanted
+from equiscope.images.outcomes import Attempt, LeftOut, Outcomes, attempt
 from equiscope.images.photographs import PHOTOGRAPHS, crops
-from equiscope.images.pictures import Found, Picture, Pictures, Read, reason
-from equiscope.images.preprocessing import Preprocessing, SizeError
+from equiscope.images.pictures import Found, Pictures
+from equiscope.images.preprocessing import Preprocessing
 from equiscope.system.errors import OptionError
 from equiscope.system.files import expanded
 from equiscope.system.provenance import Contents
-
-MOST_NAMED = 5  # images left out that a sentence names; a manifest names all
-
-
-class LeftOut(NamedTuple):
-    """An image that could not be read, and why."""
-
-    name: str
-    reason: str
-
-
-class Attempt(NamedTuple):
-    """What came of an image: its place, its name, and the image or why there is none."""
-
-    place: int
-    name: str
-    outcome: Read | str
-    content: bytes | None = None  # the digest of the picture
 
 
 class ImageSource:
@@ -57,11 +39,13 @@ class ImageSource:
         description: For a manifest: where the images are from, how many there are, seed, limit, preprocessing.
         choices: Sentences on what was chosen or passed over without being asked for.
         waited: Seconds that the consumer waited for images in the last iteration, so far.
+        outcomes: What came of each image, of all that were tried so far.
     """
 
     description: dict[str, object]
     choices: tuple[str, ...]
     waited: float
+    outcomes: Outcomes
 
     def __init__(
         self,
@@ -77,11 +61,11 @@ class ImageSource:
         self._attempts = _Attempts(found.pictures, preprocessing)
         self._batch = batch
         self._workers = workers
-        self._outcomes = Outcomes()
+        self.outcomes = Outcomes()
 
     def contents_read(self, start: int = 0, stop: int | None = None) -> Contents:
         """What the images between two places are, of those that were tried, each as it was last read."""
-        return self._outcomes.contents(range(len(self))[start:stop])
+        return self.outcomes.contents(range(len(self))[start:stop])
 
     def contents_now(self) -> Contents:
         """What all images are that would be tried now; none is decoded for it."""
@@ -91,12 +75,12 @@ class ImageSource:
     @property
     def left_out(self) -> list[LeftOut]:
         """The images that could not be read, of all that were tried so far, however often and from where on."""
-        return self._outcomes.left_out
+        return self.outcomes.left_out
 
     @property
     def losses(self) -> list[str]:
         """Sentences on the images that could not be read, and on those of which only the first page was."""
-        return self._outcomes.told(len(self))
+        return self.outcomes.told(len(self))
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -124,67 +108,13 @@ class ImageSource:
             self.waited += perf_counter() - began
             if attempts is None:
                 break
-            yield from self._outcomes.images(attempts)
+            yield from self.outcomes.images(attempts)
         left_out = self.left_out
         if len(left_out) == len(self) > 0:
             raise ValueError(
                 f"none of the {len(self)} images in {self.description['source']} could be read: "
                 f"{left_out[0].name}: {left_out[0].reason}"
             )
-
-
-class Outcomes:
-    """What came of the images that were tried, each at its first reading."""
-
-    def __init__(self) -> None:
-        self._tried: set[int] = set()
-        self._left_out: dict[int, LeftOut] = {}
-        self._frames: dict[int, tuple[str, int]] = {}
-        self._contents: dict[int, bytes] = {}
-
-    def images(self, attempts: Sequence[Attempt]) -> Iterator[Float[Tensor, "image channel height width"]]:
-        """The images that were read as a batch, none where none was; what came of them is noted."""
-        self._note(attempts)
-        images = [attempt.outcome.image for attempt in attempts if isinstance(attempt.outcome, Read)]
-        if images:
-            yield torch.stack(images)
-
-    def _note(self, attempts: Sequence[Attempt]) -> None:
-        for place, name, outcome, content in attempts:
-            if content is not None:
-                self._contents[place] = content
-            if place in self._tried:
-                continue
-            self._tried.add(place)
-            if isinstance(outcome, str):
-                self._left_out[place] = LeftOut(name, outcome)
-            elif outcome.frames > 1:
-                self._frames[place] = (name, outcome.frames)
-
-    def contents(self, places: range) -> Contents:
-        """What the images at some places are, each as it was last read."""
-        its = ((place, digest) for place, digest in self._contents.items() if place in places)
-        return sum((Contents.of(digest, place) for place, digest in its), Contents())
-
-    @property
-    def left_out(self) -> list[LeftOut]:
-        """The images that could not be read, in the order of their places."""
-        return [self._left_out[place] for place in sorted(self._left_out)]
-
-    def told(self, tried: int | None = None) -> list[str]:
-        """Sentences that count what was left out, of so many images, and what was read in part."""
-        sentences = []
-        if left_out := self.left_out:
-            names = [f"{name} ({why})" for name, why in left_out]
-            of = len(self._tried) if tried is None else tried
-            first = "; ".join(names[:MOST_NAMED])
-            more = f"; and {len(names) - MOST_NAMED} more, which the manifest names" * (len(names) > MOST_NAMED)
-            sentences.append(f"{len(left_out)} of {of} images could not be read and were left out: {first}{more}.")
-        if self._frames:
-            names = [f"{name} ({frames})" for _, (name, frames) in sorted(self._frames.items())]
-            first, more = "; ".join(names[:MOST_NAMED]), "; ..." * (len(names) > MOST_NAMED)
-            sentences.append(f"Of {len(names)} images with several pages or frames the first was read: {first}{more}.")
-        return sentences
 
 
 class _Attempts(Dataset[Attempt]):
@@ -205,19 +135,30 @@ class _Attempts(Dataset[Attempt]):
         return attempt(place, self._pictures[place], self._preprocessing)
 
 
-def attempt(place: int, picture: Picture, preprocessing: Preprocessing) -> Attempt:
-    """The image of a picture, or why there is none. SizeError where images may have one size only."""
-    content = picture.digest()
-    try:
-        with warnings.catch_warnings():
-            # Odd metadata makes Pillow warn, once for every image and without its name: the pixels decide.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return Attempt(place, picture.name, picture.read(preprocessing), content)
-    except SizeError:
-        raise
-    except Exception as error:  # noqa: BLE001  (on a broken file, decoders raise anything)
-        return Attempt(place, picture.name, reason(error), content)
+@overload
+def open_images(
+    source: str | os.PathLike[str],
+    preprocessing: Preprocessing,
+    *,
+    column: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    batch: int = 32,
+    workers: int = 0,
+) -> ImageSource: ...
+
+
+@overload
+def open_images(
+    source: object,
+    preprocessing: Preprocessing,
+    *,
+    column: str | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    batch: int = 32,
+    workers: int = 0,
+) -> ImageSource | streams.ImageStream: ...
 
 
 def open_images(
@@ -229,7 +170,7 @@ def open_images(
     seed: int = 0,
     batch: int = 32,
     workers: int = 0,
-) -> ImageSource:
+) -> ImageSource | streams.ImageStream:
     """The images at `source`, in an order that depends on `seed` alone: a limited run is the start of a longer one.
 
     Args:
@@ -242,7 +183,10 @@ def open_images(
             - a folder of Parquet or Arrow files, or one that `save_to_disk` wrote, or a name `owner/name` on the
               Hugging Face hub; perhaps with `/CONFIGURATION`, and with `:SPLIT` (else test, validation or train,
               whichever is there first);
-            - a `datasets.Dataset`.
+            - a `datasets.Dataset`;
+            - a stream: a `datasets.IterableDataset`, a WebDataset, a generator or any other iterable of pictures, which
+              are Pillow's, the bytes or the path of a file, or in rows (a dict or a tuple) that hold one. Its images
+              come in its own order, whatever the `seed`, and are decoded in this process; an iterator gives them once.
         preprocessing: How each becomes a tensor.
         column: The column of a data set; `None` for the only one of images, or among several `image` or `img`.
         limit: At most so many images; `None` for all.
@@ -265,13 +209,17 @@ def open_images(
     if not isinstance(seed, int):
         raise OptionError("seed is {given!r}, but it must be an integer", given=seed)
     source = os.fspath(source) if isinstance(source, os.PathLike) else source
+    settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(preprocessing).items()}
+    if not isinstance(source, str) and not is_data_set(source):
+        stream = streams.opened(source, preprocessing, column=column, limit=limit, batch=batch)
+        stream.description |= {"preprocessing": settings}
+        return stream
     if not isinstance(source, str):
         found = data_sets.data_set_handed_over(source, column, limit, seed)
     else:
         place, split = _place_and_split(expanded(source))
         wanted = Wanted(place, None, split, column, limit, seed)
         found = _photographs(wanted, preprocessing) if source == PHOTOGRAPHS else _found(wanted)
-    settings = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(preprocessing).items()}
     first = {"source": str(source), "configuration": None, "split": None, "column": None, "limit": limit, "seed": seed}
     description = first | found.description | {"preprocessing": settings}
     return ImageSource(found._replace(description=description), preprocessing, batch=batch, workers=workers)

@@ -16,6 +16,7 @@ from equiscope.measurement.loop import joined_across
 from equiscope.measurement.options import Scoring
 from equiscope.measurement.passes import Batch
 from equiscope.measurement.plan import Plan
+from equiscope.networks.identity import Answer
 from equiscope.networks.probe import Probed
 from equiscope.system.processes import Processes
 from equiscope.system.provenance import Contents, digests
@@ -28,6 +29,7 @@ class Measured:
     model: str
     weights: str  # their SHA-256
     structure: str  # that of its modules
+    answer: Answer | None
     image_shape: tuple[int, int, int]
     plan: Plan
     transformations: Mapping[str, str]  # by content
@@ -38,6 +40,7 @@ class Measured:
         return {
             "weights": self.weights,
             "structure": self.structure,
+            "answer": None if self.answer is None else self.answer.record(),
             "layers": self.plan.layers_in_words(),
             "image_shape": list(self.image_shape),
             "transformations": dict(self.transformations),
@@ -64,6 +67,12 @@ class Measured:
             raise ValueError(
                 "The network's weights are not those that the images before were measured with; reset the metric "
                 "before the network trains on, and before another one."
+            )
+        answer = Answer.recorded(header["answer"])
+        if answer is not None and not answer.agrees(self.answer):
+            raise ValueError(
+                "The network does other things with its modules than the one that the images before were measured "
+                "with; reset the metric before another network."
             )
         for name, content in self.transformations.items():
             if header["transformations"].get(name) != content:

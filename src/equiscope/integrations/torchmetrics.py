@@ -31,7 +31,7 @@ from equiscope.measurement.plan import (
 )
 from equiscope.measurement.scored import scored
 from equiscope.networks.features import unwrapped
-from equiscope.networks.identity import structure_digest
+from equiscope.networks.identity import Answer, structure_digest
 from equiscope.networks.options import Layers
 from equiscope.networks.placement import placed
 from equiscope.networks.state import left_as_found
@@ -179,6 +179,7 @@ class EquivarianceMetric(Metric):
             type(network).__name__,
             weights_digest(network),
             structure_digest(network),
+            Answer.of(network, (channels, plan.frame.height, plan.frame.width)),
             image_shape,
             plan,
             transformations,

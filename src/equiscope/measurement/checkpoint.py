@@ -13,6 +13,7 @@ import torch
 
 from equiscope.measurement.budget import size_in_words
 from equiscope.measurement.options import EVERY
+from equiscope.networks.identity import Answer
 from equiscope.system.files import nearest, refuse_unwritable, remove, replacing
 from equiscope.system.processes import Processes
 
@@ -31,6 +32,7 @@ class Checkpoint:
     whole: Path  # the file where one process measures alone; of several, each adds its number to the name
     fingerprint: str  # of the network, the images and the options: a state of others is refused
     processes: Processes
+    answer: Answer | None = None  # of the network: a state of one that answers otherwise is refused
     every: float | int = EVERY  # seconds
     longer: float | int = 0  # than so many seconds the whole run must be, for anything to be written
     announce: Callable[[str], None] = lambda _: None  # is told of the first writing
@@ -75,9 +77,10 @@ class Checkpoint:
                 f"The checkpoint {self.file} was made by equiscope {saved['version']}, and this is "
                 f"{version('equiscope')}; remove it to start anew."
             )
-        if saved["fingerprint"] != self.fingerprint:
+        answer = Answer.recorded(saved.get("answer"))
+        if saved["fingerprint"] != self.fingerprint or (answer is not None and not answer.agrees(self.answer)):
             raise ValueError(
-                f"The checkpoint {self.file} was made with other options, weights or data; "
+                f"The checkpoint {self.file} was made with another network, or with other options, weights or data; "
                 "give the same again, or remove it to start anew."
             )
         state: State = saved["state"]
@@ -105,7 +108,9 @@ class Checkpoint:
         now = time.monotonic()
         if now - (self._written or self._begun) < self.every or (now - self._begun) / (done or 1) < self.longer:
             return
-        saved = {"format": FORMAT, "version": version("equiscope"), "fingerprint": self.fingerprint, "state": state()}
+        answer = None if self.answer is None else self.answer.record()
+        about = {"version": version("equiscope"), "fingerprint": self.fingerprint, "answer": answer}
+        saved = {"format": FORMAT, **about, "state": state()}
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(self.file) as aside:

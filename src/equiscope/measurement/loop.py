@@ -1,6 +1,5 @@
 """The whole method: images, transformed; features, added to moments; scores."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
@@ -41,7 +40,7 @@ from equiscope.measurement.scored import remarks_on, scored
 from equiscope.measurement.untrained import estimated_on
 from equiscope.networks.checked import check_network
 from equiscope.networks.features import unwrapped
-from equiscope.networks.identity import structure_digest
+from equiscope.networks.identity import Answer, structure_digest
 from equiscope.networks.loading import Network, preprocessing_of
 from equiscope.networks.options import Layers
 from equiscope.networks.placement import placed
@@ -50,7 +49,7 @@ from equiscope.networks.weights import weights_digest
 from equiscope.results.scores import Scores
 from equiscope.system.files import path_of
 from equiscope.system.processes import Processes
-from equiscope.system.progress import Progress, say, shown
+from equiscope.system.progress import Progress, on_terminal, say, shown
 from equiscope.system.provenance import Contents, versions
 
 Centres = Mapping[str, Mapping[str, Offset | None]]  # by layer and transformation
@@ -190,6 +189,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     plan = planned(network, image_shape, asked.families, asked.layers, scoring)
     size = asked.batch_size or fitting_batch_size(plan.frame)
     weights, estimated = weights_digest(network), 0
+    answer = Answer.of(network, (image_shape[0], plan.frame.height, plan.frame.width))
     if asked.untrained:
         estimated = estimated_on(network, images, plan.frame, size)
     if estimated:
@@ -204,13 +204,14 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     _note(bar_wanted)(budget.told())
     options["transformations_by_content"] = content_of(plan, image_shape, place, probed.images_type)
     ours = partial(fingerprint_of, options, weights, structure_digest(network), plan.layers_in_words())
-    saved, state = _checkpoint(run, reader, ours, len(budget.passes), _note(bar_wanted))
+    saved, state = _checkpoint(run, reader, ours, answer, len(budget.passes), _note(bar_wanted))
     forward = ForwardPasses(network, plan.frame, place, size, run.precision, probed)
     measurement = _Measurement(plan, budget, scoring, reader, place)
     with shown(bar_wanted, reader.total(len(budget.passes))) as bar:
         centres = measurement.centres(forward, state, bar)
-        forward = replace(forward, registered=reader.registered)
+        forward = replace(forward, registered=reader.registered + reader.begin)
         findings, count = measurement.findings(forward, centres, saved, state, bar)
+    reader.join_losses()
     counts = reader.counts(count)
     wanted = asked.maps if processes.rank == 0 else 0
     kept = kept_maps(forward, reader, plan, findings, scoring.similarity, wanted) if wanted else None
@@ -218,6 +219,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     manifest["data"] |= reader.fingerprints()
     manifest |= {
         "model": run.name or manifest["network"],
+        "answer": None if answer is None else answer.record(),
         "weights": manifest["weights"] | dict(asked.weights or {}),
         "images": count,
         "counts": counts,
@@ -295,6 +297,10 @@ class _Measurement:
             calling = replace(forward, alone=alone_of(self.budget.passes[number].actions, self.matchings))
             calling(batches, transformations, moments, bar, partial(progress.done, saved=saved))
             count = self.reader.total_of(progress.count)
+            if self.reader.processes.count > 1:
+                before = self.reader.before(progress.count)
+                for of_layer in moments.values():
+                    of_layer.rolled(before)
             self._conclude(number, moments, findings, centres, count)
         return {name: findings[name] for name in layers}, count
 
@@ -362,14 +368,14 @@ class _Progress:
         """The images that are left. ValueError where they are not those that were measured before."""
         reader = self.measurement.reader
         window, done = self.window, self.batches_done
-        for batch in in_groups(reader.images_from(window, self.before), reader.begin + window, size):
-            if batch.window > reader.begin + window or batch.number >= done:
+        for batch in in_groups(reader.images_from(window, self.before), window, size):
+            if batch.window > window or batch.number >= done:
                 yield batch
 
     def done(self, batch: Batch, saved: Checkpoint | None) -> None:
         """Note that images are done, and save the state, where it is time to."""
         self.count += len(batch.places)
-        self.window, self.batches_done = batch.window - self.measurement.reader.begin, batch.number + 1
+        self.window, self.batches_done = batch.window, batch.number + 1
         if saved is not None:
             saved.save_if_due(self.state, self._share_done())
 
@@ -401,12 +407,17 @@ class _Progress:
 
 def _note(progress: bool | Progress | None) -> Callable[[str], None]:
     """What tells the user a sentence, where a bar is shown."""
-    told = progress is True or (progress is None and sys.stderr is not None and sys.stderr.isatty())
+    told = progress is True or (progress is None and on_terminal())
     return (lambda sentence: say(f"Note: {sentence}")) if told else lambda _: None
 
 
 def _checkpoint(
-    run: Run, reader: Reader, ours: Callable[..., str], passes: int, note: Callable[[str], None]
+    run: Run,
+    reader: Reader,
+    ours: Callable[..., str],
+    answer: Answer | None,
+    passes: int,
+    note: Callable[[str], None],
 ) -> tuple[Checkpoint | None, State | None]:
     """The checkpoint, where there is one, and the state to go on from."""
     if passes > 1:
@@ -419,7 +430,7 @@ def _checkpoint(
     its = ours(reader.looks, processes.rank, processes.count)
     every = EVERY if run.checkpoint_every is None else run.checkpoint_every
     longer = 60 * run.checkpoint_if_longer
-    saved = Checkpoint(path_of(run.checkpoint), its, processes, every, longer, note)
+    saved = Checkpoint(path_of(run.checkpoint), its, processes, answer, every, longer, note)
     return saved, _resumed(saved, processes) if run.resume else None
 
 

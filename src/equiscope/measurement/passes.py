@@ -100,7 +100,7 @@ class ForwardPasses:
     batch_size: int
     precision: str
     probed: Probed = Probed()
-    registered: int = 0  # images that come before those at place 0
+    registered: int = 0  # images that come before those at place 0, of other processes too
     alone: Mapping[str, Alone] = field(default_factory=dict)  # receivers of features of modules that are called again
 
     def images_at_once(self, transformations: Sequence[Transformation]) -> int:

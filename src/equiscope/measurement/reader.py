@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from equiscope.images.batches import Images, between, count_of, from_place, same_again
+from equiscope.images.outcomes import Outcomes
 from equiscope.measurement.registration import registration_count
 from equiscope.system.errors import OptionError
 from equiscope.system.processes import Processes
@@ -31,6 +32,7 @@ class Reader:
         self.images, self.processes = images, processes
         self.waited = 0.0  # seconds for images
         self.registered = 0  # the first ones, that are not scored
+        self._tried = 0  # until these were read
         self.registered_contents = Contents()
         self.first = next(batches)  # batch, which all processes have seen
         self._ahead: Iterator[Tensor] | None = chain([self.first], batches)  # not yet looked at
@@ -61,17 +63,23 @@ class Reader:
         return contents.fingerprints() | {"fingerprint_of": of}
 
     @property
+    def _places(self) -> tuple[int, int | None]:
+        """The places of this process's first image that is to be scored, and of the next one's."""
+        if self.count is None:
+            return self._tried, None
+        first, last = self.processes.share(self.count - self._tried)
+        return self._tried + first, self._tried + last
+
+    @property
     def begin(self) -> int:
-        """The place of this process's first image among those scored."""
-        return 0 if self.count is None else self.processes.share(self.count - self.registered)[0]
+        """How many images other processes try to score before this one's."""
+        return self._places[0] - self._tried
 
     @property
     def share(self) -> int | None:
-        """How many images this process scores; None where that is not known."""
-        if self.count is None:
-            return None
-        first, last = self.processes.share(self.count - self.registered)
-        return last - first
+        """How many images this process tries to score; None where that is not known."""
+        first, last = self._places
+        return None if last is None else last - first
 
     def total(self, passes: int) -> int | None:
         """How many images this process goes over."""
@@ -101,18 +109,23 @@ class Reader:
         assert self._ahead is not None
         few, self._ahead = _first(self._ahead, asked)
         self._refuse_unreadable()
-        self.registered = sum(len(batch) for batch in few)
+        self._register(sum(len(batch) for batch in few))
         self.registered_contents = contents_of(torch.cat(few))
         return few
 
     def registered_before(self, images: int, contents: Contents) -> None:
         """Leave out the first images, those that a run which is resumed registered on; ValueError if they changed."""
-        self.registered = images
         if images:
             self._ahead = None
             again = torch.cat(list(from_place(self.images, 0, images, all_readable=False)))
             if contents_of(again) != contents:
                 raise ValueError(CHANGED_SINCE)
+        self._register(images)
+
+    def _register(self, images: int) -> None:
+        """Leave so many images, the first that could be read, out of those that are scored."""
+        outcomes = self._outcomes
+        self.registered, self._tried = images, images if outcomes is None else outcomes.tried_for(images)
 
     def images_from(self, start: int, before: Contents | None = None) -> Iterator[Tensor]:
         """This process's images from its image `start` on.
@@ -122,14 +135,14 @@ class Reader:
         """
         if self.share == 0:
             return iter(())
-        stop = None if self.share is None or self.processes.count == 1 else self.registered + self.begin + self.share
-        if self._ahead is not None and self.begin == 0 and before is None and stop is None:
+        alone = self.processes.count == 1
+        if self._ahead is not None and before is None and alone:
             batches, self._ahead = self._ahead, None
         else:
             self.must_be_read_again("{memory}GIB, which takes several passes,")
             self._ahead = None
-            first = self.registered + self.begin
-            batches = from_place(self.images, first, stop, all_readable=self.processes.count > 1)
+            first, stop = (self.registered, None) if alone else self._places
+            batches = from_place(self.images, first, stop, all_readable=not alone)
         return between(self._watched(self._timed(batches), before), start, None)
 
     def _watched(self, batches: Iterator[Tensor], before: Contents | None) -> Iterator[Tensor]:
@@ -162,9 +175,8 @@ class Reader:
         tell = getattr(self.images, "contents_read", None)
         if not callable(tell):
             return None
-        first = 0 if self.processes.rank == 0 else self.registered + self.begin
-        share = None if self.processes.count == 1 else self.share
-        found = tell(first, None if share is None else self.registered + self.begin + share)
+        first, last = self._places
+        found = tell(0 if self.processes.rank == 0 else first, None if self.processes.count == 1 else last)
         return found if isinstance(found, Contents) else None
 
     def _timed(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -178,13 +190,25 @@ class Reader:
             yield batch
 
     def _refuse_unreadable(self) -> None:
-        """ValueError where several processes share images of which some cannot be read: their places are not known."""
-        if self.processes.count > 1 and self.left_out:
+        """ValueError where several processes share images that tell of some that they left out, and not of which."""
+        if self.processes.count > 1 and self._outcomes is None and self.left_out:
             name, reason = self.left_out[0]
             raise ValueError(
                 f"{name} cannot be read ({reason}), and several processes cannot share such images; take it away, or "
                 "measure with one process."
             )
+
+    @property
+    def _outcomes(self) -> Outcomes | None:
+        """What came of each image, where the images tell."""
+        found = getattr(self.images, "outcomes", None)
+        return found if isinstance(found, Outcomes) else None
+
+    def join_losses(self) -> None:
+        """Take in what the other processes could not read, or read in part."""
+        if self.processes.count > 1 and (outcomes := self._outcomes) is not None:
+            for losses in self.processes.gathered(outcomes.losses()):
+                outcomes.add(losses)
 
     @property
     def left_out(self) -> list[tuple[str, str]]:
@@ -216,6 +240,10 @@ class Reader:
     def total_of(self, number: int) -> int:
         """The sum over all processes."""
         return int(sum(self.processes.gathered(number)))
+
+    def before(self, number: int) -> int:
+        """The sum over the processes before this one."""
+        return int(sum(self.processes.gathered(number)[: self.processes.rank]))
 
 
 def _first(batches: Iterator[Tensor], asked: int) -> tuple[list[Tensor], Iterator[Tensor]]:

@@ -29,6 +29,13 @@ def within_reach() -> Iterator[str | None]:
         constants.HF_HUB_OFFLINE = False
 
 
+def wanted_offline() -> bool:
+    """Whether only what was fetched before is looked for, as the user wants it, or while the hub is out of reach."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def _hindrance(address: str) -> str | None:
     where = urlsplit(address)
     if where.hostname is None or where.scheme in getproxies():

@@ -3,11 +3,14 @@
 Both hold against other runs as well: of two that write to one folder, the later one is refused.
 """
 
+import json
 import os
 import shutil
+import socket
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 
@@ -19,7 +22,7 @@ try:
 except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
-_ASIDE = ".equiscope-"  # begins the names of folders that are written to, beside or in those that they become
+ASIDE = ".equiscope-"  # begins the names of folders that are written to, beside or in those that they become
 
 
 class TakenError(OptionError, FileExistsError):
@@ -29,6 +32,104 @@ class TakenError(OptionError, FileExistsError):
         super().__init__(
             "{folder} exists and is not empty; give another folder, or {force} to write into it.", folder=folder
         )
+
+
+class UnderWayError(OptionError, FileExistsError):
+    """Another run is under way that will write to the same folder."""
+
+    def __init__(self, folder: Path, told: tuple[int, str, str] | None, file: Path | None) -> None:
+        """`file` tells of the run where no lock tells that it still runs."""
+        process, host, since = told or ("unknown", "this machine", "a moment ago")
+        super().__init__(
+            "Another run will write to {folder} (process {process} on {host}, since {since}); wait for it, or give "
+            "another folder" + ("." if file is None else "; where it is no more, remove {file}."),
+            folder=folder, process=process, host=host, since=since, file=file,
+        )  # fmt: skip
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """While a run is under way that will write to the folder: another one is refused at its start, and not at its end.
+
+    A hidden file beside the folder tells of which process, on which machine; it goes with the run. One that a killed
+    run has left is no hindrance: the system lets go of its lock, or on a disk without locks, its process is not there
+    any more. `UnderWayError` names the run that holds it. Windows, which has no such locks, refuses at the end only.
+    """
+    if fcntl is None:
+        yield
+        return
+    folder = folder.resolve()
+    with ExitStack() as after:
+        for missing in reversed([one for one in folder.parents if not one.exists()]):
+            missing.mkdir(exist_ok=True)
+            after.callback(_remove_empty, missing)
+        file = folder.parent / f"{ASIDE}running-{folder.name}"
+        descriptor = _locked(file, folder)
+        after.callback(os.close, descriptor)
+        after.callback(file.unlink, missing_ok=True)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps([os.getpid(), socket.gethostname(), now]).encode())
+        yield
+
+
+def _locked(file: Path, folder: Path) -> int:
+    """A descriptor of the file that tells of a run, locked."""
+    while True:
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            told = _told(descriptor)
+            locks = _lock(descriptor)
+            if locks is False or (locks is None and told is not None and _runs(*told[:2])):
+                raise UnderWayError(folder, told, file if locks is None else None)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), os.stat(file)):  # else its run has just ended
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the file is now locked by this process, and by no other; None on a disk without locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # of a disk that has none
+        return None
+    return True
+
+
+def _told(descriptor: int) -> tuple[int, str, str] | None:
+    """Process, machine and time that a file tells of; None where it does not."""
+    try:
+        process, host, since = json.loads(os.pread(descriptor, 1000, 0))
+        return int(process), str(host), str(since)
+    except (ValueError, TypeError):
+        return None
+
+
+def _runs(process: int, host: str) -> bool:
+    """Whether it is a process of this machine, and may be running.
+
+    Of another machine's that cannot be told: a job that was killed there may have been started again here.
+    """
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def refuse_taken(folder: Path, *, force: bool = False) -> None:
@@ -57,7 +158,7 @@ def written(folder: Path, *, force: bool = False, last: str = "", old: Collectio
     refuse_taken(folder, force=force)
     home = folder if folder.is_dir() else folder.parent  # aside, but on the same disk
     home.mkdir(parents=True, exist_ok=True)
-    aside = home / f"{_ASIDE}{uuid.uuid4().hex}"
+    aside = home / f"{ASIDE}{uuid.uuid4().hex}"
     try:
         with named(folder):
             aside.mkdir()
@@ -77,7 +178,7 @@ def written(folder: Path, *, force: bool = False, last: str = "", old: Collectio
 
 def _holds_something(folder: Path) -> bool:
     """Whether there is more in a folder than what other runs are writing and have not finished."""
-    return folder.is_dir() and any(not path.name.startswith(_ASIDE) for path in folder.iterdir())
+    return folder.is_dir() and any(not path.name.startswith(ASIDE) for path in folder.iterdir())
 
 
 def _becomes(aside: Path, folder: Path) -> bool:

@@ -23,6 +23,11 @@ class Silent:
         """Nothing is shown."""
 
 
+def on_terminal() -> bool:
+    """Whether the error output is a terminal; where it is closed, it is none."""
+    return sys.stderr is not None and not getattr(sys.stderr, "closed", False) and sys.stderr.isatty()
+
+
 def say(text: str) -> None:
     """A line on the terminal's error output."""
     from equiscope.system import bars
@@ -90,7 +95,7 @@ def shown_training(progress: bool | Progress | None, total: int, *, done: int = 
 def _hidden(wanted: bool | None) -> bool:
     """Whether no bar is to be drawn, which elsewhere than on a terminal or in a notebook leaves an empty line."""
     if wanted is None:
-        return sys.stderr is None or not sys.stderr.isatty()
+        return not on_terminal()
     from equiscope.system import bars
 
     return not (wanted and bars.drawn())
