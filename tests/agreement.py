@@ -12,7 +12,7 @@ import equiscope as es
 import oracle
 
 TOLERANCE = 1e-4
-COLUMNS = ["score", "in_sample", "chance", "explained", "held_out", "undefined"]
+COLUMNS = ["score", "in_sample", "chance", "ceiling", "explained", "explained_ceiling", "held_out", "undefined"]
 OF_DEFINED = ["images", "transformations"]
 INTERVALS = ["low", "high", "explained_low", "explained_high"]
 KEYS = ["transformation", "measure", "scope", "subpixel"]
@@ -119,7 +119,10 @@ def _assert_channels(
         rows = channels[(channels["transformation"] == transformation) & (channels["scope"] == scope)]
         for column, values in columns.items():
             measure = "equivariance" if column == "partner" else column.split("_", 1)[-1]
-            if column != "defined" and (column if "strict" in column else measure, scope) not in measures:
+            if (
+                column not in ("defined", "ceiling")
+                and (column if "strict" in column else measure, scope) not in measures
+            ):
                 continue
             told = f"{rows['layer'].iloc[0]} {transformation} {scope} {column}"
             if column != "partner":
@@ -139,7 +142,8 @@ def _assert_replicates(replicates: pd.DataFrame, wanted: dict[Key, Any], layer: 
 
 
 def _assert_laws(scores: es.Scores, its: oracle.LayerScores, layer: str, tolerance: float) -> None:
-    laws = scores.laws[(scores.laws["layer"] == layer) & scores.laws["first"].isin(list(oracle.SOURCES))]
+    known = [*oracle.SOURCES, *(name for name, *_ in its.rows if name.startswith("rot"))]
+    laws = scores.laws[(scores.laws["layer"] == layer) & scores.laws["first"].isin(known)]
     laws = laws.set_index(["first", "second"])
     assert set(laws.index) == set(its.laws), layer
     for pair, law in its.laws.items():

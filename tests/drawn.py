@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from equiscope.results import columns
 from equiscope.results.scores import Scores
 from example import example_scores
 
@@ -14,7 +15,7 @@ NAMES = ("$x_1$", "relu", "<b>conv_2</b>", "a_very_long_name_of_a_block_with_$_i
 PARTS = ("early", "middle", "late", "pool", "final")
 MEASURES = ("invariance", "equivariance", "linear")
 OF_FAMILY = {"rotations": MEASURES, "shifts": MEASURES[:2]}  # linear is not measured under shifts
-UNDEFINED = ["score", "low", "high", "in_sample", "chance", "explained", "explained_low", "explained_high", "held_out"]
+UNDEFINED = [*columns.VALUES]
 
 
 def drawable() -> Scores:

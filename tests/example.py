@@ -140,6 +140,8 @@ class _Example:
             table[f"explained_{measure}"] = explained[:, place] if there else np.full(count, NAN)
         for measure in columns.LADDER[:2]:
             table[f"chance_{measure}"] = np.where(undefined, NAN, 0.0 if vector else self.random.uniform(-0.02, 0.1))
+        limit = 0.92 if _interpolated(name, layer["stride_y"]) else 1.0
+        table["ceiling"] = np.where(undefined, NAN, NAN if scope == "image" else limit)
         table["defined"] = np.where(undefined, 0, self.images if scope == "image" else 1)
         more = ["strict_invariance"] * ("strict_invariance" in measured)
         if more:
@@ -161,6 +163,8 @@ class _Example:
             "alignment": alignment, "subpixel": _interpolated(name, layer["stride_y"]), "score": score,
             "in_sample": {"linear": NAN, "equivariance": min(score * 1.05, 1.0)}.get(measure, score),
             "chance": float(table[f"chance_{chance_of}"].mean()) if chance_of else NAN,
+            "ceiling": NAN if strict else float(table["ceiling"].mean()),
+            "explained_ceiling": NAN if strict else float(table["ceiling"].mean()) ** 2,
             "explained": explained, "held_out": explained * 0.97 if measure == "linear" else explained,
             "images": 0 if np.isnan(score) else self.images,
             "undefined": int(table[measure].isna().sum()) * (self.images if scope == "image" else 1),
@@ -173,7 +177,7 @@ class _Example:
 
     def _mean(self, rows: Sequence[Row]) -> Row:
         """The mean of rows that are alike but for their transformation or layer; of those that are defined."""
-        values = ("score", "in_sample", "chance", "explained", "held_out")
+        values = ("score", "in_sample", "chance", "explained", "held_out", "ceiling", "explained_ceiling")
         defined = [row["replicates"] for row in rows if len(row["replicates"])]
         mean = {name: float(pd.Series([row[name] for row in rows]).mean()) for name in values}
         row = rows[0] | mean | {

@@ -11,7 +11,7 @@ those images; what is then scored on a group is centred by the means of all imag
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import floor
 
@@ -24,6 +24,7 @@ FEWEST_IMAGES = 20  # for an interval
 CONSTANT = 1e-6  # of the uncentred norm
 ROUNDING = 1e-12  # similarities this close are tied
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, np.inf)
+VALUES = ("score", "in_sample", "chance", "explained", "held_out", "ceiling", "explained_ceiling")
 SPLITS = ((0, 1, 2, 3, 4), (0, 2, 4, 6, 8), (0, 1, 4, 5, 8))  # one half of the groups; the rest is the other
 
 # Where (T X)[y, x] comes from, in an array of n rows and m columns.
@@ -54,10 +55,17 @@ def on_pixels(images: np.ndarray, name: str, fill: str = "zero") -> np.ndarray:
     >>> on_pixels(np.array([[[[1, 2, 3]]]]), "shift(0,1)", fill="reflect")[0, 0].tolist()
     [[2.0, 1.0, 2.0]]
     """
+    if (map := affine_map(name)) is not None:
+        return _resampled(images, map, fill)
     moved = _moved_by(name)
     if moved is None:
         return _permuted(images, name)
     dy, dx = moved
+    if (dy.denominator, dx.denominator) != (1, 1):
+        if fill == "wrap":
+            return _by_fourier(images, dy, dx)
+        return _resampled(images, np.array([[1, 0, float(dy)], [0, 1, float(dx)]]), fill)
+    dy, dx = int(dy), int(dx)
     height, width = images.shape[-2:]
     result = np.zeros(images.shape)
     for y in range(height):
@@ -86,6 +94,8 @@ def on_positions(
     >>> on_positions(np.array([[[[0, 2, 4]]]]), "hflip", None, offset=(0, -0.5))
     (array([[[[ 3.,  1., nan]]]]), array([[ True,  True, False]]))
     """
+    if (map := affine_map(name)) is not None:
+        return _warped(maps, _of_positions(map, stride, offset), *_window_of(name, stride))
     if _moved_by(name) is None:
         expected, valid = _permuted(maps, name), np.ones(maps.shape[-2:], bool)
     elif _is_left_out(name, stride, subpixel):
@@ -100,6 +110,135 @@ def on_positions(
     return _moved(expected, valid, Fraction(offset[0]), Fraction(offset[1]))
 
 
+def affine_map(name: str) -> np.ndarray | None:
+    """The rows of an affine map of points down and right of the centre, with what is added; None of others.
+
+    >>> affine_map("affine(1,0.25,0,1)").tolist()
+    [[1.0, 0.25, 0.0], [0.0, 1.0, 0.0]]
+    """
+    if name in SOURCES:
+        return None
+    found = re.fullmatch(r"([a-z]+)\(?([-\d.,]+)\)?", name)
+    if found is None:
+        return None
+    kind, numbers = found.groups()
+    values = [float(number) for number in numbers.split(",")]
+    if kind == "rot":
+        cosine, sine = np.cos(np.radians(values[0])), np.sin(np.radians(values[0]))
+        return np.array([[cosine, -sine, 0], [sine, cosine, 0]])
+    if kind == "scaling":
+        return np.array([[values[0], 0, 0], [0, values[0], 0]])
+    if kind == "affine":
+        rows = np.array(values).reshape(2, -1)
+        return rows if rows.shape[1] == 3 else np.column_stack([rows, np.zeros(2)])
+    return None
+
+
+def _of_positions(map: np.ndarray, stride: tuple | None, offset: tuple[float, float] = (0, 0)) -> np.ndarray:
+    """An affine map of pixels as one of positions, whose result is then moved."""
+    down, right = (float(one) for one in stride or (1, 1))
+    scaled = map * [[1, right / down, 1 / down], [down / right, 1, 1 / right]]
+    return scaled + [[0, 0, float(offset[0])], [0, 0, float(offset[1])]]
+
+
+def _window_of(name: str, stride: tuple | None) -> tuple[tuple | None, bool]:
+    """The pixels between positions, where the disc is what is valid; whether only whole sources are."""
+    disc = tuple(float(one) for one in stride or (1, 1)) if name.startswith("rot") else None
+    return disc, name.startswith("scaling") and affine_map(name)[0, 0] % 1 == 0
+
+
+def round_trip(
+    maps: np.ndarray, name: str, stride: tuple | None, subpixel: str = "linear", offset: tuple[float, float] = (0, 0)
+) -> np.ndarray:
+    """T'_g^-1 T'_g f(X), [image, channel, h, w]; NaN where it is not valid."""
+    expected, valid = on_positions(maps, name, stride, subpixel, offset)
+    expected = np.where(valid, expected, np.nan)
+    if (map := affine_map(name)) is not None:
+        scaled = np.vstack([_of_positions(map, stride, offset), [0, 0, 1]])
+        return _warped(expected, np.linalg.inv(scaled)[:2], *_window_of(name, stride))[0]
+    down, right = (Fraction(one) for one in offset)
+    if _moved_by(name) is not None:
+        dy, dx = _moved_by_positions(name, stride)
+        return _moved(expected, valid, -dy, -dx)[0]
+    back = next(other for other in SOURCES if product(name, other) == "identity")
+    return _permuted(_moved(expected, valid, -down, -right)[0], back)
+
+
+def _sources_of(map: np.ndarray, y: float, x: float, height: int, width: int) -> tuple[float, float]:
+    """The row and the column that an affine map about the centre takes to a row and a column."""
+    centre = np.array([(height - 1) / 2, (width - 1) / 2])
+    source = np.linalg.solve(map[:, :2], np.array([y, x]) - centre - map[:, 2]) + centre
+    return tuple(np.round(source, 9))
+
+
+def _warped(maps: np.ndarray, map: np.ndarray, disc, whole: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Bilinear; valid where the source lies in the map, and in the largest disc about its centre (in pixels)."""
+    height, width = maps.shape[-2:]
+    result, at_positions = np.full(maps.shape, np.nan), np.zeros((height, width), bool)
+    for y in range(height):
+        for x in range(width):
+            source_y, source_x = _sources_of(map, y, x, height, width)
+            if not (0 <= source_y <= height - 1 and 0 <= source_x <= width - 1):
+                continue
+            if disc is not None:
+                reach = min((height - 1) / 2 * disc[0], (width - 1) / 2 * disc[1])
+                away = np.hypot((source_y - (height - 1) / 2) * disc[0], (source_x - (width - 1) / 2) * disc[1])
+                if away > reach + 1e-9:
+                    continue
+            result[:, :, y, x] = _bilinear(maps, source_y, source_x)
+            at_positions[y, x] = source_y % 1 == source_x % 1 == 0
+    if whole and at_positions.any():
+        result[:, :, ~at_positions] = np.nan
+    return result, ~np.isnan(result).any((0, 1))
+
+
+def _resampled(images: np.ndarray, map: np.ndarray, fill: str) -> np.ndarray:
+    """Bicubic; where the map makes content smaller, the mean of as many values within a pixel as that needs."""
+    height, width = images.shape[-2:]
+    finer = max(1, int(np.ceil(np.linalg.svd(np.linalg.inv(map[:, :2]))[1].max() - 1e-6)))
+    steps = [(step + 0.5) / finer - 0.5 for step in range(finer)]
+    result = np.zeros(images.shape)
+    for y in range(height):
+        for x in range(width):
+            for dy in steps:
+                for dx in steps:
+                    result[:, :, y, x] += _bicubic(images, *_sources_of(map, y + dy, x + dx, height, width), fill)
+    return result / finer**2
+
+
+def _bicubic(images: np.ndarray, y: float, x: float, fill: str) -> np.ndarray:
+    height, width = images.shape[-2:]
+    result = np.zeros(images.shape[:2])
+    for row in range(floor(y) - 1, floor(y) + 3):
+        for column in range(floor(x) - 1, floor(x) + 3):
+            at = _filled(row, height, fill), _filled(column, width, fill)
+            if None not in at:
+                result += _keys(y - row) * _keys(x - column) * images[:, :, at[0], at[1]]
+    return result
+
+
+def _keys(distance: float, a: float = -0.75) -> float:
+    """Keys' kernel."""
+    t = abs(distance)
+    if t <= 1:
+        return (a + 2) * t**3 - (a + 3) * t**2 + 1
+    return a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a if t < 2 else 0.0
+
+
+def _by_fourier(images: np.ndarray, dy: Fraction, dx: Fraction) -> np.ndarray:
+    """Every wave of a periodic image moved; the highest has no phase of its own."""
+    for axis, by in ((-2, float(dy)), (-1, float(dx))):
+        size = images.shape[axis]
+        moved = np.zeros((size, size))
+        for target in range(size):
+            for source in range(size):
+                waves = [np.cos(2 * np.pi * k * (target - source - by) / size) for k in range(1, (size + 1) // 2)]
+                highest = np.cos(np.pi * (target - source)) * np.cos(np.pi * by) if size % 2 == 0 else 0
+                moved[target, source] = (1 + 2 * sum(waves) + highest) / size
+        images = np.moveaxis(np.moveaxis(images, axis, -1) @ moved.T, -1, axis)
+    return images
+
+
 def _moved(maps: np.ndarray, valid: np.ndarray, dy: Fraction, dx: Fraction) -> tuple[np.ndarray, np.ndarray]:
     height, width = maps.shape[-2:]
     result = np.full(maps.shape, np.nan)
@@ -111,14 +250,14 @@ def _moved(maps: np.ndarray, valid: np.ndarray, dy: Fraction, dx: Fraction) -> t
     return result, ~np.isnan(result).any((0, 1))
 
 
-def _moved_by(name: str) -> tuple[int, int] | None:
-    if name in SOURCES:
+def _moved_by(name: str) -> tuple[Fraction, Fraction] | None:
+    if name in SOURCES or affine_map(name) is not None:
         return None
-    shift = re.fullmatch(r"shift\((-?\d+)(?:, *(-?\d+))?\)", name)
+    shift = re.fullmatch(r"shift\((-?[\d.]+)(?:, *(-?[\d.]+))?\)", name)
     if shift is None:
         raise ValueError(f"unknown transformation {name!r}; known: {', '.join(SOURCES)}, shift(dy,dx)")
     dy, dx = shift[1], shift[2] or shift[1]  # a single number is the diagonal
-    return int(dy), int(dx)
+    return Fraction(dy), Fraction(dx)
 
 
 def _moved_by_positions(name: str, stride: tuple[int, int] | None) -> tuple[Fraction, Fraction]:
@@ -492,6 +631,8 @@ class _Estimate:
     has_defined: np.ndarray  # [image]: a channel is defined
     score_replicates: np.ndarray
     explained_replicates: np.ndarray
+    ceiling: float = np.nan
+    explained_ceiling: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -762,10 +903,14 @@ def layer_scores(
             )
             asked = measures or _default_measures(name, similarity, registered=offsets is not None)
             by_name[name] = scored(moved, unmoved, tuple(asked), options)
+            if scope == "dataset":
+                limit = _ceiling(original, name, None if vector else (stride, subpixel, offset), similarity)
+                by_name[name] = _below(by_name[name], limit)
             channels[name, scope] = by_name[name].channels
             linear[name] = linear.get(name) or by_name[name].linear
+        size = original.shape[-2:]
         if interpolated is None:
-            interpolated = {name: not vector and is_interpolated(name, stride, subpixel) for name in transformed}
+            interpolated = {name: not vector and is_interpolated(name, stride, subpixel, size) for name in transformed}
         for row, members in ({name: [name] for name in transformed} | (families or {})).items():
             for measure, is_subpixel, kept in _row_members(members, by_name, interpolated):
                 estimates = [by_name[name].estimates[measure] for name in kept]
@@ -774,6 +919,36 @@ def layer_scores(
     is_linear = any(each is not None for each in linear.values())
     dimension = _dimension(original) if is_linear else np.nan
     return LayerScores(rows, channels, replicates, _laws(original, linear) if offsets is None else {}, dimension)
+
+
+def _ceiling(original: np.ndarray, name: str, acting: tuple | None, similarity: str) -> np.ndarray:
+    """Each channel's correlation of T'_g^-1 T'_g f(X) with f(X), where both are; 1 where nothing is interpolated.
+
+    `acting`: stride, subpixel and offset; None: on a vector.
+    """
+    limit = np.ones(original.shape[1])
+    if acting is None:
+        return limit
+    stride, subpixel, offset = acting
+    between = any(Fraction(one) % 1 for one in offset)
+    if not between and not is_interpolated(name, stride, subpixel, original.shape[-2:]):
+        return limit
+    returned = round_trip(original.astype(float), name, stride, subpixel, offset)
+    valid = ~np.isnan(returned).any((0, 1))
+    pair = _Pair(returned[:, :, valid], original[:, :, valid].astype(float))
+    own = np.diagonal(_correlations(*pair.samples(np.arange(len(original))), similarity))
+    return np.clip(own, 0, 1)
+
+
+def _below(its: _Transformed, limit: np.ndarray) -> _Transformed:
+    """The same with its ceiling."""
+    limit = np.where(its.channels["defined"] > 0, limit, np.nan)
+    found = {}
+    for measure, one in its.estimates.items():
+        there = measure != "strict_invariance" and not (np.isnan(one.score) and np.isnan(one.in_sample))
+        ceilings = (float(_mean(limit)), float(_mean(limit**2))) if there else (np.nan, np.nan)
+        found[measure] = replace(one, ceiling=ceilings[0], explained_ceiling=ceilings[1])
+    return replace(its, estimates=found, channels=its.channels | {"ceiling": limit})
 
 
 def part_rows(
@@ -795,7 +970,7 @@ def part_rows(
         for is_subpixel, members in chosen.items():
             key = *subject, is_subpixel
             of_layers = [layer.rows[of] for layer, of in members]
-            columns = ("score", "in_sample", "chance", "explained", "held_out")
+            columns = VALUES
             row = {column: float(_mean(np.array([row[column] for row in of_layers]))) for column in columns}
             replicates[key] = {
                 column: _mean(np.stack([layer.replicates[of][column] for layer, of in members]))
@@ -811,12 +986,16 @@ def _has(layer: LayerScores, subject: tuple[str, str, str]) -> bool:
     return (*subject, True) in layer.rows or (*subject, False) in layer.rows
 
 
-def is_interpolated(name: str, stride: tuple | None, subpixel: str) -> bool:
-    """Whether a shift falls between the positions of a layer, and is interpolated there.
+def is_interpolated(name: str, stride: tuple | None, subpixel: str, size: tuple[int, int] = (1, 1)) -> bool:
+    """Whether a transformation falls between the positions of a layer of a size, and is interpolated there.
 
     >>> is_interpolated("shift(0,1)", (2, 2), "linear"), is_interpolated("shift(0,4)", (2, 2), "linear")
     (True, False)
     """
+    if (map := affine_map(name)) is not None:
+        valid = on_positions(np.zeros((1, 1, *size)), name, stride)[1]
+        scaled = _of_positions(map, stride)
+        return any(value % 1 for y, x in np.argwhere(valid) for value in _sources_of(scaled, y, x, *size))
     if subpixel != "linear" or _moved_by(name) is None:
         return False
     return any(positions.denominator != 1 for positions in _moved_by_positions(name, stride))
@@ -856,6 +1035,8 @@ def _row_members(
     for measure in dict.fromkeys(measure for name in members for measure in by_name[name].estimates):
         having = [name for name in members if measure in by_name[name].estimates]
         whole = [name for name in having if not interpolated[name]]
+        if len(having) < len(members):  # a mean of others than those of the measures that it contains
+            continue
         yield measure, len(whole) < len(having), having
         if 0 < len(whole) < len(having):
             yield measure, False, whole
@@ -869,7 +1050,7 @@ def _row(
     def mean(column: str) -> np.ndarray:
         return _mean(np.stack([getattr(estimate, column) for estimate in estimates]))
 
-    row = {column: float(mean(column)) for column in ("score", "in_sample", "chance", "explained", "held_out")}
+    row = {column: float(mean(column)) for column in VALUES}
     replicates = {"score": mean("score_replicates"), "explained": mean("explained_replicates")}
     row |= _intervals(row, replicates, measure, scope, negative)
     row |= {
@@ -912,29 +1093,40 @@ def _mean(values: np.ndarray, axis: int = 0) -> np.ndarray:
 # The group law and the dimension
 
 
-def product(first: str, second: str) -> str:
-    """The name of T_second T_first.
+_QUARTERS = {"rot90": 90.0, "rot180": 180.0, "rot270": 270.0}
+
+
+def _angle(name: str) -> float | None:
+    return float(name.removeprefix("rot")) if re.fullmatch(r"rot[\d.]+", name) else None
+
+
+def product(first: str, second: str) -> str | None:
+    """The name of T_second T_first, of symmetries of the square and of rotations; None of others.
 
     >>> product("rot90", "rot90"), product("rot90", "rot270"), product("hflip", "rot90")
     ('rot180', 'identity', 'transpose')
     """
+    angles = [{"identity": 0.0, **_QUARTERS}.get(name, _angle(name)) for name in (first, second)]
+    if None not in angles and not {first, second} <= set(SOURCES):
+        return f"rot{sum(angles) % 360:g}" if sum(angles) % 360 else "identity"
+    if not {first, second} <= set(SOURCES):
+        return None
     numbered = np.arange(9.0).reshape(1, 1, 3, 3)
     both = _permuted(_permuted(numbered, first), second)
     return next(name for name in SOURCES if np.array_equal(_permuted(numbered, name), both))
 
 
 def _laws(original: np.ndarray, linear: dict[str, _Linear | None]) -> dict[tuple[str, str], dict[str, str | float]]:
-    """How well W_g W_h explains f(T_h T_g X), beside the product's own maps; of transformations that permute."""
+    """How well W_g W_h explains f(T_h T_g X), beside the product's own maps; of symmetries and rotations."""
     places = np.arange(len(original))
-    still = _Pair(*(original.reshape(*original.shape[:2], -1).astype(float),) * 2)
-    maps = {name: each for name, each in linear.items() if each is not None and name in SOURCES}
+    maps = {name: each for name, each in linear.items() if each is not None}
     laws = {}
     for first, one in maps.items():
         for second, other in maps.items():
             name = product(first, second)
-            if name != "identity" and name not in maps:
+            if name is None or (name != "identity" and name not in maps):
                 continue
-            pair = still if name == "identity" else maps[name].pair
+            pair = _Pair(*(one.pair.expected,) * 2) if name == "identity" else maps[name].pair
             centred = pair.less_means_over(places, "pearson")
             outcomes = [
                 _outcome(one.maps[k] @ other.maps[k], centred, places[places % GROUPS == k]) for k in _groups(places)

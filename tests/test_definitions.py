@@ -110,6 +110,26 @@ def test_agrees_under_all_symmetries_and_on_how_they_compose(family):
     assert len(scores.laws) == (2 * 49 if family.name == "d4" else 2)
 
 
+@pytest.mark.parametrize("measures", [None, ALL], ids=str)
+def test_agrees_between_positions_and_on_the_ceiling(measures):
+    """Rotations by any angle, of which some compose, scalings, parts of a pixel, a shear that moves all."""
+    families = [
+        es.Family("turns", (es.rotation(30), es.rotation(60), es.rotation(90), es.rotation(300))),
+        es.scalings([2, 1.25, 0.5], fill="reflect"), es.shifts([0.5, (1, -1.5)]),
+        es.Family("shear", (es.affine([[1, 0.25, 1], [0, 1, 0]]),)),
+    ]  # fmt: skip
+    options = {} if measures is None else {"measures": measures}
+    for family in families if measures is None else families[:1]:
+        fill = {"fill": family.transformations[0].fill}
+        scores = measured(small_network(), smooth_images(22), SMALL, [family], options)
+        assert_agree(scores, said_by_oracle(small_network(), smooth_images(22), SMALL, [family], **fill, **options))
+        of_maps = scores.scores.query("layer == '0' and subpixel and measure != 'strict_invariance'")
+        assert of_maps["ceiling"].between(0.1, 0.999).all() and not of_maps.empty
+        if family.name == "turns" and measures:
+            pairs = scores.laws[["first", "second", "product"]].apply(tuple, axis=1)
+            assert {("rot30", "rot60", "rot90"), ("rot60", "rot300", "identity")} <= set(pairs)
+
+
 def test_agrees_on_images_that_are_not_square():
     strides, images = {"0": (1, 1), "2": (2, 2)}, smooth_images(21, 13, 8)
     families = [es.flips(), es.shifts([(0, 3), (2, -2)])]

@@ -165,7 +165,7 @@ def _known_extras():
 def test_every_option_is_looked_at():
     with pytest.raises(typer.TyperException):
         assert_parses(["measure", "efficientnet-lite0", "--no-such-option"])
-    with pytest.raises(ValueError, match="no list of pixels|whole number of pixels"):
+    with pytest.raises(ValueError, match="no list of pixels|a shift is a number of pixels"):
         assert_parses(["measure", "efficientnet-lite0", "--transformations", "shifts:1-8"])
 
 

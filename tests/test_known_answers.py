@@ -10,6 +10,7 @@ import equiscope as es
 from equiscope.functional.sampling import identity
 from equiscope.images.preprocessing import Preprocessing
 from equiscope.images.sources import open_images
+from equiscope_studies.steerable_networks import isotropic_network, plain_network, steerable_network
 
 KEEP = es.Scoring(negative="keep")
 
@@ -26,6 +27,14 @@ def in_place(name, on_pixels):
 def layer_rows(scores, transformation, measure):
     rows = scores.scores
     return rows[(rows["transformation"] == transformation) & (rows["measure"] == measure)].set_index("layer")
+
+
+def faded(count, size=25, seed=0):
+    """Smooth noise that fades out towards a disc, so that a rotation takes nothing out of sight."""
+    drawn = nn.functional.avg_pool2d(noise(count, 3, size + 4, seed), 5, 1)
+    place = torch.linspace(-1, 1, size)
+    away = ((torch.hypot(place[:, None], place) - 0.5) / 0.4).clamp(0, 1)
+    return 4 * drawn * (1 + torch.cos(torch.pi * away)) / 2
 
 
 class Hard(nn.Module):
@@ -222,3 +231,41 @@ def test_a_trained_network_that_is_equivariant_to_quarter_turns_is_found_to_be(d
     assert layer_rows(plain, "rotations", "equivariance")["score"].max() < 0.75
     assert layer_rows(plain, "rotations", "linear")["score"].max() < 0.95
     assert len(plain.orbits) < 20 and plain.laws["composed"].median() < 0.8
+
+
+def test_radially_symmetric_filters_are_invariant_at_any_angle_up_to_interpolation():
+    chosen = [es.rotation(30), es.rotation(205), es.rotation(90)]
+    layers = ["layer1", "layer2"]
+    scoring = es.Scoring(measures=["invariance"])
+    scores = es.measure(isotropic_network(layers=2), faded(12), chosen, layers=layers, scoring=scoring).scores
+    assert (scores["score"] > scores["ceiling"] - 0.003).all() and scores["ceiling"].between(0.97, 1).all()
+    plain = es.measure(plain_network(layers=2), faded(12), chosen, layers=layers, scoring=scoring).scores
+    assert (plain["score"] < plain["ceiling"] - 0.1).all()
+
+
+def test_a_steerable_network_is_equivariant_at_the_ceiling_and_a_plain_one_is_not():
+    """Eight orientations: each channel hands its map to the next under 45 degrees; their maximum stays itself."""
+    layers, images = ["layer1", "layer2", "orientation"], faded(20)
+    scoring = es.Scoring(measures=["invariance", "equivariance"])
+    rows = {}
+    for name, network in (("steerable", steerable_network(layers=2)), ("plain", plain_network(layers=2))):
+        found = es.measure(network, images, es.rotation(45), layers=layers, scoring=scoring)
+        rows[name] = layer_rows(found, "rot45", "equivariance")
+        if name == "steerable":
+            channels = found.channels.set_index("layer").loc["layer2"]
+            orientation, partner = channels["channel"] % 8, channels["partner"] % 8
+            assert ((orientation - partner) % 8 == 1).all()
+            stays = layer_rows(found, "rot45", "invariance")["score"]
+            assert stays["orientation"] > 0.98 and stays["layer2"] < 0.9
+    assert (rows["steerable"]["score"] > rows["steerable"]["ceiling"] - 0.01).all()
+    assert (rows["plain"]["score"] < rows["steerable"]["score"] - 0.1).all()
+
+
+def test_the_maps_of_a_steerable_network_compose():
+    network, turns = steerable_network(layers=1), es.Family("turns", tuple(map(es.rotation, (45, 90, 135))))
+    scoring = es.Scoring(measures=["invariance", "equivariance", "linear"])
+    laws = es.measure(network, faded(20), turns, layers="layer1", scoring=scoring).laws
+    assert set(zip(laws["first"], laws["second"], laws["product"], strict=True)) == {
+        ("rot45", "rot45", "rot90"), ("rot45", "rot90", "rot135"), ("rot90", "rot45", "rot135"),
+    }  # fmt: skip
+    assert (laws["composed"] > 0.95).all()

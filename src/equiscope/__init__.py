@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from equiscope.figures.layers import plot_layers
     from equiscope.figures.parts import plot_parts
     from equiscope.figures.transformations import plot_transformations
+    from equiscope.functional.affine import affine, rotation, rotations, scaling, scalings
     from equiscope.functional.sampling import Sampling
     from equiscope.functional.transformations import (
         Family,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
         d4,
         flips,
         identity,
-        rotations,
         shift,
         shifts,
     )
@@ -58,6 +58,7 @@ __all__ = [
     "Scores",
     "Scoring",
     "Transformation",
+    "affine",
     "compare",
     "d4",
     "estimate",
@@ -80,7 +81,10 @@ __all__ = [
     "plot_parts",
     "plot_transformations",
     "report",
+    "rotation",
     "rotations",
+    "scaling",
+    "scalings",
     "scores_at",
     "shift",
     "shifts",
@@ -96,6 +100,7 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "Sampling": "functional.sampling",
     "Scores": "results.scores",
     "Scoring": "measurement.options",
+    "affine": "functional.affine",
     "compare": "results.comparison",
     "estimate": "measurement.estimation",
     "estimate_statistics": "networks.statistics",
@@ -115,6 +120,10 @@ _WHERE = dict.fromkeys(__all__, "functional.transformations") | {
     "plot_parts": "figures.parts",
     "plot_transformations": "figures.transformations",
     "report": "page.write",
+    "rotation": "functional.affine",
+    "rotations": "functional.affine",
+    "scaling": "functional.affine",
+    "scalings": "functional.affine",
     "scores_at": "integrations.during_training",
     "symmetric_sizes": "networks.symmetry",
 }

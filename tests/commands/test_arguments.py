@@ -34,7 +34,7 @@ def test_strides_layouts_and_numbers():
     ("call", "words"),
     [
         (lambda: families_of(["rotation"]), "'rotation' is not known; it is one of rotations, flips"),
-        (lambda: families_of(["shifts:1,2.5"]), "'2.5', but a shift is a whole number of pixels or a pair"),
+        (lambda: families_of(["shifts:1,2.5.5"]), "'2.5.5', but a shift is a number of pixels or a pair"),
         (lambda: families_of(["shifts:1:2:3"]), "'1:2:3'.* DOWN:RIGHT"),
         (lambda: strides_of(["2"]), "--stride '2' is not a layer and its pixels; write --stride"),
         (lambda: strides_of(["2=1.5.5"]), "--stride '2=1.5.5'"),

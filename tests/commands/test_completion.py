@@ -10,7 +10,7 @@ from equiscope.commands.main import main
 from equiscope.figures.comparison import BY
 from equiscope.figures.kinds import KINDS
 from equiscope.figures.selection import VALUES
-from equiscope.functional.transformation_names import FAMILIES, SINGLE
+from equiscope.functional.transformation_names import FAMILIES, SINGLE, named
 from equiscope.functional.transformations import FILLS, SUBPIXELS
 from equiscope.networks.catalogue import CATALOGUE
 from equiscope.results.columns import MEASURES
@@ -20,7 +20,10 @@ from terminal import equiscope
 def test_the_words_are_what_the_library_knows():
     assert (*CATALOGUE, "timm:", "torchvision:", "transformers:") == completion.MODELS
     assert (completion.FILLS, completion.SUBPIXELS) == (FILLS, SUBPIXELS)
-    assert (*FAMILIES, *SINGLE, "shifts:1,2,4,8") == completion.TRANSFORMATIONS
+    *names, shifts, rotations, rot30, scalings = completion.TRANSFORMATIONS
+    assert [*FAMILIES, *SINGLE] == names
+    assert [one.name for one in named(",".join((shifts, rotations, rot30, scalings)))] == [
+        "shifts", "rotations", "rot30", "scalings"]  # fmt: skip
     assert (tuple(KINDS), tuple(VALUES)) == (plot.KINDS, plot.VALUES)
     (by,) = (one for one in fields(plot.DrawnOptions) if one.name == "by")
     assert by.metadata["words"] == BY

@@ -18,8 +18,10 @@ def scores() -> Scores:
 def test_the_small_print_says_what_is_shown(scores: Scores) -> None:
     assert words(plot_layers(scores)) == (
         "example, 24 images scope dataset (over all images); similarity pearson; fill zero; "
-        "bars: 95 % confidence intervals; chance level: of mismatched image pairs"
+        "bars: 95 % confidence intervals; chance level: of mismatched image pairs; "
+        "ceiling: what interpolation leaves of features transformed and transformed back"
     )
+    assert "ceiling" not in words(plot_layers(scores, transformation="rotations"))
     assert "scope image (within each image, then averaged)" in words(plot_layers(scores, "image"))
     assert "fill" not in words(plot_layers(scores, transformation="rotations"))
     assert "chance" not in words(plot_layers(scores, measure="linear", transformation="rotations"))

@@ -36,7 +36,7 @@ def test_results_side_by_side_are_their_tables(scores: Scores, by: str, value: s
             np.testing.assert_array_equal(drawn, expected[: len(drawn)])
             assert len(drawn) == (5 if by == "part" else 4)  # pool and final stand apart
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["one", "other", *(["chance level"] if value == "score" else [])]
+    assert legend == ["one", "other", *(["chance level"] if value == "score" else []), "ceiling"]
     assert "2 results, 24 images each" in words(figure)
 
 

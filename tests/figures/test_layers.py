@@ -49,7 +49,8 @@ def test_the_legend_names_what_any_panel_shows() -> None:
     assert list(options) == ["flips", "shifts"]
     options["shifts"], options["flips"] = options.pop("shifts"), options.pop("flips")  # the shifts first
     legend = plot_layers(scores).legends[0]
-    assert {text.get_text() for text in legend.get_texts()} == {"invariance", "equivariance", "linear", "chance level"}
+    names = {"invariance", "equivariance", "linear", "chance level", "ceiling"}
+    assert {text.get_text() for text in legend.get_texts()} == names
 
 
 def test_an_axis_begins_where_scores_do_and_says_so(scores: Scores) -> None:

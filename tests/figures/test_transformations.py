@@ -8,7 +8,7 @@ import pytest
 from drawn import OF_FAMILY, PARTS, column, drawable, segments, with_layers
 from equiscope.figures.transformations import plot_transformations
 from equiscope.results.scores import Scores
-from example import shuffled
+from example import example_scores, shuffled
 
 MEMBERS = {"rotations": ["rot90", "rot180", "rot270"], "shifts": ["shift(1,1)", "shift(2,2)"]}
 STEPS = {"rotations": [90, 180, 270], "shifts": [1, 2]}
@@ -64,7 +64,7 @@ def test_shifts_stand_where_their_pixels_are_and_others_under_their_names(scores
         axes = plot_transformations(renamed(*shifts)).axes[0]
         np.testing.assert_array_equal(axes.get_lines()[0].get_xdata(), steps)
         assert axes.get_xlabel() == label
-        assert (axes.get_xscale() == "log") == ("shift(16,16)" in shifts)
+        assert (axes.get_xscale() == "log") == (shifts[-1] in ("shift(16,16)", "scaling(2)"))
         joined = axes.get_lines()[0].get_linestyle() != "None"
         assert joined == (label != "transformation"), "a line has a meaning only where steps are in order"
 
@@ -88,3 +88,32 @@ def test_layers_that_cannot_be_drawn_are_refused_in_a_sentence(scores: Scores) -
 
 def test_the_order_of_rows_changes_nothing(scores: Scores) -> None:
     assert plot_transformations(shuffled(scores)).png(dpi=40) == plot_transformations(scores).png(dpi=40)
+
+
+def of_family(family: str, *names: str) -> Scores:
+    return example_scores(families={family: names}, shifts=())
+
+
+def test_rotations_by_any_angle_stand_at_their_angles_with_ticks_at_right_ones() -> None:
+    names = [f"rot{angle}" for angle in range(30, 360, 30)]
+    axes = plot_transformations(of_family("rotations", *names), measure="equivariance").axes[0]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0°", "90°", "180°", "270°", "360°"][1:4]
+    assert list(axes.get_xticks(minor=True)) == [angle for angle in range(30, 360, 30) if angle % 90]
+    line = next(line for line in axes.get_lines() if line.get_gid() == "scores")
+    np.testing.assert_array_equal(line.get_xdata(), range(30, 360, 30))
+
+
+def test_scalings_stand_at_their_factors() -> None:
+    names = ["scaling(0.5)", "scaling(0.75)", "scaling(1.5)", "scaling(2)"]
+    axes = plot_transformations(of_family("scalings", *names), measure="invariance").axes[0]
+    assert axes.get_xscale() == "log" and axes.get_xlabel() == "factor of the scaling"
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.5", "0.75", "1.5", "2"]
+
+
+def test_a_ceiling_is_drawn_where_interpolation_costs_something() -> None:
+    scores = example_scores()
+    assert scores.scores["ceiling"].min() < 1
+    for family, drawn in (("rotations", False), ("shifts", True)):
+        figure = plot_transformations(scores, transformation=family, measure="invariance")
+        assert any(line.get_gid() == "ceiling" for line in figure.axes[0].get_lines()) == drawn
+        assert ("ceiling" in [text.get_text() for text in figure.legends[0].get_texts()]) == drawn

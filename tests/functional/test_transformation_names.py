@@ -15,6 +15,11 @@ TEXTS = {
     "d4, identity": [es.d4(), es.identity()],
     "shift(3, -1),flips": [es.shift(3, -1), es.flips()],
     "shifts:1:2": [es.shifts([(1, 2)])],
+    "shifts:0.5,-1/4:2,shift(.5,1)": [es.shifts([0.5, (-0.25, 2)]), es.shift(0.5, 1)],
+    "rotations:15,rot30": [es.rotations(every=15), es.rotation(30)],
+    "rotation:30,rotation30,rot-90": [es.rotation(30), es.rotation(30), es.rotation(270)],
+    "scalings:1.25,2,1/2,scaling:1.5,scaling(0.8)": [es.scalings([1.25, 2, 0.5]), es.scaling(1.5), es.scaling(0.8)],
+    "affine(1,0.25,0,1),affine(1,0,3,0,1,-.5)": [es.affine([[1, 0.25], [0, 1]]), es.affine([[1, 0, 3], [0, 1, -0.5]])],
 }
 
 
@@ -35,9 +40,27 @@ def test_the_names_are_those_of_the_library():
 def test_shifts_take_their_options():
     family, one = named("shifts:1,shift(2,0)", fill="wrap", subpixel="exact")
     assert {(each.fill, each.subpixel) for each in (*family.transformations, one)} == {("wrap", "exact")}
+    family, one = named("scalings:2,rot30", fill="reflect", subpixel="exact")
+    assert [each.fill for each in (*family.transformations, one)] == ["reflect", "reflect"]
+    with pytest.raises(OptionError, match="fill=wrap is for shifts; rot30 takes zero or reflect"):
+        named("rot30", fill="wrap")
 
 
-@pytest.mark.parametrize("text", ["", "rotation", "rot45", "shifts", "shifts:", "shifts:1.5", "flips,", "shift(1)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "rotation",
+        "rotations:x",
+        "shifts",
+        "shifts:",
+        "scalings:1,a",
+        "scalings:1/0",
+        "flips,",
+        "shift(1)",
+        "affine(1,2,3)",
+    ],
+)
 def test_a_name_that_is_none_is_refused(text):
     with pytest.raises(OptionError, match="^transformations="):
         named(text)

@@ -12,7 +12,7 @@ from equiscope.measurement.plan import action
 from equiscope.networks.layers import find_layers
 
 ALL = ("invariance", "equivariance", "linear", "strict_invariance")
-TRANSFORMATIONS = [*es.rotations().transformations[:2], *es.shifts([1, 4]).transformations]
+TRANSFORMATIONS = [*es.rotations().transformations[:2], *es.shifts([1, 4]).transformations, es.rotation(30)]
 SCORINGS = {
     "default": es.Scoring(),
     "everything": es.Scoring(measures=ALL, scopes=("dataset", "image"), alignment="registered"),
@@ -32,7 +32,7 @@ def layers():
 def empty(layer, scoring, **given):
     """Moments of no images yet, and the actions that they are of."""
     actions = [action(layer, one, scoring) for one in TRANSFORMATIONS]
-    offsets = dict.fromkeys(["rot90", "rot180"], (0.25, -0.5)) if scoring.alignment == "registered" else None
+    offsets = dict.fromkeys(["rot90", "rot180", "rot30"], (0.25, -0.5)) if scoring.alignment == "registered" else None
     return moments_of(layer, actions, scoring, Scratch(), offsets=None if layer.vector else offsets, **given), actions
 
 
@@ -99,7 +99,7 @@ def test_copies_that_do_not_share_a_forward_pass_add_the_same(layers):
     apart, _ = empty(layers[0], es.Scoring())
     add(whole, maps, range(10))
     for place in range(10):
-        for first, copies in ((True, [1, 2]), (False, [3]), (False, [4])):
+        for first, copies in ((True, [1, 2]), (False, [3, 5]), (False, [4])):
             chosen = [TRANSFORMATIONS[number - 1] for number in copies]
             apart.add(maps[[0, *copies]][:, place], [place], chosen, first=first)
     assert_alike(whole, apart)

@@ -57,7 +57,7 @@ def test_a_transformation_of_several_families_is_measured_once():
     [
         ([], "No transformation was given"),
         (None, "None is no transformation"),
-        ("rot45", "'rot45' is not known"),
+        ("turn45", "'turn45' is not known"),
         ([90], "90 is no transformation"),
         (es.Family("none", ()), "is no transformation"),
         ([es.flips(), es.flips()], "family flips is given 2 times"),

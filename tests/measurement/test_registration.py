@@ -58,6 +58,22 @@ def test_on_an_even_size_a_symmetric_strided_network_gets_most_of_its_loss_back(
     assert (left < 0.5 * lost)[strides > 2].all(), found
 
 
+def test_a_rotation_by_any_angle_is_about_the_centre_that_a_half_turn_tells():
+    """Features half a position down: a rotation about their centre is one about the grid's, and a move."""
+
+    class HalfDown(nn.Module):
+        def forward(self, images):
+            return (images + images.roll(1, -2)) / 2
+
+    network = nn.Sequential(nn.AvgPool2d(3, 1, 1), HalfDown())
+    found = registered(network, smooth_images(24, 40), [es.rotation(30)], layers="1", **INVARIANCE).scores
+    scores = found.set_index("alignment")
+    expected = 0.5 * (1 - np.cos(np.pi / 6)), -0.5 * np.sin(np.pi / 6)
+    np.testing.assert_allclose(scores.loc["registered", ["offset_y", "offset_x"]].astype(float), expected, atol=0.05)
+    lost = 1 - scores["score"]
+    assert lost["registered"] < 0.5 * lost["array"] and set(found["transformation"]) == {"rot30"}
+
+
 def test_patches_turn_about_the_arrays_centre():
     torch.manual_seed(0)
     patches = nn.Conv2d(3, 12, 8, stride=8)

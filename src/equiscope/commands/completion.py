@@ -20,7 +20,7 @@ FILLS = ("zero", "reflect", "wrap", "crop")
 SUBPIXELS = ("linear", "exact", "round")
 TRANSFORMATIONS = (
     "rotations", "flips", "d4", "identity", "rot90", "rot180", "rot270", "hflip", "vflip", "transpose",
-    "antitranspose", "shifts:1,2,4,8",
+    "antitranspose", "shifts:1,2,4,8", "rotations:15", "rot30", "scalings:1.25,2,1/2",
 )  # fmt: skip
 WEIGHTS = ("random",)
 

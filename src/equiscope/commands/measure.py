@@ -72,16 +72,17 @@ class TransformationOptions:
 
     transformations: Sequence[str] = option(
         ("rotations",),
-        "Families: rotations, flips, d4, identity; shifts by whole pixels, shifts:1,2,4,8 along the diagonal or "
-        "shifts:3:0,0:-2 down:right; or one transformation: rot90, rot180, rot270, hflip, vflip, transpose, "
-        "antitranspose.",
+        "Families: rotations, flips, d4, identity; shifts by pixels, shifts:1,2,4,8 along the diagonal or "
+        "shifts:3:0,0:-2 down:right; rotations:15 by all multiples of an angle; scalings:1.25,2,1/2; or one "
+        "transformation: rot90, rot180, rot270, rot30, hflip, vflip, transpose, antitranspose, scaling:1.25, "
+        "affine(1,0.25,0,1).",
         metavar="NAME",
         words=TRANSFORMATIONS,
         commas=True,
     )
     fill: str = option(
         "zero",
-        "What enters at the border under a shift: zero, after normalisation; reflect; wrap; or crop: the network's "
+        "What enters at the border: zero, after normalisation; reflect; under shifts also wrap, or crop: the network's "
         "input is a window in a larger image, and the shift moves the window.",
         metavar="NAME",
         choices=FILLS,

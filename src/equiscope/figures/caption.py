@@ -14,32 +14,35 @@ from numpy.typing import NDArray
 from equiscope.figures.marks import CHANCE, SCORES, draw_nothing
 from equiscope.figures.panels import shortened
 from equiscope.figures.selection import Selection, members
-from equiscope.figures.style import DASHED, GREY, LEGEND, MEASURE_LOOKS, Look, Plot, legend_columns
+from equiscope.figures.style import DASHED, GREY, LEGEND, LONG_DASHED, MEASURE_LOOKS, Look, Plot, legend_columns
 from equiscope.functional.statistics import Array
+from equiscope.results.columns import FILLED
 from equiscope.results.scores import Scores
 
 TITLE, LEGEND_LINE, MARGIN = 0.24, 0.16, 0.08  # inches: of the head, and what is left free
-CHANCE_LEVEL = "chance level"
+CHANCE_LEVEL, CEILING_LEVEL = "chance level", "ceiling"
+CEILING_IN_WORDS = "ceiling: what interpolation leaves of features transformed and transformed back"
 LEAST_CUT = 0.5  # an axis begins at 0, or so high at least
 
 
-def legend_of(looks: Mapping[str, Look], *, chance: bool = False) -> list[Line2D]:
-    """An entry per series, and one for the chance level."""
+def legend_of(looks: Mapping[str, Look], *, chance: bool = False, ceiling: bool = False) -> list[Line2D]:
+    """An entry per series, and one for the chance level and the ceiling."""
     handles = [
         Line2D([], [], linestyle=look.line, linewidth=1.2, label=shortened(name), **look.marked(4.5))
         for name, look in looks.items()
     ]
-    return (
-        [*handles, Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label=CHANCE_LEVEL)]
-        if chance
-        else handles
-    )
+    for drawn, pattern, label in ((chance, DASHED, CHANCE_LEVEL), (ceiling, LONG_DASHED, CEILING_LEVEL)):
+        if drawn:
+            handles.append(Line2D([], [], color=GREY, linestyle=pattern, linewidth=0.8, label=label))
+    return handles
 
 
 def measures_legend(scores: Scores, selection: Selection, families: Sequence[str]) -> list[Line2D]:
-    """An entry per measure that any of the families has, and one for the chance levels."""
-    drawn = selection.measures(scores, families)
-    return legend_of({one: MEASURE_LOOKS[one] for one in drawn}, chance=selection.has_chance(scores, families))
+    """An entry per measure that any of the families has, and one for the chance levels and the ceilings."""
+    looks = {one: MEASURE_LOOKS[one] for one in selection.measures(scores, families)}
+    return legend_of(
+        looks, chance=selection.has_chance(scores, families), ceiling=selection.has_ceiling(scores, families)
+    )
 
 
 def finish_measures(
@@ -185,6 +188,7 @@ def small_print(
     *,
     intervals: bool = True,
     chance: bool = True,
+    ceiling: bool = True,
 ) -> list[str]:
     """What is shown, and by which options."""
     options = scores.manifest["options"]
@@ -193,10 +197,11 @@ def small_print(
     sentences = {
         f"similarity {options['similarity']}": True,
         f"negative correlations: {options['negative']}": options["negative"] != "clip",
-        f"fill {options.get('fill')}": any(member.startswith("shift(") for member in shown),
+        f"fill {options.get('fill')}": any(map(FILLED.match, shown)),
         more: bool(more),
         "bars: 95 % confidence intervals": intervals and not more,
         "chance level: of mismatched image pairs": chance and selection.has_chance(scores, families),
+        CEILING_IN_WORDS: ceiling and selection.has_ceiling(scores, families),
         "gaps: undefined": any(_undefined(axes).any() for axes in panels),
     }
     return selection.in_words() + [sentence for sentence, holds in sentences.items() if holds]

@@ -58,7 +58,8 @@ def plot_comparison(
         chance = any(selection.has_chance(scores, families) for scores in results.values())
         title, sentences = _words(results, selection, families, panels)
         of_panels = [family for family, _ in filter(None, kinds)]
-        legend = legend_of(looks, chance=chance)
+        ceiling = any(selection.has_ceiling(scores, families) for scores in results.values())
+        legend = legend_of(looks, chance=chance, ceiling=ceiling)
         finish(figure, panels, title, sentences, legend, caption=caption, families=of_panels)
     return figure
 

@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
-from equiscope.figures.caption import finish, small_print, title_of
-from equiscope.figures.marks import SCORES, asides, draw_intervals, moved
+from equiscope.figures.caption import finish, legend_of, small_print, title_of
+from equiscope.figures.marks import SCORES, asides, draw_ceiling, draw_intervals, moved
 from equiscope.figures.panels import edges_of, layer_panels, shortened
 from equiscope.figures.selection import Selection
 from equiscope.figures.style import BLACK, GREY, Plot, drawing
@@ -38,6 +38,7 @@ def plot_explained(
     of the original image, transformed (invariance); what *swaps* by one other channel (equivariance less invariance);
     what *mixes* by a linear map of all channels (linear less equivariance). Where linear was not measured there are
     *stays*, *swaps* and *rest*. Lines are the 95 % confidence intervals of the borders. An undefined layer is a gap.
+    A line of long dashes is the ceiling, where interpolation costs something.
 
     In a second column stands the `baseline`, the same network randomly initialised; by default the one that was
     measured with it (`measure(..., baseline=...)`), if any. ValueError where invariance and equivariance were not both
@@ -62,8 +63,9 @@ def plot_explained(
         more = "bars: 95 % confidence intervals of the borders" if intervals else ""
         panels = [axes for line in lines for axes in line]
         sentences = small_print(scores, selection, families, panels, more, intervals=False, chance=False)
-        order = [label for label in MEANINGS.values() if label in legend]
-        finish(figure, panels, title_of(scores), sentences, [legend[label] for label in order], caption=caption)
+        entries: list[Any] = [legend[label] for label in MEANINGS.values() if label in legend]
+        entries += legend_of({}, ceiling=selection.has_ceiling(scores, families))
+        finish(figure, panels, title_of(scores), sentences, entries, caption=caption)
         for axes in panels:
             axes.set_ylim(0, 1)
     return figure
@@ -130,6 +132,10 @@ class _Stack:
                 places, border, linestyle="none", marker="o", markersize=0.4 * size, markeredgewidth=0, color=BLACK,
                 transform=moved(axes, aside), label=f"_{measure}", gid=SCORES, zorder=5,
             )  # fmt: skip
+        draw_ceiling(
+            axes, places, self.rows["invariance"]["explained_ceiling"].to_numpy(dtype=float), BLACK, joined=True,
+            zorder=4,
+        )  # fmt: skip
         for place, (one, other) in enumerate(zip(self.parts, self.parts[1:], strict=False)):
             if one != other:
                 axes.axvline(edges[place + 1], color=GREY, linewidth=0.6, zorder=1.3)

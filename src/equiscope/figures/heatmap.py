@@ -38,7 +38,7 @@ def heatmap_of(
             _name_lines(axes, names)
         bar = ScalarMappable(norm, HEAT)
         figure.colorbar(bar, ax=panels, label=selection.label, fraction=0.03, pad=0.01, aspect=25)
-        sentences = small_print(scores, selection, families, [], intervals=False, chance=False)
+        sentences = small_print(scores, selection, families, [], intervals=False, chance=False, ceiling=False)
         if any(np.isnan(table).any() for table in tables.values()):
             sentences.append("hatched: undefined or not measured")
         finish(figure, [], title_of(scores), sentences, [], caption=caption)

@@ -10,19 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
-from equiscope.figures.style import DASHED, GREY, Look
+from equiscope.figures.style import DASHED, GREY, LONG_DASHED, Line, Look
 from equiscope.functional.statistics import Array
 
-SCORES, CHANCE = "scores", "chance"  # what a line or collection is of, as its gid
+PATTERNS: dict[str, Line] = {"chance": DASHED, "ceiling": LONG_DASHED}
+LEAST_COST = 1e-6  # of interpolation, that is drawn
+SCORES, CHANCE, CEILING = "scores", "chance", "ceiling"  # what a line or collection is of, as its gid
 
 
 @dataclass(frozen=True)
 class Value:
-    """The columns of a table that are drawn: a value, the ends of its interval, and its chance level, if any."""
+    """The columns of a table that are drawn: a value, the ends of its interval, its chance level and its ceiling."""
 
     column: str = "score"
     ends: tuple[str, str] | None = ("low", "high")
     chance: str | None = "chance"
+    ceiling: str = "ceiling"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def draw_scores(
     *,
     label: str = "",
 ) -> None:
-    """One series: its scores, their intervals and their chance levels, from rows of a table; undefined is a gap."""
+    """One series: its scores, their intervals, chance levels and ceilings, from rows of a table; undefined is a gap."""
     axes.plot(
         places, rows[value.column], transform=moved(axes, placing.aside), label=label or "_score", gid=SCORES,
         linestyle=look.line if placing.joined else "none", linewidth=1.2, **look.marked(placing.size),
@@ -61,6 +64,11 @@ def draw_scores(
         draw_chance(
             axes, places, rows[value.chance].to_numpy(dtype=float), look.colour, joined=placing.joined,
             half=placing.half, aside=placing.aside, label=f"_chance level of {label}",
+        )  # fmt: skip
+    if value.ceiling in rows:
+        draw_ceiling(
+            axes, places, rows[value.ceiling].to_numpy(dtype=float), look.colour, joined=placing.joined,
+            half=placing.half, aside=placing.aside, label=f"_ceiling of {label}",
         )  # fmt: skip
 
 
@@ -96,19 +104,40 @@ def draw_chance(
 
     `half` is how far a dash reaches to either side, or to the left and to the right.
     """
-    if np.isnan(chance).all():
+    _draw_level(axes, places, chance, colour, CHANCE, joined=joined, half=half, aside=aside, label=label or "_chance")
+
+
+def draw_ceiling(
+    axes: Axes, places: NDArray[Any], ceiling: Array, colour: str, *, joined: bool, half: float = 0.14,
+    aside: float = 0.0, label: str = "", zorder: float | int = 1.0,
+) -> None:  # fmt: skip
+    """What interpolation leaves of a score, as a line of long dashes; nothing where it costs nothing."""
+    if np.isnan(ceiling).all() or np.nanmin(ceiling) > 1 - LEAST_COST:
+        return
+    _draw_level(
+        axes, places, ceiling, colour, CEILING, joined=joined, half=half, aside=aside,
+        label=label or "_ceiling", zorder=zorder,
+    )  # fmt: skip
+
+
+def _draw_level(
+    axes: Axes, places: NDArray[Any], level: Array, colour: str, kind: str, *, joined: bool,
+    half: float | tuple[float, float], aside: float, label: str, zorder: float | int = 1.0,
+) -> None:  # fmt: skip
+    if np.isnan(level).all():
         return
     transform = moved(axes, aside)
-    line: dict[str, Any] = {"color": colour, "linewidth": 0.8, "zorder": 1, "transform": transform, "gid": CHANCE}
+    line: dict[str, Any] = {"color": colour, "linewidth": 0.8, "zorder": zorder, "transform": transform, "gid": kind}
     if joined:
-        axes.plot(places, chance, linestyle=DASHED, label=label or "_chance", **line)
-        isolated, half, label = _isolated(chance), (0.4, 0.4), ""
+        axes.plot(places, level, linestyle=PATTERNS[kind], label=label, **line)
+        isolated, half, label = _isolated(level), (0.4, 0.4), ""
     else:
-        isolated = ~np.isnan(chance)
+        isolated = ~np.isnan(level)
     left, right = (half, half) if isinstance(half, float) else half
     if isolated.any():
         at = places[isolated]
-        axes.hlines(chance[isolated], at - left, at + right, linestyle=(0, (3, 1.5)), label=label, **line)
+        dashes: Line = (0.0, (3.0, 1.5)) if kind == CHANCE else PATTERNS[kind]
+        axes.hlines(level[isolated], at - left, at + right, linestyle=dashes, label=label, **line)
 
 
 def draw_nothing(axes: Axes) -> None:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from equiscope.figures.marks import Value
+from equiscope.figures.marks import LEAST_COST, Value
 from equiscope.results.columns import ALIGNMENTS, MEASURES, SCOPES
 from equiscope.results.rows import measures_in, overall
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError, known
 
 VALUES = {  # what can be drawn of a score
-    "score": Value("score", ("low", "high"), "chance"),
-    "explained": Value("explained", ("explained_low", "explained_high"), None),
-    "in_sample": Value("in_sample", None, "chance"),
+    "score": Value("score", ("low", "high"), "chance", "ceiling"),
+    "explained": Value("explained", ("explained_low", "explained_high"), None, "explained_ceiling"),
+    "in_sample": Value("in_sample", None, "chance", "ceiling"),
 }
 WITHOUT_IN_SAMPLE = ("linear", "alone_linear")
 VALUES_IN_WORDS = {"score": "score", "explained": "explained variance", "in_sample": "in-sample score"}
@@ -86,6 +86,13 @@ class Selection:
         rows = self._rows_of(scores, families)
         rows = rows[rows["measure"].isin(self.measures(scores, families))]
         return self.columns.chance is not None and bool(rows["chance"].notna().any())
+
+    def has_ceiling(self, scores: Scores, families: Sequence[str]) -> bool:
+        """Whether interpolation costs any of the families something, so that a ceiling is drawn."""
+        shown = list(dict.fromkeys(one for family in families for one in (family, *members(scores, family))))
+        rows = self._rows_of(scores, shown)
+        rows = rows[rows["measure"].isin(self.measures(scores, shown))]
+        return bool((rows["ceiling"] <= 1 - LEAST_COST).any())
 
     def _rows_of(self, scores: Scores, families: Sequence[str]) -> pd.DataFrame:
         table = scores.scores

@@ -32,6 +32,7 @@ HEAT = "cividis"  # as light as it is high, for every eye and in grey
 Line = Literal["-"] | tuple[float, tuple[float, ...]]
 DOTTED: Line = (0.0, (1.0, 1.2))
 DASHED: Line = (0.0, (4.0, 2.0))
+LONG_DASHED: Line = (0.0, (10.0, 2.5))
 DASH_DOTTED: Line = (0.0, (4.0, 1.2, 1.0, 1.2))
 SPARSE: Line = (0.0, (1.0, 3.0))
 

@@ -37,9 +37,9 @@ def plot_transformations(
 ) -> Plot:
     """Scores by transformation: over the pixels of a shift, over the angle of a rotation, else by name.
 
-    A panel per family and measure; a line per part of the network or, where `layers` names some, per layer named; with
-    intervals and chance levels. `heatmap` draws all layers, or those named, against all transformations instead, in
-    colour and without intervals. `value` as in `plot_layers`.
+    Scalings are drawn over their factor. A panel per family and measure; a line per part of the network or, where
+    `layers` names some, per layer named; with intervals, chance levels and ceilings. `heatmap` draws all layers, or
+    those named, against all transformations instead, in colour and without intervals. `value` as in `plot_layers`.
     """
     selection = Selection(scope, transformation, measure, alignment, value)
     families = selection.families(scores)
@@ -72,7 +72,8 @@ def plot_transformations(
             axes.set_title(f"{shortened(family, int(14 * room - 5))}: {one}", fontweight="bold")
         name_scores(panels, selection.label)
         of_panels = [family for family, _ in filter(None, kinds)]
-        legend = legend_of(looks, chance=selection.has_chance(scores, families))
+        drawn = selection.has_chance(scores, families), selection.has_ceiling(scores, families)
+        legend = legend_of(looks, chance=drawn[0], ceiling=drawn[1])
         sentences = small_print(scores, selection, families, panels)
         finish(figure, panels, title_of(scores), sentences, legend, caption=caption, families=of_panels)
     return figure
@@ -101,7 +102,7 @@ def _set_steps(axes: Axes, names: Sequence[str], room: float) -> tuple[Array, bo
     if angles := _numbers_in(ROTATION, names):
         return _set_angles(axes, [angle for (angle,) in angles])
     if factors := _numbers_in(SCALING, names):
-        return _set_numbers(axes, [factor for (factor,) in factors], "factor of the scaling", room)
+        return _set_numbers(axes, [factor for (factor,) in factors], "factor of the scaling", room, logarithmic=True)
     if moves := _numbers_in(SHIFT, names):
         for direction, step in (
             ("down and right", [down for down, right in moves if down == right]),
@@ -128,7 +129,7 @@ def _numbers_in(pattern: str, names: Sequence[str]) -> list[tuple[float, ...]]:
 
 
 def _set_angles(axes: Axes, angles: Sequence[float]) -> tuple[Array, bool]:
-    """Degrees along the axis, with a tick at every right angle; of angles that span less, at each of a few."""
+    """Degrees along the axis, named at every right angle; of angles that span less, at each of a few."""
     low, high = min(angles), max(angles)
     margin = max(0.1 * (high - low), 5)
     axes.set_xlim(low - margin, high + margin)
@@ -136,6 +137,7 @@ def _set_angles(axes: Axes, angles: Sequence[float]) -> tuple[Array, bool]:
     if len(shown) < 2:
         shown = sorted(set(angles))[:: -(-len(set(angles)) // MOST_ANGLES)]
     axes.set_xticks(shown, [f"{_written(angle)}°" for angle in shown])
+    axes.set_xticks([angle for angle in angles if angle not in shown], minor=True)
     axes.set_xlabel("angle of the rotation")
     return np.array(angles, dtype=np.float64), True
 
@@ -157,12 +159,15 @@ def _height(names: Sequence[str], room: float) -> float:
     return 0.06 * longest
 
 
-def _set_numbers(axes: Axes, numbers: Sequence[float], label: str, room: float) -> tuple[Array, bool]:
-    """Numbers along the axis, on a logarithmic scale where they are positive and ever further apart."""
+def _set_numbers(
+    axes: Axes, numbers: Sequence[float], label: str, room: float, *, logarithmic: bool = False
+) -> tuple[Array, bool]:
+    """Numbers along the axis, on a logarithmic scale where they are positive and ever further apart, or asked to."""
     low, high = min(numbers), max(numbers)
     shown = sorted(set(numbers))
     most = int(5 * room)
-    if low > 0 and high >= 8 * low and len(shown) <= 2 * np.log2(high / low) + 1:
+    wide = low > 0 and high >= 8 * low and len(shown) <= 2 * np.log2(high / low) + 1
+    if high > low and (wide or logarithmic):
         axes.set_xscale("log", base=2)
         margin = (high / low) ** 0.06
         axes.set_xlim(low / margin, high * margin)

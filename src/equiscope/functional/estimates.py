@@ -98,6 +98,15 @@ def estimates(
     return Estimates(measures, partner, maps, regression)
 
 
+def ceiling(moments: Moments, options: Options) -> Channels:
+    """The score that each channel would have if it lost nothing but what interpolation loses; NaN where undefined.
+
+    It is the correlation of `T'_g^-1 T'_g f(X)` with `f(X)`, of whose moments it is.
+    """
+    whole = pools(moments, [range(GROUPS)], centred=options.similarity == "pearson")[0]
+    return torch.where(whole.count >= LEAST_SAMPLES, whole.own.clamp(0, 1), torch.nan)
+
+
 def best_channels(moments: Moments, options: Options, *, linear: bool) -> BestChannels | None:
     """The best channels of moments that hold images and cross products; None of others."""
     groups = groups_with_images(moments)

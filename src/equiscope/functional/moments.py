@@ -118,10 +118,17 @@ class Side:
         return self._taken(group, maps, sampling, room, self.origin.pilot, self.origin.scale, own, other)
 
     def add_less(
-        self, group: int, maps: Float[Tensor, "image channel row column"], sampling: Sampling, room: Tensor
+        self,
+        group: int,
+        maps: Float[Tensor, "image channel row column"],
+        sampling: Sampling,
+        room: Tensor,
+        *,
+        own: Float[Tensor, "channel"] | None = None,
+        other: Block | None = None,
     ) -> Block:
         """The same of values that are less the origin already."""
-        return self._taken(group, maps, sampling, room, maps.new_zeros(maps.shape[1]), 1.0)
+        return self._taken(group, maps, sampling, room, maps.new_zeros(maps.shape[1]), 1.0, own, other)
 
     def _taken(
         self,

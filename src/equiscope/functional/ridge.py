@@ -340,34 +340,51 @@ def laws(
 ) -> dict[tuple[str, str, str], float]:
     """The share of variance of some channels that maps in succession explain, for triples first, second, product.
 
-    A product that is not among the maps is the identity, whose cross moments are the Gram matrix. Maps are those fitted
-    without the group that is predicted.
+    A product that is not among the maps is the identity, whose cross moments are the Gram matrix, of the first of the
+    three. Maps are those fitted without the group that is predicted.
     """
-    regression = next(iter(maps.values()))[0]
-    chosen = torch.arange(len(channels), device=channels.device)
     gained = {names: torch.zeros(len(channels), dtype=torch.float64, device=channels.device) for names in products}
-    norms = {name: _norms(of_name, regression) for name, (of_name, _) in maps.items()}
-    for k in regression.best.groups:
-        gram = unit_gram(regression.best, k).to(regression.cross.dtype)
-        cross = {name: of_name.channel_cross(k)[:, channels].to(gram) for name, (of_name, _) in maps.items()}
-        ridges = {name: its.ridges[k] for name, (_, its) in maps.items()}
-        columns = {}
-        for name, (ridge, penalty) in ridges.items():
-            columns[name] = regression.grams.channels(ridge.weights(penalty, channels)).clone()
-            columns[name][ridge.partner[channels], chosen] += ridge.slope[channels]
-        for names in products:
-            first, penalty = ridges[names[0]]
-            second = columns[names[1]] * norms[names[0]][:, None].to(gram)
-            together = regression.grams.channels(first.weighted(penalty, second)).clone()
-            together.index_add_(0, first.partner, first.slope[:, None] * second)
-            together *= (
-                norms[names[1]][channels] / norms.get(names[2], torch.ones_like(norms[names[0]]))[channels]
-            ).to(gram)
-            target = cross.get(names[2], gram[:, channels])
+    for k in next(iter(maps.values()))[0].best.groups:
+        fitted = {name: _Fitted.of(of_name, its, k, channels) for name, (of_name, its) in maps.items()}
+        grams: dict[int, Tensor] = {}  # of those that are alike, and of one product, for they are large
+        for names in sorted(products, key=lambda names: names[2]):
+            onto = fitted.get(names[2], fitted[names[0]])
+            if (key := id(onto.regression.grams)) not in grams:
+                grams = {key: unit_gram(onto.regression.best, k).to(onto.regression.cross.dtype)}
+            gram = grams[key]
+            if names[2] in fitted:
+                target, norm = onto.target, onto.regression.inverse
+            else:
+                target, norm = gram[:, channels], onto.regression.grams.inverse
+            together = fitted[names[0]].before(fitted[names[1]], onto.regression.grams.inverse)
+            together *= norm[channels].to(gram)
             gained[names] += (2 * together * target).sum(0) - (together * (gram @ together)).sum(0)
     return {names: float(gain.nanmean()) for names, gain in gained.items()}
 
 
-def _norms(of: Regression, like: Regression) -> Channels:
-    """The norms of a transformation's found channels, as parts of those of the original ones."""
-    return of.best.whole.norms[1] * like.grams.inverse
+@dataclass(frozen=True)
+class _Fitted:
+    """A transformation's map without one group, from channels with norm 1; the chosen ones of what it gives apart."""
+
+    regression: Regression
+    ridge: Ridge
+    penalty: float
+    chosen: Float[Tensor, "channel chosen"]  # in the units of what it gives
+    target: Float[Tensor, "channel chosen"]  # cross moments of the group
+
+    @classmethod
+    def of(cls, regression: Regression, maps: LinearMaps, group: int, channels: Tensor) -> "_Fitted":
+        ridge, penalty = maps.ridges[group]
+        chosen = regression.grams.channels(ridge.weights(penalty, channels)).clone()
+        chosen[ridge.partner[channels], torch.arange(len(channels), device=channels.device)] += ridge.slope[channels]
+        chosen *= _inverse(regression.inverse)[channels].to(chosen)
+        return cls(regression, ridge, penalty, chosen, regression.channel_cross(group)[:, channels].to(chosen))
+
+    def before(self, second: "_Fitted", inverse: Channels) -> Float[Tensor, "channel chosen"]:
+        """The map that this one and then a second are, from channels of other norms; `inverse` is one over these."""
+        grams, its = self.regression.grams, second.regression.grams
+        between = (_inverse(self.regression.inverse) * its.inverse)[:, None].to(second.chosen)
+        columns = between * second.chosen
+        together = grams.channels(self.ridge.weighted(self.penalty, columns)).clone()
+        together.index_add_(0, self.ridge.partner, self.ridge.slope[:, None] * columns)
+        return together * (grams.inverse * _inverse(inverse))[:, None].to(together)

@@ -99,6 +99,11 @@ class Along:
         """The same, with the result moved by `offset` positions afterwards."""
         return replace(self, start=self.start - self.sign * offset)
 
+    @property
+    def inverse(self) -> "Along":
+        """The sampling that moves every value back."""
+        return replace(self, start=-self.sign * self.start)
+
     def of(self, values: Tensor, axis: int) -> Tensor:
         """The values at the valid positions, along one axis."""
         sources, count = self.sources, len(self.valid)
@@ -138,14 +143,15 @@ class Axes:
 
     @cached_property
     def inverse(self) -> "Axes":
-        """The sampling that undoes one that permutes.
+        """The sampling that moves every value back.
 
         >>> quarter = Axes(Along(2), Along(2, -1, 1), transposed=True)
         >>> maps = torch.arange(4.0).view(1, 1, 2, 2)
         >>> torch.equal(quarter.inverse.expected(quarter.expected(maps)), maps)
         True
         """
-        return Axes(self.columns, self.rows, transposed=True) if self.transposed else self
+        rows, columns = self.rows.inverse, self.columns.inverse
+        return Axes(columns, rows, transposed=True) if self.transposed else Axes(rows, columns)
 
     def moved(self, down: float | int, right: float | int) -> "Axes":
         """The same, with the map moved afterwards by so many positions: about another centre."""
@@ -220,7 +226,7 @@ class Gathered:
         """How many positions are valid."""
         return int(self.source.shape[1])
 
-    @property
+    @cached_property
     def permutes(self) -> bool:
         """Whether every value of the map is moved, whole, to another position."""
         size = self.valid.numel()
@@ -233,7 +239,7 @@ class Gathered:
 
     @cached_property
     def inverse(self) -> "Gathered":
-        """The sampling that undoes one that permutes."""
+        """The sampling that undoes one that permutes; of others nothing tells the inverse."""
         return replace(self, source=self.source.argsort(-1))
 
     def expected(self, maps: Maps) -> Values:

@@ -1,18 +1,19 @@
 """`T_g`: rotations, flips and shifts of images, each with the sampling `T'_g` of feature maps that belongs to it."""
 
-import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from math import floor
+from math import ceil, floor, isfinite
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from equiscope.functional.resampled import moved_between
 from equiscope.functional.sampling import Along, Axes, Sampling, rearranged
+from equiscope.functional.warped import AffineMap, Number, Vector, Warped
 from equiscope.system.errors import OptionError, known, out_of_memory
 
 Images = Float[Tensor, "image channel height width"]
@@ -38,13 +39,24 @@ class Transformation:
     name: str
     on_pixels: Callable[[Tensor], Tensor]
     on_positions: OnPositions
-    offset: tuple[int, int] | None = None  # pixels down and right, where the transformation is a shift
-    fill: str = "zero"  # what enters at the border of a shift
+    offset: Vector | None = None  # pixels down and right, where the transformation is a shift
+    map: AffineMap | None = None  # of pixels about the image's centre, where it is affine, but for shifts
+    fill: str = "zero"  # what enters at the border
     size: tuple[int, int] | None = None  # the window that a shift with fill="crop" moves
     subpixel: str = "linear"  # what a shift by part of a position does
     swaps_axes: bool = False  # so that it needs square images
     turns: bool = False  # it acts about the image's centre, so that a layer may have a centre of its own
     keeps_images: bool = False  # what it is given it leaves unchanged
+
+    @property
+    def rearranges(self) -> bool:
+        """Whether it moves the positions of any square grid to others, as far as is known; a shift does not."""
+        return self.offset is None and (self.map is None or self.map.rearranges)
+
+    @property
+    def needs_stride(self) -> bool:
+        """Whether what it does on a layer depends on the pixels between positions."""
+        return bool(self.offset) or (self.map is not None and any(self.map.move))
 
     def sampling(self, height: int, width: int, stride: Stride | None) -> Sampling | None:
         """The sampling of maps of this size; ValueError where the transformation gives none that fits."""
@@ -78,10 +90,16 @@ def _symmetry(
         name,
         partial(_turned, quarters=quarters, transposed=transposed, up=up, left=left),
         partial(_symmetric, quarters=quarters, transposed=transposed, up=up, left=left),
+        map=AffineMap.rotation(90 * quarters).after(_mirrored(transposed=transposed, up=up, left=left)),
         swaps_axes=transposed or quarters % 2 == 1,
         turns=turns,
         keeps_images=True,
     )
+
+
+def _mirrored(*, transposed: bool, up: bool, left: bool) -> AffineMap:
+    down, right = -1.0 if up else 1.0, -1.0 if left else 1.0
+    return AffineMap(((0.0, down), (right, 0.0)) if transposed else ((down, 0.0), (0.0, right)))
 
 
 def _turned(x: Tensor, *, quarters: int, transposed: bool, up: bool, left: bool) -> Tensor:
@@ -102,39 +120,15 @@ def _symmetric(
     return rearranged(height, width, transposed=transposed, up=up or quarters == 2, left=left or quarters == 2)
 
 
-_IDENTITY = _symmetry("identity", turns=False)
-_ROTATIONS = (_symmetry("rot90", 1), _symmetry("rot180", 2), _symmetry("rot270", 3))
+IDENTITY = _symmetry("identity", turns=False)
+QUARTERS = (_symmetry("rot90", 1), _symmetry("rot180", 2), _symmetry("rot270", 3))
 _FLIPS = (_symmetry("hflip", left=True), _symmetry("vflip", up=True))
 _TRANSPOSES = (_symmetry("transpose", transposed=True), _symmetry("antitranspose", transposed=True, up=True, left=True))
-
-# The products h after g of the symmetries of the square, by what they do to the corners of one.
-_CORNERS = {one.name: one.on_pixels(torch.arange(4).view(2, 2)).flatten() for one in
-            (_IDENTITY, *_ROTATIONS, *_FLIPS, *_TRANSPOSES)}  # fmt: skip
-
-
-def product(first: Transformation, second: Transformation) -> str | None:
-    """The name of the transformation that `second` after `first` is; None where it is not known.
-
-    >>> product(*rotations().transformations[:2]), product(*shifts([1, -3]).transformations)
-    ('rot270', 'shift(-2,-2)')
-    """
-    if first.offset is not None and second.offset is not None:
-        down, right = (a + b for a, b in zip(first.offset, second.offset, strict=True))
-        return f"shift({down},{right})" if down or right else _IDENTITY.name
-    if first.name not in _CORNERS or second.name not in _CORNERS or not (first.keeps_images and second.keeps_images):
-        return None
-    both = _CORNERS[first.name][_CORNERS[second.name]]
-    return next(name for name, corners in _CORNERS.items() if torch.equal(corners, both))
 
 
 def identity() -> Family:
     """The transformation that moves nothing; every defined channel scores 1."""
-    return Family("identity", (_IDENTITY,))
-
-
-def rotations() -> Family:
-    """Counter-clockwise rotations by 90, 180 and 270 degrees."""
-    return Family("rotations", _ROTATIONS)
+    return Family("identity", (IDENTITY,))
 
 
 def flips() -> Family:
@@ -144,7 +138,7 @@ def flips() -> Family:
 
 def d4() -> Family:
     """All seven symmetries of the square but the identity: rotations, flips, and the two transposes."""
-    return Family("d4", _ROTATIONS + _FLIPS + _TRANSPOSES)
+    return Family("d4", QUARTERS + _FLIPS + _TRANSPOSES)
 
 
 def shifts(
@@ -154,19 +148,21 @@ def shifts(
     size: int | tuple[int, int] | None = None,
     subpixel: str = "linear",
 ) -> Family:
-    """Shifts of the content by whole pixels: `d` for the diagonal `(d, d)`, or `(down, right)`; negative allowed.
+    """Shifts of the content by pixels: `d` for the diagonal `(d, d)`, or `(down, right)`; negative allowed.
+
+    A shift by a part of a pixel interpolates the image: bicubically, or, under "wrap", by its Fourier series.
 
     Args:
         offsets: The shifts in pixels.
         fill: What enters at the border: "zero" after normalisation, the image mirrored ("reflect") or from its other
-            side ("wrap"); or "crop": the images given exceed the network's input by at least the span of the shifts,
-            and a shift moves the window that the network sees.
+            side ("wrap"); or, under whole shifts, "crop": the images given exceed the network's input by at least the
+            span of the shifts, and a shift moves the window that the network sees.
         size: The window under "crop": `(height, width)`, or one number for both.
         subpixel: What a layer whose stride does not divide a shift does: interpolate ("linear"), leave the shift out
             ("exact"), or take the nearest position ("round").
 
-    >>> [t.name for t in shifts([4, (3, 0), -2]).transformations]
-    ['shift(4,4)', 'shift(3,0)', 'shift(-2,-2)']
+    >>> [t.name for t in shifts([4, (3, 0), -0.5]).transformations]
+    ['shift(4,4)', 'shift(3,0)', 'shift(-0.5,-0.5)']
     """
     if not isinstance(offsets, Iterable):
         raise ValueError(f"shifts() takes a list of shifts, such as shifts([1, 2, 4, 8]); got {offsets!r}.")
@@ -181,40 +177,58 @@ def shifts(
     return Family("shifts", members)
 
 
-def _offset(value: Any) -> tuple[int, int]:
+def _offset(value: Any) -> Vector:
     try:
-        down, right = value if isinstance(value, Sequence) else (value, value)
-        if isinstance(down, bool) or isinstance(right, bool):
-            raise TypeError
-        return operator.index(down), operator.index(right)
+        down, right = value if isinstance(value, Sequence) and not isinstance(value, str) else (value, value)
+        return pixels(down), pixels(right)
     except (TypeError, ValueError):
-        message = f"A shift is a whole number of pixels or a pair (down, right) of them; {value!r} is neither."
+        message = f"A shift is a number of pixels or a pair (down, right) of them; {value!r} is neither."
         raise ValueError(message) from None
 
 
+def pixels(value: Any) -> Number:
+    """A finite number, as an `int` where it is whole; TypeError or ValueError of others."""
+    if isinstance(value, bool | str) or not isfinite(value):
+        raise TypeError
+    return int(value) if value == int(value) else float(value)
+
+
 def shift(
-    down: int,
-    right: int,
+    down: Number,
+    right: Number,
     *,
     fill: str = "zero",
     size: int | tuple[int, int] | None = None,
     subpixel: str = "linear",
 ) -> Transformation:
-    """A shift by whole pixels, `(T X)[y, x] = X[y - down, x - right]`; its options are those of `shifts`."""
-    down, right = _offset((down, right))
+    """A shift by pixels, `(T X)[y, x] = X[y - down, x - right]`; its options are those of `shifts`."""
+    down, right = offset = _offset((down, right))
     known("fill", fill, FILLS)
     known("subpixel", subpixel, SUBPIXELS)
     window = _window_size(size, fill)
+    name = shift_named(offset)
+    if fill == "crop" and not all(isinstance(one, int) for one in offset):
+        raise OptionError("{fill}crop moves a window by whole pixels, and {name} is none; give another fill.",
+                          name=name)  # fmt: skip
     return Transformation(
-        name=f"shift({down},{right})",
+        name=name,
         on_pixels=partial(shifted, down=down, right=right, fill=fill),
         on_positions=partial(_shifted_positions, down=down, right=right, subpixel=subpixel),
-        offset=(down, right),
+        offset=offset,
         fill=fill,
         size=window,
         subpixel=subpixel,
         keeps_images=True,
     )
+
+
+def shift_named(offset: Vector) -> str:
+    """The name of a shift.
+
+    >>> shift_named((0.5, -3))
+    'shift(0.5,-3)'
+    """
+    return "shift({:.12g},{:.12g})".format(*offset)
 
 
 def _window_size(size: int | tuple[int, int] | None, fill: str) -> tuple[int, int] | None:
@@ -234,11 +248,11 @@ def _window_size(size: int | tuple[int, int] | None, fill: str) -> tuple[int, in
 
 
 def _shifted_positions(
-    height: int, width: int, stride: Stride | None, *, down: int, right: int, subpixel: str
+    height: int, width: int, stride: Stride | None, *, down: Number, right: Number, subpixel: str
 ) -> Sampling | None:
     if stride is None:
         raise ValueError("a shift needs the layer's stride")
-    steps = [pixels / _ratio(per_position) for pixels, per_position in zip((down, right), stride, strict=True)]
+    steps = [_ratio(by) / _ratio(per_position) for by, per_position in zip((down, right), stride, strict=True)]
     if subpixel == "exact" and not all(step.denominator == 1 for step in steps):
         return None
     if subpixel == "round":
@@ -261,7 +275,7 @@ def about(transformation: Transformation, offset: tuple[float | int, float | int
 
     def on_positions(height: int, width: int, stride: Stride | None) -> Sampling | None:
         sampling = transformation.on_positions(height, width, stride)
-        return sampling.moved(*offset) if isinstance(sampling, Axes) else sampling
+        return sampling.moved(*offset) if isinstance(sampling, Axes | Warped) else sampling
 
     return replace(transformation, on_positions=on_positions)
 
@@ -282,7 +296,7 @@ class Frame:
     def transformed(self, transformation: Transformation, images: Images) -> Tensor:
         """The images transformed; a shift that crops moves the window the other way."""
         if transformation.fill == "crop" and transformation.offset is not None:
-            down, right = transformation.offset
+            down, right = map(int, transformation.offset)
             return self._window(images, -down, -right)
         original = self.original(images)
         if transformation.keeps_images:
@@ -339,7 +353,7 @@ def frame(image: tuple[int, int], transformations: Sequence[Transformation]) -> 
 def spans(families: Iterable[Family]) -> tuple[int, int]:
     """By how many pixels, down and right, images must exceed the window that these shifts move ("crop").
 
-    >>> spans([shifts([4, (-2, 1)]), rotations()])
+    >>> spans([shifts([4, (-2, 1)]), flips()])
     (6, 4)
     """
     members = [member for family in families for member in family.transformations]
@@ -350,19 +364,21 @@ def spans(families: Iterable[Family]) -> tuple[int, int]:
 def _extremes(transformations: Iterable[Transformation]) -> list[tuple[int, int]]:
     """The least and the most that any shift moves, and no shift, on each axis."""
     offsets = [(0, 0), *(one.offset for one in transformations if one.offset is not None)]
-    return [(min(along), max(along)) for along in zip(*offsets, strict=True)]
+    return [(floor(min(along)), ceil(max(along))) for along in zip(*offsets, strict=True)]
 
 
-def shifted(images: Images, down: int, right: int, fill: str = "zero") -> Images:
-    """Images whose content is moved by whole pixels.
+def shifted(images: Images, down: Number, right: Number, fill: str = "zero") -> Images:
+    """Images whose content is moved by pixels, or parts of them.
 
     >>> shifted(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 0, 1).tolist()
     [[[[0.0, 1.0, 2.0]]]]
     >>> shifted(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 0, 1, fill="reflect").tolist()
     [[[[2.0, 1.0, 2.0]]]]
     """
+    if down != int(down) or right != int(right):
+        return moved_between(images, down, right, fill)
     for axis, distance in ((-2, down), (-1, right)):
-        images = _shifted_along(images, axis, distance, fill)
+        images = _shifted_along(images, axis, int(distance), fill)
     return images
 
 

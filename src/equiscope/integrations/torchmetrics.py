@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from equiscope.functional.transformations import rotations
+from equiscope.functional.affine import rotations
 from equiscope.images.batches import Images, opened
 from equiscope.integrations.during_training import by_name, of_families
 from equiscope.integrations.metric_memory import Measured, Memory, Seen, Sums, header_of, packed

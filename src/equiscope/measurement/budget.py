@@ -91,13 +91,13 @@ def _units(plan: Plan) -> Iterator[list[Action]]:
     for layer in plan.found.measured:
         for alone in (False, True):
             actions = plan.of_layer(layer, alone=alone)
-            if permuting := [one for one in actions if one.permutes and one.transformation.offset is None]:
+            if permuting := [one for one in actions if one.permutes and one.transformation.rearranges]:
                 yield permuting
     for transformation in plan.transformations:
         for layer in plan.found.measured:
             for by_key in (plan.actions, plan.alone):
                 one = by_key.get((layer.name, transformation.name))
-                if one is not None and (not one.permutes or transformation.offset is not None):
+                if one is not None and (not one.permutes or not transformation.rearranges):
                     yield [one]
 
 
@@ -112,6 +112,8 @@ def _bytes(unit: Sequence[Action], scoring: Scoring, products: torch.dtype) -> i
         own_sides = 1 if one.permutes else 2
         total += copies * (pairs * one.crossed + maps * own_sides) + (copies - 1) * maps * (2 - own_sides)
         total += maps * ("strict_invariance" in one.measures)
+        between = one.sampling is not None and one.sampling.interpolated
+        total += maps * 2 * (between + copies - 1)  # both sides of a round trip
         if scoring.measures is not None and "linear" in one.measures:  # asked for wherever it can be had
             total += pairs * (copies if not one.permutes else copies - 1)
         if "image" in scoring.scopes and not layer.vector:

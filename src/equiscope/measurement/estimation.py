@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from equiscope.functional.transformations import rotations
+from equiscope.functional.affine import rotations
 from equiscope.images.batches import Images, count_of, opened, used_up
 from equiscope.images.hugging_face import adopted
 from equiscope.measurement.budget import Budget, budgeted

@@ -9,14 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from equiscope.functional.affine import product
 from equiscope.functional.channel_maps import LEAST_SAMPLES, centred_squares
-from equiscope.functional.estimates import Estimate, Estimates, Options, best_channels, estimates
+from equiscope.functional.estimates import Estimate, Estimates, Options, best_channels, ceiling, estimates
 from equiscope.functional.moments import GROUPS, Moments, Side, products_in
 from equiscope.functional.ridge import Grams, Regression, laws
 from equiscope.functional.statistics import LEAST_IMAGES, Array
-from equiscope.functional.transformations import Transformation, about, product
+from equiscope.functional.transformations import Transformation, about
 from equiscope.functional.within_image import WithinImage, WithinScores, within_scores
-from equiscope.measurement.layer_moments import LayerMoments, Pair, Scratch
+from equiscope.measurement.layer_moments import Ceiling, LayerMoments, Pair, Scratch
 from equiscope.measurement.options import Scoring
 from equiscope.measurement.plan import Action
 from equiscope.networks.layers import Layer
@@ -42,6 +43,8 @@ class Row:
     subpixel: bool
     by_image: bool  # whether replicates are scores of images, not of all images but a group
     replicates: Array  # [replicate, 3]: its number, score, explained share
+    ceiling: float = np.nan
+    explained_ceiling: float = np.nan
 
 
 @dataclass
@@ -175,7 +178,8 @@ def moments_of(
                     channels, sampling.positions, similarity=scoring.similarity, negative=scoring.negative,
                     device=device,
                 )  # fmt: skip
-            pairs[name, alignment] = Pair(name, sampling, moments, shared, within)
+            limit = Ceiling.of(sampling, channels, device)
+            pairs[name, alignment] = Pair(name, sampling, moments, shared, within, limit)
         if "strict_invariance" in one.measures:
             strict[name] = Moments.empty(channels, positions, cross=None, expected=original, device=device)
     return LayerMoments(layer, scratch, original, pairs, strict)
@@ -207,8 +211,8 @@ def findings_of(moments: LayerMoments, actions: Sequence[Action], scoring: Scori
                 grams = its if pair.permutes else grams
                 regression = Regression(best, its)
             estimated = estimates(pair.moments, options, regression, best)
-            _add(found, one, alignment, estimated, images, pair)
-            if estimated.maps is not None and alignment == "array" and pair.permutes:
+            _add(found, one, alignment, estimated, images, _ceiling(pair, estimated, options))
+            if estimated.maps is not None and alignment == "array":
                 regressions[name] = estimated
             if pair.within is not None:
                 _add_within(found, one, alignment, pair.within, scoring)
@@ -220,7 +224,16 @@ def findings_of(moments: LayerMoments, actions: Sequence[Action], scoring: Scori
     return found
 
 
-def _add(found: Findings, one: Action, alignment: str, its: Estimates, images: int, pair: Pair) -> None:
+def _ceiling(pair: Pair, its: Estimates, options: Options) -> Tensor:
+    """Each channel's ceiling: 1 where nothing is interpolated, NaN where the channel is undefined."""
+    defined = its.partner >= 0
+    limit = torch.ones_like(its.partner, dtype=torch.float64)
+    if pair.sampling.interpolated:
+        limit *= torch.nan if pair.ceiling is None else ceiling(pair.ceiling.moments, options)
+    return torch.where(defined, limit, torch.nan)
+
+
+def _add(found: Findings, one: Action, alignment: str, its: Estimates, images: int, limit: Tensor) -> None:
     """The rows and the channels of one transformation in the `dataset` scope."""
     name = one.transformation.name
     defined = its.partner >= 0
@@ -232,7 +245,12 @@ def _add(found: Findings, one: Action, alignment: str, its: Estimates, images: i
         if measure != "linear":
             columns[f"chance_{measure}"] = estimate.chance_channels.cpu().numpy()
         if measure in one.measures:
-            found.rows[name, measure, "dataset", alignment] = _row(estimate, images, one.interpolated)
+            row = _row(estimate, images, one.interpolated)
+            if row.transformations:
+                shares = float(limit.nanmean()), float(limit.square().nanmean())
+                row = replace(row, ceiling=shares[0], explained_ceiling=shares[1])
+            found.rows[name, measure, "dataset", alignment] = row
+    columns["ceiling"] = limit.cpu().numpy()
     columns["defined"] = defined.long().cpu().numpy()
     found.channels[name, "dataset", alignment] = columns
 

@@ -12,6 +12,7 @@ from equiscope.functional.blocks import Block, Sums, taken_in
 from equiscope.functional.moments import GROUPS, Moments, Origin, Side
 from equiscope.functional.sampling import Sampling, identity
 from equiscope.functional.transformations import Transformation
+from equiscope.functional.warped import RoundTrip, round_trip
 from equiscope.functional.within_image import OfImages, WithinImage
 from equiscope.networks.layers import Layer
 
@@ -38,6 +39,22 @@ class Scratch:
 
 
 @dataclass
+class Ceiling:
+    """What interpolation alone costs: the features, transformed and transformed back, beside themselves."""
+
+    trip: RoundTrip
+    moments: Moments
+
+    @classmethod
+    def of(cls, sampling: Sampling, channels: int, device: torch.device | None) -> "Ceiling | None":
+        """Of no images yet; None where nothing is interpolated, and where no inverse is known."""
+        trip = round_trip(sampling)
+        if trip is None:
+            return None
+        return cls(trip, Moments.empty(channels, trip.positions, cross=None, device=device))
+
+
+@dataclass
 class Pair:
     """One transformation on one layer: where its positions get their values from, and the moments of both sides."""
 
@@ -46,6 +63,7 @@ class Pair:
     moments: Moments
     permutes: bool  # the found side is moved back, and the expected side is that of the original features
     within: WithinImage | None = None
+    ceiling: Ceiling | None = None
 
 
 @dataclass
@@ -142,6 +160,8 @@ class LayerMoments:
 
     def _add_pair(self, key: Key, pair: Pair, still: Tensor, maps: Tensor) -> None:
         moments, expected = pair.moments, still
+        if pair.ceiling is not None:
+            self._add_ceiling(pair.ceiling, still)
         if not pair.permutes:
             expected = self._expected(pair, still)
             if moments.expected.gram is not None:
@@ -164,6 +184,16 @@ class LayerMoments:
         side.origin = self.original.origin
         less = still.unflatten(2, sampling.size).transpose(0, 1)  # type: ignore[no-untyped-call]
         return side.add_less(self._group, less, sampling, self._rooms("expected", less, sampling)[0])
+
+    def _add_ceiling(self, ceiling: Ceiling, still: Float[Tensor, "channel image whole"]) -> None:
+        """`T'_g^-1 T'_g f(X)` and `f(X)`, both less the origin."""
+        moments, trip = ceiling.moments, ceiling.trip
+        moments.expected.origin = moments.found.origin = self.original.origin
+        less = still.unflatten(2, trip.size).transpose(0, 1)  # type: ignore[no-untyped-call]
+        size = less.shape[0] * less.shape[1] * trip.positions
+        rooms = self.scratch.room("ceiling", 2 * size, less).view(2, size)
+        returned = moments.expected.add_less(self._group, less, trip, rooms[0])
+        moments.found.add_less(self._group, less, trip.window, rooms[1], own=moments.own[self._group], other=returned)
 
     def _found(self, pair: Pair, maps: Tensor, expected: Block, room: Tensor) -> Block:
         """`f(T_g X)` less its origin, at the positions of the expected side."""
@@ -243,6 +273,9 @@ class LayerMoments:
             found[f"{name}.{alignment}.found"] = pair.moments.found
             if not pair.permutes:
                 found[f"{name}.{alignment}.expected"] = pair.moments.expected
+            if pair.ceiling is not None:
+                found[f"{name}.{alignment}.ceiling.expected"] = pair.ceiling.moments.expected
+                found[f"{name}.{alignment}.ceiling.found"] = pair.ceiling.moments.found
         return found | {f"{name}.strict.found": moments.found for name, moments in self.strict.items()}
 
     def tensors(self) -> dict[str, Tensor]:
@@ -253,6 +286,9 @@ class LayerMoments:
             found |= {f"{name}.{alignment}.{part}": value for part, value in tensors}
             if pair.within is not None:
                 found |= {f"{name}.{alignment}.within.{part}": value for part, value in pair.within.tensors()}
+            if pair.ceiling is not None:
+                tensors = pair.ceiling.moments.tensors()
+                found |= {f"{name}.{alignment}.ceiling.{part}": value for part, value in tensors}
         for name, moments in self.strict.items():
             found |= {f"{name}.strict.{part}": value for part, value in moments.tensors(expected=False)}
         return found
@@ -294,6 +330,9 @@ class LayerMoments:
             found = new[f"{name}.{alignment}.found"]
             expected = new["original" if pair.permutes else f"{name}.{alignment}.expected"]
             pair.moments.rebased(expected, found, shared=pair.permutes)
+            if pair.ceiling is not None:
+                its = [new[f"{name}.{alignment}.ceiling.{side}"] for side in ("expected", "found")]
+                pair.ceiling.moments.rebased(*its)
         for name, moments in self.strict.items():
             moments.rebased(new["original"], new[f"{name}.strict.found"], shared=True)
         self.original.rebased(new["original"])

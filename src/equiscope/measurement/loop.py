@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from equiscope.functional.transformations import Family, rotations
+from equiscope.functional.affine import rotations
+from equiscope.functional.transformations import Family
 from equiscope.functional.within_image import OfImages
 from equiscope.images.batches import Images, opened, same_again
 from equiscope.images.hugging_face import adopted
@@ -35,7 +36,7 @@ from equiscope.measurement.plan import (
 )
 from equiscope.measurement.planned_alone import MATCHED_ON, alone_of, left_out_alone, matchings_of, with_alone
 from equiscope.measurement.reader import Reader
-from equiscope.measurement.registration import LayerRegistration
+from equiscope.measurement.registration import LayerRegistration, sought
 from equiscope.measurement.scored import remarks_on, scored
 from equiscope.measurement.untrained import estimated_on
 from equiscope.networks.checked import check_network
@@ -263,13 +264,14 @@ class _Measurement:
         layers = self.plan.found.measured
         registrations = {layer.name: LayerRegistration(layer, turning, self.place) for layer in layers}
         images = self.reader.to_register_on(self.scoring.registration_images)
+        searched = sought(turning)
         alone = [one for one in self.plan.alone.values() if one.transformation.turns]
         matchings = matchings_of(forward, torch.cat(images)[:MATCHED_ON], alone)
         forward = replace(forward, alone=alone_of(alone, matchings))
         registrations |= {
             name: LayerRegistration(one.layer, turning, self.place) for name, one in forward.alone.items()
         }
-        forward(in_order(images, forward.images_at_once(turning)), turning, registrations, bar)
+        forward(in_order(images, forward.images_at_once(searched)), searched, registrations, bar)
         return {name: registration.offsets() for name, registration in registrations.items()}
 
     def findings(

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from equiscope.functional.affine import rotations
 from equiscope.functional.lie_derivative import VELOCITIES, local_error, tangent
 from equiscope.functional.outputs import agreement, cropped, divergence, rolled
 from equiscope.functional.statistics import (
@@ -19,7 +20,7 @@ from equiscope.functional.statistics import (
     resample_counts,
     resampled_means,
 )
-from equiscope.functional.transformations import Family, Frame, Transformation, frame, rotations
+from equiscope.functional.transformations import Family, Frame, Transformation, frame
 from equiscope.functional.variance_ratio import Spread
 from equiscope.images.batches import Images, count_of, of_size, opened
 from equiscope.images.hugging_face import adopted

@@ -72,10 +72,11 @@ def distinct_of(families: Sequence[Family]) -> list[Transformation]:
 
 
 def _essence(transformation: Transformation) -> object:
-    """What makes two shifts of one name the same."""
-    if transformation.offset is None or not transformation.keeps_images:
-        return id(transformation)
-    return transformation.offset, transformation.fill, transformation.size, transformation.subpixel
+    """What makes two of one name the same."""
+    one = transformation
+    if (one.offset is None and one.map is None) or not one.keeps_images:
+        return id(one)
+    return one.offset, one.map, one.fill, one.size, one.subpixel
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class Action:
 
     @property
     def interpolated(self) -> bool:
-        """Whether it is a shift by part of a position, interpolated: of the transformation, not of a registration."""
+        """Whether positions are averages of neighbours: by the transformation, not by a registration."""
         return any(one is not None and one.interpolated for one in (self.sampling, self.on_input))
 
     @property
@@ -177,7 +178,7 @@ def action(layer: Layer, transformation: Transformation, scoring: Scoring) -> Ac
         except ValueError as error:
             raise ValueError(f"Layer {layer.name} cannot be measured: {error}.") from error
         _check_sampling(layer, transformation, sampling)
-    permutes = sampling is not None and sampling.permutes and transformation.offset is None
+    permutes = sampling is not None and sampling.permutes and transformation.rearranges
     measures = scoring.measures
     if measures is None:
         linear = permutes and scoring.similarity == "pearson" and "dataset" in scoring.scopes
@@ -212,14 +213,16 @@ def check_sizes(image_shape: tuple[int, int, int], transformations: Iterable[Tra
 
 
 def _check_strides(found: FoundLayers, transformations: Iterable[Transformation]) -> None:
-    if not any(transformation.offset for transformation in transformations):
+    needing = [transformation.name for transformation in transformations if transformation.needs_stride]
+    if not needing:
         return
     for layer in found.measured:
         if not layer.vector and layer.stride is None:
             raise OptionError(
-                "The stride of layer {layer} ({height} x {width} positions) does not follow from its shape, and a "
-                "shift needs it; give it with {strides}{its}.",
-                layer=layer.name, height=layer.height, width=layer.width, its=KeyValue(layer.name, "PIXELS"),
+                "The stride of layer {layer} ({height} x {width} positions) does not follow from its shape, and "
+                "{name} needs it; give it with {strides}{its}.",
+                name=needing[0], layer=layer.name, height=layer.height, width=layer.width,
+                its=KeyValue(layer.name, "PIXELS"),
             )  # fmt: skip
 
 
@@ -281,8 +284,9 @@ def options_of(
     families: Sequence[Family], layers: Layers, scoring: Scoring, run: Run, batch_size: int, device: str
 ) -> dict[str, Any]:  # fmt: skip
     """All options of a measurement, as the manifest tells them."""
-    shifts = [one for family in families for one in family.transformations if one.offset is not None]
-    of_shifts = {"fill": shifts[0].fill, "size": shifts[0].size, "subpixel": shifts[0].subpixel} if shifts else {}
+    members = [one for family in families for one in family.transformations if not one.rearranges]
+    members.sort(key=lambda one: one.offset is None)  # shifts have options of their own
+    of_shifts = {"fill": members[0].fill, "size": members[0].size, "subpixel": members[0].subpixel} if members else {}
     return {
         "transformations": {family.name: [one.name for one in family.transformations] for family in families},
         "measures": list(scoring.measures or LADDER),

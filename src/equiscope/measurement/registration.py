@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -10,12 +10,13 @@ from torch import Tensor
 from equiscope.functional.channel_maps import pools
 from equiscope.functional.moments import Moments
 from equiscope.functional.sampling import Axes, identity
-from equiscope.functional.transformations import Transformation
+from equiscope.functional.transformations import QUARTERS, Transformation
 from equiscope.networks.layers import Layer
 
 REACH = 2  # positions, in every direction
 FEWEST_IMAGES = 16
 FEWEST_POSITIONS = 3  # along an axis, to compare moves on
+HALF_TURN = QUARTERS[1]
 MOVES = range(-REACH, REACH + 1)
 
 Offset = tuple[float, float]  # positions down and right
@@ -25,7 +26,8 @@ Offset = tuple[float, float]  # positions down and right
 class LayerRegistration:
     """Invariance over all images of one layer, under each transformation and each move of the expected map.
 
-    It is Pearson's, whatever the scores' similarity: a centre is where things lie, and a mean lies nowhere.
+    The transformations that are gone through are those that are `sought`. It is Pearson's, whatever the scores'
+    similarity: a centre is where things lie, and a mean lies nowhere.
     """
 
     layer: Layer
@@ -64,7 +66,19 @@ class LayerRegistration:
         """For each transformation the move that makes the layer most invariant; None where nothing is defined."""
         if self.layer.vector:
             return {}
-        return {transformation.name: self._offset(transformation.name) for transformation in self.transformations}
+        found = {one.name: self._offset(one.name) for one in sought(self.transformations)}
+        return {one.name: found[one.name] if one.name in found else self._about_centre(one, found[HALF_TURN.name])
+                for one in self.transformations}  # fmt: skip
+
+    def _about_centre(self, transformation: Transformation, half_turn: Offset | None) -> Offset | None:
+        """The move that takes the centre of the layer, told by a half turn, back to where it was."""
+        if half_turn is None or transformation.map is None:
+            return None
+        stride = self.layer.stride or (1, 1)
+        map = transformation.map.in_positions((float(stride[0]), float(stride[1])))
+        centre = half_turn[0] / 2, half_turn[1] / 2  # a half turn takes it as far to the other side
+        down, right = replace(map, move=(0.0, 0.0)).of(centre)
+        return centre[0] - down, centre[1] - right
 
     def _offset(self, name: str) -> Offset | None:
         scores = torch.full((len(MOVES), len(MOVES)), torch.nan, dtype=torch.float64)
@@ -87,6 +101,16 @@ class LayerRegistration:
                 stacklevel=2,
             )
         return found
+
+
+def sought(transformations: Sequence[Transformation]) -> list[Transformation]:
+    """The transformations whose moves are searched for: those that move positions to others.
+
+    Others act about the same centre, which a half turn tells.
+    """
+    found = [one for one in transformations if one.rearranges]
+    asked = len(found) == len(transformations) or HALF_TURN.name in [one.name for one in found]
+    return found if asked else [*found, HALF_TURN]
 
 
 def _compared(sampling: Axes, original: Tensor, transformed: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,6 +54,7 @@ class _Table:
         least, most = self._interval(row, row.explained, 2, 0.0)
         return {
             "score": row.score, "low": low, "high": high, "in_sample": row.in_sample, "chance": row.chance,
+            "ceiling": row.ceiling, "explained_ceiling": row.explained_ceiling,
             "explained": row.explained, "explained_low": least, "explained_high": most, "held_out": row.held_out,
             "images": row.images, "undefined": row.undefined, "transformations": row.transformations,
         }  # fmt: skip
@@ -130,9 +131,7 @@ def _rows_of(found: Findings, families: Sequence[Family]) -> dict[Key, Row]:
             continue
         for measure, scope, alignment in product(MEASURES, SCOPES, ALIGNMENTS):
             members = [row for name in names if (row := found.rows.get((name, measure, scope, alignment))) is not None]
-            if alignment == "registered" and len(members) < len(names):
-                continue
-            if members:
+            if len(members) == len(names):  # else it would be a mean of others than that of the measures it contains
                 rows |= {(family.name, measure, scope, alignment, row.subpixel): row for row in _families(members)}
     return rows
 
@@ -160,6 +159,7 @@ def mean_row(rows: Sequence[Row], *, subpixel: bool) -> Row:
     return Row(
         score, mean("in_sample"), mean("chance"), mean("explained"), mean("held_out"), images,
         sum(row.undefined for row in rows), sum(row.transformations for row in rows), subpixel, by_image, replicates,
+        mean("ceiling"), mean("explained_ceiling"),
     )  # fmt: skip
 
 

@@ -19,7 +19,16 @@ from equiscope.results.scores import Scores
 
 _DIGITS = 4
 _OF_LAYERS = ("layer", "part", "type", "channels", "height", "width", "stride_y", "dead", "dimension")
-_NAMES = ("layer", "transformation", "scope", "alignment", "channel", "partner", "defined")  # of channels, no scores
+_NAMES = (
+    "layer",
+    "transformation",
+    "scope",
+    "alignment",
+    "channel",
+    "partner",
+    "ceiling",
+    "defined",
+)  # of channels, no scores
 
 
 def packed(content: bytes) -> str:

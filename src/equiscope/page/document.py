@@ -22,6 +22,7 @@ from equiscope.figures.style import (
 )
 from equiscope.page.answer import answer
 from equiscope.page.data import Chunks, as_json, channels_data, maps_data, packed, result_data
+from equiscope.page.grid import grid_centre
 from equiscope.page.tables import laws_section, metrics_table, scope_section
 from equiscope.page.words import METRICS_MEANING, METRICS_TITLE, for_script, left_out, listed, meaning, provenance
 from equiscope.results.columns import SCOPES
@@ -142,6 +143,7 @@ def _result(identity: str, name: str, scores: Scores, alone: bool) -> str:
     sections |= {
         "What was left out": left_out(manifest),
         "What was measured": meaning(manifest["options"], measures_in(scores.scores), laws=len(scores.laws) > 0),
+        "The centre of the grid": grid_centre(scores),
         "Manifest": f"<details><summary>How the scores were made, in full</summary>{listed(shown)}</details>",
     }
     measured = set(scores.scores["scope"])
@@ -150,6 +152,7 @@ def _result(identity: str, name: str, scores: Scores, alone: bool) -> str:
     words = "\n".join(
         f'<section aria-labelledby="{identity}-{number}"><h2 id="{identity}-{number}">{title}</h2>{text}</section>'
         for number, (title, text) in enumerate(sections.items())
+        if text
     )
     return f"""<div class="result" id="{identity}">
 {"" if alone else f'<p class="name">{escape(name)}</p>'}

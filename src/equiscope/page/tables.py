@@ -175,6 +175,8 @@ def _columns(measure: str, scope: str, rows: Rows) -> dict[str, Cell]:
         columns["in sample"] = lambda row: _number(row["in_sample"])
     if not all(pd.isna(row["chance"]) for row in rows.values()):
         columns["chance"] = lambda row: _number(row["chance"])
+    if any(row["ceiling"] < 1 for row in rows.values()):
+        columns["ceiling"] = lambda row: _number(row["ceiling"])
     if scope == "dataset":
         columns["explained"] = lambda row: _number(row["explained"])
     if measure == "linear":

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import PurePath
 from typing import Any
 
+from equiscope.results.columns import BETWEEN, FILLED
 from equiscope.results.shares import MEANINGS, REST
 
 MONTHS = (
@@ -80,6 +81,12 @@ FORMULAS = {
     },
     "in_sample": f"max<sub><var>p</var></sub> <var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>p</var></sub> )",
 }
+_CEILING = (
+    "What interpolation alone leaves: the correlation of <var>T′<sub>g</sub></var><sup>−1</sup> "
+    "<var>T′<sub>g</sub> f</var>(<var>X</var>) with <var>f</var>(<var>X</var>). 1 where nothing is interpolated. It "
+    "interpolates twice, a score once: a layer that loses nothing else lies between it and 1. No score is divided by "
+    "it."
+)
 _TITLES = {"linear": "Linear equivariance"}
 _MEASURES = {
     "invariance": "The channel stays itself, and only moves as the image moves.",
@@ -237,6 +244,11 @@ def meaning(options: Mapping[str, Any], measures: Sequence[str], *, laws: bool) 
     if any(member.startswith("shift(") for member in members):
         shifts = ((_FILLS, options.get("fill", "zero")), (_SUBPIXELS, options.get("subpixel", "linear")))
         terms["Shifts"] = " ".join(_said(words, option) for words, option in shifts)
+    if any(map(BETWEEN.match, members)):
+        terms["Between pixels"] = (
+            "Rotations by other angles than multiples of 90 degrees, scalings and affine maps interpolate the image "
+            f"bicubically, and features between four positions. {_said(_FILLS, options.get('fill', 'zero'))}"
+        )
     if options.get("alignment") == "registered":
         terms["Centre"] = (
             "Rotations and flips act about the centre of the layer’s array; <em>layer’s own</em> is about the centre "
@@ -259,6 +271,8 @@ def _estimates(options: Mapping[str, Any], measures: Sequence[str], *, laws: boo
             "evaluated on. It is biased upward, the more so the more channels and the fewer images there are."
         )
     terms["Chance level (mismatched image pairs)"] = _CHANCE
+    if any(FILLED.match(member) for of in options["transformations"].values() for member in of):
+        terms["Ceiling"] = _CEILING
     terms["95 % confidence interval"] = (
         "An image is the unit: jackknife over ten groups of images; within images, for invariance, bootstrap over "
         "images. Undefined for fewer than 20 images."

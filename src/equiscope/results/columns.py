@@ -1,5 +1,7 @@
 """The words and columns of the tables: the contract of an output folder (format 2)."""
 
+import re
+
 LADDER = ("invariance", "equivariance", "linear")  # each contains the one before
 ALONE = {f"alone_{measure}": measure for measure in LADDER}  # the same of a layer alone
 MEASURES = (*LADDER, "strict_invariance", *ALONE)
@@ -15,7 +17,15 @@ METRIC_TITLES = {  # other tools' measures, of `metrics`, as they are read
 METRICS = tuple(METRIC_TITLES)
 PARTS = ("early", "middle", "late", "pool", "final")
 
-VALUES = ("score", "low", "high", "in_sample", "chance", "explained", "explained_low", "explained_high", "held_out")
+# The names of transformations that fall between pixels, and of those that let something in at the border.
+BETWEEN = re.compile(r"scaling\(|affine\(|rot(?!(90|180|270)$)")
+FILLED = re.compile(rf"shift\(|{BETWEEN.pattern}")
+
+VALUES = (
+    "score", "low", "high", "in_sample", "chance", "ceiling", "explained", "explained_low", "explained_high",
+    "explained_ceiling", "held_out",
+)  # fmt: skip
+ADDED = ("ceiling", "explained_ceiling")  # columns that older results of this format lack, and that are NaN of them
 COUNTS = ("images", "undefined", "transformations")
 OFFSETS = ("offset_y", "offset_x")  # positions, of registered rows
 KEYS = ("transformation", "measure", "scope", "alignment", "subpixel")
@@ -25,7 +35,7 @@ PART_COLUMNS = ("part", "layers", *KEYS, *VALUES, *COUNTS)
 CHANNEL_COLUMNS = (
     "layer", "transformation", "scope", "alignment", "channel", "invariance", "equivariance", "linear", "partner",
     "explained_invariance", "explained_equivariance", "explained_linear", "chance_invariance", "chance_equivariance",
-    "defined",
+    "ceiling", "defined",
 )  # fmt: skip
 MORE_CHANNEL_COLUMNS = (  # where they were measured
     "strict_invariance", *ALONE, "alone_partner", *(f"explained_{one}" for one in ALONE), "chance_alone_invariance",

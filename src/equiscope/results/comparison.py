@@ -29,7 +29,15 @@ from equiscope.results.scores import Scores
 from equiscope.system.errors import known
 
 LABELS = [key for key in KEYS if key != "subpixel"]  # which depends on the network's strides
-POINTS = ("score", "in_sample", "chance", "explained", "held_out")  # whose differences are taken
+POINTS = (
+    "score",
+    "in_sample",
+    "chance",
+    "ceiling",
+    "explained",
+    "explained_ceiling",
+    "held_out",
+)  # whose differences are taken
 INTERVALS = {"score": ("low", "high"), "explained": ("explained_low", "explained_high")}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from equiscope.results.columns import METRIC_TABLE, TABLES
+from equiscope.results.columns import ADDED, METRIC_TABLE, TABLES
 from equiscope.results.completeness import of_manifest, of_metrics, of_table, of_tables
 from equiscope.results.maps import Maps
 from equiscope.results.orbits import rotations_measured
@@ -130,6 +130,7 @@ def _table(folder: Path, name: str) -> pd.DataFrame:
     table = table.reset_index(indexed).reset_index(drop=True) if indexed else table.reset_index(drop=True)
     coded = {column: values.cat.categories.dtype for column, values in table.select_dtypes("category").items()}
     table = table.astype(coded)
+    table = table.assign(**{column: np.nan for column in ADDED if column in TABLES[name] and column not in table})
     _refuse(f"{folder} is not all of a result", f"{path.name} ", of_table(name, table))
     return table
 

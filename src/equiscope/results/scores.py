@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray
 
 BY = ("layer", "part")
-SIDE_BY_SIDE = ("score", "low", "high", "in_sample", "chance", "explained")  # of each measure, in `table`
+SIDE_BY_SIDE = ("score", "low", "high", "in_sample", "chance", "ceiling", "explained")  # of each measure, in `table`
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,7 +70,7 @@ class Scores:
         """A row per layer (or `by="part"`) and family, with the measures side by side.
 
         Columns: `layer`, `part`, `transformation` (`part`, `layers`, `transformation`), then for each measure its score
-        under the measure's own name, and `_low`, `_high`, `_in_sample`, `_chance`, `_explained` behind it.
+        under the measure's own name, and `_low`, `_high`, `_in_sample`, `_chance`, `_ceiling`, `_explained` behind it.
         `transformation` selects one, or one family. `OptionError` for what is unknown or was not measured.
         """
         known("by", by, BY)

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from equiscope.results.scores import Scores
 
 UNDEFINED = "–"
-NUMBERS = ("score", "95 % interval", "chance", "explained")  # aligned to the right
+NUMBERS = ("score", "95 % interval", "chance", "ceiling", "explained")  # aligned to the right
+LEAST_COST = 0.005  # of interpolation: a smaller one is not seen in two digits
 UNTRAINED = "randomly initialised"
 BAR = 30  # characters
 SCOPES_IN_WORDS = {"dataset": "over all images", "image": "within each image, then averaged"}
 
 
 def part_table(scores: "Scores", scope: str = "dataset") -> pd.DataFrame:
-    """The scores of the parts as text, a row per family, measure and part, in their order; `–` is undefined."""
+    """The scores of the parts as text, a row per family, measure and part, in their order; `–` is undefined.
+
+    There is a column of ceilings where interpolation costs something.
+    """
     parts = scores.parts[scores.parts["scope"] == scope]
     alignments = list(dict.fromkeys(parts["alignment"]))
     rows = []
@@ -32,10 +36,11 @@ def part_table(scores: "Scores", scope: str = "dataset") -> pd.DataFrame:
         for row in sorted(of_family, key=lambda row: PARTS.index(row["part"])):
             labels = {"transformation": family, "measure": measure, "part": row["part"], "alignment": alignment}
             interval = UNDEFINED if isnan(row["low"]) else f"{row['low']:.2f} to {row['high']:.2f}"
-            values = (_number(row["score"]), interval, _number(row["chance"]), _number(row["explained"]))
+            values = (_number(row["score"]), interval, *(_number(row[name]) for name in NUMBERS[2:]))
             rows.append(labels | dict(zip(NUMBERS, values, strict=True)))
     table = pd.DataFrame(rows, columns=["transformation", "measure", "part", "alignment", *NUMBERS])
-    return table if len(alignments) > 1 else table.drop(columns="alignment")
+    table = table if len(alignments) > 1 else table.drop(columns="alignment")
+    return table if (parts["ceiling"] < 1 - LEAST_COST).any() else table.drop(columns="ceiling")
 
 
 def heading(scores: "Scores") -> str:

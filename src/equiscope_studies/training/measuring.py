@@ -62,7 +62,7 @@ def prepared(images: Labelled, transformations: Iterable[str]) -> tuple[Tensor, 
 
 
 def _offsets(family: es.Family) -> list[int]:
-    return [one for member in family.transformations for one in member.offset or ()]
+    return [int(one) for member in family.transformations for one in member.offset or ()]
 
 
 def families(texts: Iterable[str], window: tuple[int, int] | None = None) -> list[es.Family]:

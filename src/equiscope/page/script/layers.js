@@ -142,19 +142,21 @@ function drawLayers() {
   const all = measures().map((measure) => [measure, series(result(), "by_layer", measure, state.transformation)]);
   const shown = all.filter(([, of]) => of && defined(of[state.estimate]));
   const chances = state.estimate === "score" ? shown.filter(([, of]) => defined(of.chance)) : [];
-  const range = scoreRange([...shown.flatMap(([, of]) => [...of[state.estimate], ...(estimate().low ? of[estimate().low] : [])]), ...chances.flatMap(([, of]) => of.chance)]);
+  const ceiling = shown.map(([, of]) => of[ceilingKey()]).find(costs);
+  const range = scoreRange([...shown.flatMap(([, of]) => [...of[state.estimate], ...(estimate().low ? of[estimate().low] : [])]), ...(ceiling ?? []), ...chances.flatMap(([, of]) => of.chance)]);
   const { y, nodes } = valueAxis(frame, range.low, range.high, range.ticks, estimate().name);
   const size = Math.min(10, Math.max(4.5, (0.9 * (at.right - at.left)) / names.length));
   const point = (values) => values.map((value, place) => [at.x[place], value === null ? null : y(value)]);
   const content = [...bands(at, frame.top, frame.bottom), ...nodes, ...partNames(at, LINE / 2), chosenLayer(at, frame.top, frame.bottom)];
   for (const [measure, of] of chances) content.push(...chanceLine(lookOf(measure), point(of.chance)));
+  if (ceiling) content.push(...ceilingLine(point(ceiling)));
   for (const [measure, of] of shown) content.push(...intervalLines(of, lookOf(measure), (place) => at.x[place], y, 0.5 * size));
   for (const [measure, of] of shown) {
     const look = lookOf(measure);
     content.push(...curve(look, point(of[state.estimate])), ...point(of[state.estimate]).filter(([, value]) => value !== null).map(([x, value]) => mark(look, x, value, size)));
   }
   if (!shown.length) content.push(missing(frame));
-  keys("layers-keys", [...shown.map(([measure]) => ({ look: lookOf(measure), name: inWords(measure) })), ...(chances.length ? [{ chance: true, name: "chance level" }] : [])]);
+  keys("layers-keys", [...shown.map(([measure]) => ({ look: lookOf(measure), name: inWords(measure) })), ...(chances.length ? [{ chance: true, name: "chance level" }] : []), ...(ceiling ? [{ ceiling: true, name: "ceiling: what interpolation leaves" }] : [])]);
   const said = (place) => [names[place], ...shown.flatMap(([measure, of]) => described("", measure, of, place).slice(1, 3)), ...chances.map(([measure, of]) => `chance level of ${inWords(measure)} ${number(of.chance[place])}`)];
   const title = `${measuresInWords()} of ${counted(names.length, "layer")}, ${scopeInWords()}, ${estimate().name}, under ${state.transformation}; the numbers are in the table of scores by layer.`;
   draw("layers-chart", frame.bottom + below.height, title, [...content, ...below.nodes(frame.bottom)], [stopsAlong(at, frame.top, frame.bottom, said)]);

@@ -32,6 +32,12 @@ const chanceLine = (look, points) => runs(points).map((run) => {
   return path(ends, { fill: "none", stroke: look.colour, "stroke-width": 1.2, "stroke-dasharray": "5 2.5", opacity: 0.85 });
 });
 
+// What interpolation leaves of a score; nothing where it costs nothing.
+const costs = (values) => values.some((value) => value !== null && value < 0.9995);
+const ceilingKey = () => (state.estimate === "explained" ? "explained_ceiling" : "ceiling");
+const ceilingLook = { fill: "none", stroke: "var(--soft)", "stroke-width": 1.2, "stroke-dasharray": "11 3" };
+const ceilingLine = (points) => runs(points).map((run) => path(run.length > 1 ? run : [[run[0][0] - 8, run[0][1]], [run[0][0] + 8, run[0][1]]], ceilingLook));
+
 // From the low to the high end of each interval that is defined, wide and pale behind the marks.
 function intervalLines(of, look, x, y, width) {
   const { low, high } = estimate();
@@ -41,8 +47,8 @@ function intervalLines(of, look, x, y, width) {
 
 // What the marks and lines of a chart mean; each entry is a look or the class of an area, and its name.
 function keys(id, entries) {
-  fill(el(id), ...entries.map(({ look, area, chance, name }) => {
-    const sample = chance ? [line(0, 7, 26, 7, { stroke: "var(--soft)", "stroke-width": 1.2, "stroke-dasharray": "5 2.5" })] : look ? [...curve(look, [[0, 7], [26, 7]]), mark(look, 13, 7, 9)] : [];
+  fill(el(id), ...entries.map(({ look, area, chance, ceiling, name }) => {
+    const sample = ceiling ? [line(0, 7, 26, 7, ceilingLook)] : chance ? [line(0, 7, 26, 7, { stroke: "var(--soft)", "stroke-width": 1.2, "stroke-dasharray": "5 2.5" })] : look ? [...curve(look, [[0, 7], [26, 7]]), mark(look, 13, 7, 9)] : [];
     return made("li", {}, area ? made("i", { class: `swatch ${area}` }) : svg("svg", { width: 26, height: 14, "aria-hidden": "true" }, ...sample), name);
   }));
 }
@@ -59,10 +65,10 @@ const ink = (byte) => { inks ??= Array.from({ length: 256 }, (_, value) => heatA
 // What is said of a layer's or a part's score where the pointer is.
 function described(name, measure, of, place) {
   const { low, high } = estimate();
-  const others = { score: "score", chance: "chance level", in_sample: "in sample", explained: "explained", held_out: "held out" };
+  const others = { score: "score", chance: "chance level", [ceilingKey()]: "ceiling", in_sample: "in sample", explained: "explained", held_out: "held out" };
   return [
     name, `${inWords(measure)}${state.estimate === "score" ? "" : `, ${estimate().name}`} ${number(of[state.estimate][place])}`,
     ...(low && of[low][place] !== null ? [`95 % confidence interval ${number(of[low][place])} to ${number(of[high][place])}`] : []),
-    ...Object.entries(others).filter(([key]) => key !== state.estimate && of[key][place] !== null && (key !== "held_out" || of.held_out[place] !== of.explained[place])).map(([key, words]) => `${words} ${number(of[key][place])}`),
+    ...Object.entries(others).filter(([key]) => key !== state.estimate && of[key][place] !== null && (key !== ceilingKey() || costs([of[key][place]])) && (key !== "held_out" || of.held_out[place] !== of.explained[place])).map(([key, words]) => `${words} ${number(of[key][place])}`),
   ];
 }

@@ -83,8 +83,8 @@ function download(file, content) {
 }
 
 const fileName = (...words) => [result().name, ...words].join("-").replace(/[^\w.-]+/g, "-").replace(/^[-.]+/, "");
-const VALUES = ["score", "low", "high", "in_sample", "chance", "explained", "explained_low", "explained_high", "held_out", "undefined"];
-const SHOWN = { score: ["score", "interval", "chance", "explained"], explained: ["explained", "interval", "held_out"], in_sample: ["in_sample", "score"] };
+const VALUES = ["score", "low", "high", "in_sample", "chance", "ceiling", "explained", "explained_low", "explained_high", "explained_ceiling", "held_out", "undefined"];
+const SHOWN = { score: ["score", "interval", "chance", "ceiling", "explained"], explained: ["explained", "interval", "explained_ceiling", "held_out"], in_sample: ["in_sample", "score"] };
 
 const shownMeasures = (by) => measures().map((measure) => [measure, series(result(), by, measure, state.transformation)]).filter(([, of]) => of);
 
@@ -93,7 +93,7 @@ function scoreColumns(by) {
   const { low, high } = estimate();
   return shownMeasures(by).flatMap(([measure, of]) => {
     const there = SHOWN[state.estimate].filter((key) => (key === "interval" ? low && defined(of[low]) : key === "score" || defined(of[key])));
-    return there.filter((key) => key !== "held_out" || measure === "linear").map((key, place) => {
+    return there.filter((key) => (key !== "held_out" || measure === "linear") && (!key.endsWith("ceiling") || costs(of[key]))).map((key, place) => {
       const column = { key: `${measure} ${key}`, name: inWords(key), group: inWords(measure), start: place === 0, digits: 3 };
       if (key !== "interval") return column;
       const ends = (row) => [row[`${measure} ${low}`], row[`${measure} ${high}`]];
