@@ -8,7 +8,8 @@ from example import assert_contract, example_scores, shuffled
 KINDS = {
     "default": {},
     "all": {
-        "measures": columns.MEASURES[:4], "scopes": columns.SCOPES, "alignments": columns.ALIGNMENTS, "shifts": (1, 2, 3),
+        "measures": (*columns.LADDER, "strict_invariance"), "scopes": columns.SCOPES, "alignments": columns.ALIGNMENTS,
+        "shifts": (1, 2, 3),
     },
     "few images": {"images": 5},
     "single transformations": {"families": {"hflip": ["hflip"]}, "shifts": ()},

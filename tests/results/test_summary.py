@@ -20,8 +20,9 @@ def scores() -> Scores:
 def test_every_number_is_that_of_its_part(scores: Scores) -> None:
     table = part_table(scores)
     assert list(table.columns) == [
-        "transformation", "measure", "part", "score", "95 % interval", "chance", "explained"
+        "transformation", "measure", "part", "score", "95 % interval", "chance", "ceiling", "explained"
     ]  # fmt: skip
+    assert "ceiling" not in part_table(example_scores(shifts=())).columns, "it costs nothing there"
     assert len(table) == 25  # three measures under rotations, two under shifts, in five parts
     for row in table.to_dict("records"):
         wide = scores.table("part", transformation=row["transformation"]).set_index("part").loc[row["part"]]
@@ -29,7 +30,8 @@ def test_every_number_is_that_of_its_part(scores: Scores) -> None:
         assert float(row["score"]) == pytest.approx(wide[measure], abs=0.005)
         low, high = map(float, row["95 % interval"].split(" to "))
         assert (low, high) == pytest.approx((wide[f"{measure}_low"], wide[f"{measure}_high"]), abs=0.005)
-        assert float(row["explained"]) == pytest.approx(wide[f"{measure}_explained"], abs=0.005)
+        for value in ("ceiling", "explained"):
+            assert float(row[value]) == pytest.approx(wide[f"{measure}_{value}"], abs=0.005)
         assert (row["chance"] == "–") == (measure == "linear")
 
 
