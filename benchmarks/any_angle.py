@@ -30,11 +30,13 @@ def faded(images: Tensor) -> Tensor:
 
 def scaled(network: nn.Sequential, images: Tensor) -> nn.Sequential:
     """The network with outputs of mean 0 and deviation 1 over the images."""
+    last = network[-1]
+    assert isinstance(last, nn.Linear)
     with torch.no_grad():
         outputs = network(images)
         deviation = outputs.std(0)
-        network[-1].weight.div_(deviation[:, None])
-        network[-1].bias.copy_(-outputs.mean(0) / deviation)
+        last.weight.div_(deviation[:, None])
+        last.bias.copy_(-outputs.mean(0) / deviation)
     return network
 
 
