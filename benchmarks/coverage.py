@@ -47,7 +47,10 @@ LAYERS = {
     "cifar-resnet20": ["layer1.0", "layer1.2", "layer2.2", "layer3.2", "linear:input", "linear"],
     "cifar-resnet44": ["layer1.0", "layer1.6", "layer2.6", "layer3.6", "linear:input", "linear"],
 }
-MANIFEST = {"model": "", "data": {"fingerprint": "one set", "split": None, "column": None, "seed": 0}}
+MANIFEST = {
+    "model": "",
+    "data": {"fingerprint": "one set", "fingerprint_in_order": "one order", "split": None, "column": None, "seed": 0},
+}
 
 
 @dataclass
