@@ -227,7 +227,8 @@ def as_page(brief: pd.DataFrame, widths: pd.DataFrame, recipe: str) -> str:
         "held": "coverage", "bias_explained": "bias, explained", "held_explained": "coverage, explained",
     }  # fmt: skip
     narrowed = "Scores of random subsets of efficientnet-lite0's pooled channels, 200 images, rotations:"
-    tables = _markdown(brief[list(columns)], list(columns.values())), _markdown(widths, list(widths.columns))
+    defined = brief.dropna(subset="bias")[list(columns)]
+    tables = _markdown(defined, list(columns.values())), _markdown(widths, list(widths.columns))
     parts = [recipe, tables[0], narrowed, tables[1]]
     return "\n\n".join(parts)
 
