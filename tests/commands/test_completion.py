@@ -39,7 +39,7 @@ def test_the_words_of_the_studies_are_those_of_the_studies():
     from equiscope_studies import commands, figures
     from equiscope_studies.training.study import STUDIES
 
-    drawn = [name.removeprefix("figure") for name, _ in inspect.getmembers(figures) if name[:-1] == "figure"]
+    drawn = [name[6:].lstrip("_") for name, _ in inspect.getmembers(figures) if name.startswith("figure")]
     assert (tuple(drawn), tuple(STUDIES)) == (commands.FIGURES, commands.STUDIES)
 
 
@@ -67,7 +67,7 @@ def ending(monkeypatch, capsys):
         ("equiscope layers tor", {"torchvision:"}),
         ("equiscope measure x --transformations ", set(completion.TRANSFORMATIONS)),
         ("equiscope measure x --similarity c", {"cosine"}),
-        ("equiscope measure x --measures ", set(MEASURES)),
+        ("equiscope measure x --measures ", {*MEASURES, "alone"}),
         ("equiscope measure x --scope i", {"image"}),
         ("equiscope measure x --fill ", set(FILLS)),
         ("equiscope measure x --subpixel ", set(SUBPIXELS)),
@@ -78,7 +78,7 @@ def ending(monkeypatch, capsys):
         ("equiscope plot x --kind c", {"channels", "comparison"}),
         ("equiscope study a", {"augmentation", "architecture"}),
         ("equiscope study data --preset ", {"small", "paper"}),
-        ("equiscope figure ", {"2", "3", "4", "7"}),
+        ("equiscope figure ", {"2", "3", "4", "7", "lost"}),
     ],
 )
 def test_what_is_offered(typed, offered, ending):

@@ -17,7 +17,7 @@ from equiscope.measurement.options import NEGATIVES, PRECISIONS, SIMILARITIES
 from equiscope.results.columns import ALIGNMENTS, MEASURES, SCOPES
 from terminal import equiscope
 
-DAILY = ["measure", "layers", "models", "report", "plot", "compare", "metrics"]
+DAILY = ["measure", "layers", "models", "report", "plot", "compare", "losses", "metrics"]
 GUESTS = ["audit", "figure", "study"]
 
 

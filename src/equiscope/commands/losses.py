@@ -42,7 +42,7 @@ def losses(
     ] = "array",
     json: AsJson = False,
 ) -> None:
-    """Show which layer loses its equivariance: the layers by what they lose alone.
+    """Rank the layers by what each loses alone of its equivariance.
 
     For a result measured with --measures invariance,equivariance,linear,alone:
     each layer's module was called again on its own input, transformed. What
