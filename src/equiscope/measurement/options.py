@@ -26,8 +26,8 @@ class Scoring:
     measures: Sequence[str] | None = option(
         None,
         "Measures: invariance, equivariance, linear, strict_invariance; alone_invariance, alone_equivariance and "
-        "alone_linear, or alone for these three, of each layer by itself, on its input transformed. Default: the first three under transformations that only permute positions, "
-        "invariance and equivariance under shifts.",
+        "alone_linear, or alone for these three, of each layer by itself, on its input transformed. Default: the first "
+        "three under transformations that only permute positions, invariance and equivariance under shifts.",
         metavar="NAME",
         choices=(*MEASURES, "alone"),
     )
