@@ -81,7 +81,7 @@ def test_by_default_a_drawing_goes_to_the_result_as_pdf_and_png(saved):
 @pytest.mark.parametrize(
     ("options", "words"),
     {
-        "a kind": (["--kind", "pie"], "--kind 'pie' is not known; it is one of explained, layers, parts,"),
+        "a kind": (["--kind", "pie"], "--kind 'pie' is not known; it is one of explained, alone, layers, parts,"),
         "folders": (["other"], "--kind explained draws one folder, and 2 are given; give --kind comparison."),
         "one to compare": (["--kind", "comparison"], "1 result cannot be compared; give two at least."),
         "twice": (["one", "--kind", "comparison"], "A folder is given twice; give each once."),
