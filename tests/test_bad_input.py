@@ -75,7 +75,7 @@ CASES = {
         ["--transformations 'rotation' is not known", "rotations, flips, d4, identity", "shifts:1,2,4,8"],
     ),
     "transformation twice": ([*SMALL, *["--transformations", "flips"] * 2], ["flips is given 2 times"]),
-    "shift of words": ([*SMALL, "--transformations", "shifts:1,two"], ["'two' is not known", "shifts with their pixels"]),
+    "shift of words": ([*SMALL, "--transformations", "shifts:1,two"], ["'two' is not known", "shifts with"]),
     "shift of no number": ([*SMALL, "--transformations", "shifts:"], ["''", "number of pixels", "shifts:1,2,4,8"]),
     "shift of three": ([*SMALL, "--transformations", "shifts:1:2:3"], ["'1:2:3'", "DOWN:RIGHT"]),
     "shift twice": ([*SMALL, "--transformations", "shifts:1,2,1"], ["shift(1,1) is given 2 times"]),
