@@ -162,6 +162,7 @@ def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
         ("", False),
         ('{"a": 1}', False),
     ],
+    ids=["this process", "none any more", "another host's", "nothing", "no list"],
 )
 def test_on_a_disk_without_locks_the_process_decides(tmp_path, monkeypatch, left, refused):
     monkeypatch.setattr(output_folder.fcntl, "flock", lambda *given: (_ for _ in ()).throw(OSError(ENOLCK, "none")))
