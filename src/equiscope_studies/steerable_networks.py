@@ -34,9 +34,10 @@ def basis(angle: float, width: float = WIDTH) -> Float[Tensor, "function row col
     for ring in RINGS:
         height = torch.exp(-((radius - ring) ** 2) / (2 * width**2)) * (radius <= (SIZE - 1) / 2)
         for harmonic in range(HARMONICS if ring else 1):  # at the centre there is no angle
-            found.append(height * torch.cos(harmonic * phi))
+            its = height * (radius > 0) if harmonic else height
+            found.append(its * torch.cos(harmonic * phi))
             if harmonic:
-                found.append(height * torch.sin(harmonic * phi))
+                found.append(its * torch.sin(harmonic * phi))
     return torch.stack([one / one.norm() for one in found]).float()
 
 

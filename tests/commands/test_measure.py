@@ -69,7 +69,7 @@ def test_what_is_printed_is_whole_plain_and_the_scores(measured):
     lines = [line.split() for line in answer.out.splitlines()]
     assert ["shifts", "equivariance", row["part"], f"{row['score']:.2f}"] in [line[:4] for line in lines]
     header = next(line for line in answer.out.splitlines() if line.startswith("transformation"))
-    assert re.split(r"\s{2,}", header)[3:] == ["score", "95 % interval", "chance", "explained"]
+    assert re.split(r"\s{2,}", header)[3:] == ["score", "95 % interval", "chance", "ceiling", "explained"]
 
 
 def test_broken_images_are_counted_and_named(measured):

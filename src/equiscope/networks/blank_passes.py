@@ -158,18 +158,19 @@ class BlankPasses(Generic[Noted]):
         """What a pass over so many pixels will take.
 
         It grows as a power of the pixels as from the smallest to the largest pass so far; of one pass alone, operations
-        and seconds as the pixels, and bytes as their square.
+        and seconds as the pixels, and bytes as their square. Seconds grow as the square at most, and small ones are not
+        told apart, for other programs disturb them.
         """
         first, last = min(self._costs, key=_pixels), max(self._costs, key=_pixels)
         times = pixels / last.pixels
 
-        def grown(name: str, at_most: float, least: float = 1.0) -> float:
+        def grown(name: str, at_most: float, least: float = 1.0, most: float = 9.0) -> float:
             before, after = (max(least, float(getattr(cost, name))) for cost in (first, last))
             power = log(after / before) / log(last.pixels / first.pixels) if last.pixels > first.pixels else at_most
-            return after * times ** max(0.0, power) if times > 1 else after
+            return after * times ** min(max(0.0, power), most) if times > 1 else after
 
         operations, given, largest = int(grown("operations", 1.0)), int(grown("bytes", 2.0)), int(grown("largest", 2.0))
-        return _Cost(pixels, operations, given, largest, grown("seconds", 1.0, least=0.001))
+        return _Cost(pixels, operations, given, largest, grown("seconds", 1.0, least=0.05, most=2.0))
 
 
 def _ways(model: nn.Module) -> Iterator[tuple[bool, torch.dtype, bool]]:
