@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 import equiscope as es
-from equiscope.results.folder import FORMAT, is_result, manifest_text
+from equiscope.results.folder import FORMAT, MANIFEST, manifest_text
 from equiscope.system.output_folder import written
 
-PARTS_FILE, MANIFEST_FILE = "parts.parquet", "manifest.json"
+PARTS_FILE = "parts.parquet"
 
 
 @dataclass(frozen=True)
@@ -30,19 +30,14 @@ class Kept:
 
 def keep(scores: es.Scores, folder: Path) -> None:
     """Write the measurement, in place of what half of one is there."""
-    with written(folder, force=True, last=MANIFEST_FILE) as aside:
+    with written(folder, force=True, last=MANIFEST) as aside:
         scores.parts.to_parquet(aside / PARTS_FILE)
-        (aside / MANIFEST_FILE).write_text(manifest_text(scores), encoding="utf-8")
-
-
-def is_kept(folder: Path) -> bool:
-    """Whether the folder holds a measurement."""
-    return is_result(folder)
+        (aside / MANIFEST).write_text(manifest_text(scores), encoding="utf-8")
 
 
 def kept(folder: Path) -> Kept:
     """The measurement of a folder that holds one; ValueError where an equiscope of other definitions wrote it."""
-    manifest = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     if manifest.get("format") != FORMAT:
         raise ValueError(f"{folder} was written by an older equiscope (it scored otherwise); measure again.")
     return Kept(pd.read_parquet(folder / PARTS_FILE), manifest)

@@ -20,9 +20,10 @@ from scipy import stats
 
 from equiscope.figures.style import GREY, LEGEND, TWO_COLUMNS, Plot, drawing, series_look
 from equiscope.results.columns import PARTS
+from equiscope.results.folder import is_result
 from equiscope.system.progress import Progress, shown
 from equiscope_studies.results import folded, listed, markdown, recipe_in_words
-from equiscope_studies.survey.kept import is_kept, kept
+from equiscope_studies.survey.kept import kept
 from equiscope_studies.survey.measuring import folder_name, network_of, weights_at_hand, write
 from equiscope_studies.survey.ranks import ORDERS, spearman
 from equiscope_studies.survey.top1 import NoLabels, accuracies, labelled
@@ -52,8 +53,9 @@ class Found:
 
 def found_in(results: Path, models: Sequence[str] | None) -> list[Found]:
     """The networks measured there, those named or all; ValueError where one is missing, or there are under three."""
-    homes = [folder for folder in sorted(results.glob("*")) if is_kept(folder / MEASUREMENT)]
-    networks = [Found(m["study"]["network"], home, m) for home in homes if (m := _manifest(home))]
+    homes = [folder for folder in sorted(results.glob("*")) if is_result(folder / MEASUREMENT)]
+    manifests = {home: kept(home / MEASUREMENT).manifest for home in homes}
+    networks = [Found(its["study"]["network"], home, its) for home, its in manifests.items()]
     if models is not None:
         there = {folder_name(one.name): one for one in networks}
         missing = [name for name in models if folder_name(name) not in there]
@@ -66,10 +68,6 @@ def found_in(results: Path, models: Sequence[str] | None) -> list[Found]:
             "figure 7 measures them."
         )
     return networks
-
-
-def _manifest(home: Path) -> Mapping[str, Any]:
-    return kept(home / MEASUREMENT).manifest
 
 
 def turned(one: Found, data: Path | None, device: str | None, images: int = IMAGES) -> Mapping[str, Any]:

@@ -18,13 +18,14 @@ from typing import Any
 
 import equiscope as es
 from equiscope.results.columns import LADDER, SCOPES
+from equiscope.results.folder import is_result
 from equiscope.system.errors import OptionError
 from equiscope.system.files import replacing
 from equiscope.system.progress import Progress
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import machine
 from equiscope_studies.survey import transformer
-from equiscope_studies.survey.kept import is_kept, keep, kept
+from equiscope_studies.survey.kept import keep, kept
 from equiscope_studies.survey.top1 import NoLabels, accuracies, labelled
 from equiscope_studies.survey.trained import TRAINED, trained
 
@@ -248,7 +249,7 @@ def _unfinished(home: Path, name: str, wanted: Asked, weights: str | None) -> se
     names = {"shifts-zero", "shifts-crop", "shifts-reflect", "rotations"}
     for measurement in tuple(names):
         folder = home / measurement
-        if not is_kept(folder):
+        if not is_result(folder):
             continue
         found = kept(folder).manifest.get("study") or {}
         ours = _study(name, wanted, weights, measurement, tuple(found.get("input", (0, 0))))

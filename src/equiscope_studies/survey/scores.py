@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from equiscope.results.columns import SCOPES
+from equiscope.results.folder import is_result
 from equiscope.results.rows import overall
-from equiscope_studies.survey.kept import is_kept, kept
+from equiscope_studies.survey.kept import kept
 from equiscope_studies.survey.measuring import accuracy_of, folder_name, is_small
 
 GROUPS = {"translation": "shifts", "rotation": "rotations"}  # of transformations, and the family measured
@@ -33,7 +34,7 @@ def numbers(models: Sequence[str], results: Path, accuracy: Mapping[str, float] 
     recipes: dict[str, Mapping[str, Any]] = {}  # of each network's measurement with zeros, the first of its folders
     for name in models:
         top1, on = accuracy_of(name, results, accuracy or {})
-        folders = (folder for folder in (results / folder_name(name)).iterdir() if is_kept(folder))
+        folders = (folder for folder in (results / folder_name(name)).iterdir() if is_result(folder))
         for folder in sorted(folders, key=lambda folder: folder.name, reverse=True):
             scores = kept(folder)
             recipes.setdefault(name, scores.manifest)

@@ -13,7 +13,7 @@ from equiscope.results.columns import PARTS
 from equiscope.results.rows import measures_in
 from equiscope_studies.results import folded, markdown, recipe_in_words
 from equiscope_studies.training.effects import effects, families_in, in_sentences
-from equiscope_studies.training.picture import family_by_epoch
+from equiscope_studies.training.picture import maps_by_epoch
 from equiscope_studies.training.plan import Plan, seeds_that_would_do
 from equiscope_studies.training.presets import Preset, Study, table_of_differences
 from equiscope_studies.training.recipe import Recipe
@@ -91,8 +91,8 @@ def page_before(study: Study, recipe: Mapping[str, Any], wanted: int, plan: Plan
 
 def by_epochs(table: pd.DataFrame) -> list[str]:
     """What training did to what is lost, by condition, in words, a picture and a table."""
-    family = family_by_epoch(table)
-    rows = table[(table["transformation"] == family) & (table["scope"] == "dataset") & table["part"].isin(PARTS[:3])]
+    rows = maps_by_epoch(table)
+    family = rows["transformation"].iloc[0]
     widest = measures_in(rows)[-1]
     kept = rows[rows["measure"] == widest].pivot_table(index="condition", columns=["part", "epoch"], values="explained")
     parts, last = [part for part in PARTS if part in set(rows["part"])], int(rows["epoch"].max())

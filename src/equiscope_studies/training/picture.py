@@ -190,8 +190,7 @@ def picture_of_epochs(study: Study, table: pd.DataFrame) -> Plot:
     Under rotations where they were measured, else under the first family; shares of the mean over seeds.
     """
     names = study.conditions(table["condition"])
-    family = family_by_epoch(table)
-    rows = table[(table["transformation"] == family) & (table["scope"] == "dataset") & table["part"].isin(PARTS[:3])]
+    rows = maps_by_epoch(table)
     parts = [part for part in PARTS if part in set(rows["part"])]
     measures = measures_in(rows)
     shares = [*SHARES[: len(measures)], SHARES[-1] if "linear" in measures else REST]
@@ -213,10 +212,11 @@ def picture_of_epochs(study: Study, table: pd.DataFrame) -> Plot:
     return figure
 
 
-def family_by_epoch(table: pd.DataFrame) -> str:
-    """The family whose shares are drawn by epoch."""
+def maps_by_epoch(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of feature maps under the one family that is shown by epoch."""
     there = list(dict.fromkeys(table["transformation"]))
-    return "rotations" if "rotations" in there else str(there[0])
+    family = "rotations" if "rotations" in there else str(there[0])
+    return table[(table["transformation"] == family) & (table["scope"] == "dataset") & table["part"].isin(PARTS[:3])]
 
 
 def wrapped(name: str) -> str:
