@@ -67,13 +67,15 @@ def column(table: pd.DataFrame, name: str, **row: str) -> np.ndarray:
 
 
 def heights(axes: Axes, label: str) -> np.ndarray:
-    line = next(line for line in axes.get_lines() if line.get_label() == label)
-    return np.asarray(line.get_ydata(), dtype=float)
+    """What is drawn of a series, run by run."""
+    runs = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if line.get_label() == label]
+    return np.concatenate(runs)
 
 
 def labels(axes: Axes) -> list[str]:
     """Of the lines that a legend would name."""
-    return [str(line.get_label()) for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
+    names = [str(line.get_label()) for line in axes.get_lines()]
+    return [name for name in dict.fromkeys(names) if not name.startswith("_")]
 
 
 def segments(axes: Axes) -> list[list[float]]:

@@ -43,6 +43,13 @@ def test_every_number_drawn_is_the_table_s(scores: Scores, scope: str, value: st
             assert np.isnan(heights(axes, "invariance")[-2:]).all(), "vectors have no score within one image"
 
 
+@pytest.mark.parametrize("label", ["linear", "_chance level of invariance"])
+def test_no_line_joins_feature_maps_and_vectors(scores: Scores, label: str) -> None:
+    lines = [line for line in plot_layers(scores).axes[0].get_lines() if line.get_label() == label]
+    parts = list(scores.layers.sort_values("index")["part"])
+    assert [len(line.get_xdata()) for line in lines] == [len(parts) - 2, 1, 1] and parts[-2:] == ["pool", "final"]
+
+
 def test_the_legend_names_what_any_panel_shows() -> None:
     scores = example_scores(families={"flips": ["hflip"]}, shifts=(1,), measures=None)
     options = scores.manifest["options"]["transformations"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from equiscope.figures.style import MEASURE_LOOKS, Plot
+from equiscope.figures.style import MEASURE_LOOKS, Plot, series_look
 from equiscope.page import document as documents
 from equiscope.page.document import document
 from equiscope.results.scores import Scores
@@ -80,6 +80,8 @@ def test_colours_and_marks_are_those_of_the_figures(html: str) -> None:
     for measure, look in MEASURE_LOOKS.items():
         assert f"--{measure}:color-mix(in oklab,{look.colour},white var(--lift))" in html
         assert data_of(html)["looks"]["measures"][measure]["marker"] == look.marker
+    drawable = set(re.findall(r'^  "?(.)"?: \(r\) =>', html, re.MULTILINE))
+    assert {look.marker for look in (*MEASURE_LOOKS.values(), *map(series_look, range(70)))} == drawable
     assert all(f"--{name}:{colour};" in html for name, colour in COLOURS.items())
     assert data_of(html)["words"]["shares"] == MEANINGS
 

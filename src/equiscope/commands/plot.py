@@ -46,8 +46,7 @@ class DrawnOptions:
     )
     measure: str | None = option(
         None,
-        "One measure: invariance, equivariance, linear, strict_invariance or, of layers alone, alone_invariance, "
-        "alone_equivariance, alone_linear.",
+        f"One measure: {', '.join(MEASURES)}.",
         metavar="NAME",
         choices=MEASURES,
         shown="all that were measured",

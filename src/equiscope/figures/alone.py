@@ -6,15 +6,15 @@ import numpy as np
 
 from equiscope.figures.caption import finish, legend_of, small_print, title_of
 from equiscope.figures.marks import Placing, Value, draw_scores
-from equiscope.figures.panels import layer_panels, shortened
+from equiscope.figures.panels import layer_panels, runs_of, shortened
 from equiscope.figures.selection import Selection
 from equiscope.figures.style import MEASURE_LOOKS, Plot, drawing
+from equiscope.results.columns import LADDER
 from equiscope.results.losses import explained_and_alone, rung_of
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError, known
 
 LABELS = {False: "from the image", True: "layer alone"}
-RUNGS = ("invariance", "equivariance", "linear")
 
 
 def plot_alone(
@@ -33,7 +33,7 @@ def plot_alone(
     measured alone is a gap. OptionError where no layer was.
     """
     if measure is not None:
-        known("measure", measure, RUNGS)
+        known("measure", measure, LADDER)
     selection = Selection("dataset", transformation, None, alignment, "explained")
     rungs = {family: rung for family in selection.families(scores) if (rung := rung_of(scores, family, measure))}
     if not rungs:
@@ -41,7 +41,7 @@ def plot_alone(
             "The layers were not measured alone; measure with {measures}invariance, equivariance, linear and alone."
         )
     layers = scores.layers.sort_values("index", ignore_index=True)
-    placing = Placing(size=float(np.clip(150 / len(layers), 1.5, 4.5)))
+    placing = Placing(runs=runs_of(list(layers["part"])), size=float(np.clip(150 / len(layers), 1.5, 4.5)))
     with drawing():
         titles = [[f"{shortened(family)}, {rung}"] for family, rung in rungs.items()]
         figure, lines, places = layer_panels(layers, titles, 1.5)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from equiscope.figures.caption import finish_measures
 from equiscope.figures.marks import SCORES, draw_chance
-from equiscope.figures.panels import layer_panels, shortened
+from equiscope.figures.panels import layer_panels, runs_of, shortened
 from equiscope.figures.selection import Selection, members
 from equiscope.figures.style import MEASURE_COLOURS, MEASURE_LOOKS, TWO_COLUMNS, Plot, drawing
 from equiscope.functional.statistics import Array
@@ -42,6 +42,7 @@ def plot_channels(
     selection = Selection(scope, transformation, measure, alignment, known("value", value, CHANNEL_VALUES))
     families = selection.families(scores)
     layers = in_order(scores.layers)
+    runs = runs_of(list(layers["part"]))
     channels = scores.channels[(scores.channels["scope"] == scope) & (scores.channels["alignment"] == alignment)]
     with drawing():
         figure, lines, places = layer_panels(layers, [[shortened(family)] for family in families], 1.7)
@@ -53,12 +54,12 @@ def plot_channels(
             measures = [one for one in selection.measures(scores, [family]) if _column(one, value) in rows]
             for one, lane in zip(measures, _lanes(len(measures)), strict=True):
                 by_layer = _by_layer(rows, _column(one, value), list(layers["layer"]))
-                _draw_channels(axes, places, by_layer, one, lane, room)
+                _draw_channels(axes, places, by_layer, one, lane, room, runs)
                 if selection.columns.chance is not None:
                     chance = selection.rows(scores.scores, family, one).set_index("layer")["chance"]
                     draw_chance(
                         axes, places + lane.centre, chance.reindex(layers["layer"]).to_numpy(dtype=float),
-                        MEASURE_COLOURS[one], joined=room < ROOM_FOR_BARS, half=(lane.left, lane.right),
+                        MEASURE_COLOURS[one], joined=room < ROOM_FOR_BARS, runs=runs, half=(lane.left, lane.right),
                         label=f"_chance level of {one}",
                     )  # fmt: skip
             axes.set_ylabel(f"{selection.label} of channels")
@@ -101,12 +102,12 @@ def _by_layer(rows: pd.DataFrame, column: str, names: Sequence[str]) -> list[Arr
 
 
 def _draw_channels(
-    axes: Axes, places: Array, by_layer: Sequence[Array], measure: str, lane: _Lane, room: float
+    axes: Axes, places: Array, by_layer: Sequence[Array], measure: str, lane: _Lane, room: float, runs: Sequence[slice]
 ) -> None:
     if room >= ROOM_FOR_VIOLIN:
         _draw_violins(axes, places + lane.centre, by_layer, MEASURE_COLOURS[measure], lane.side, lane)
     middle = 0.0 if room < ROOM_FOR_BARS else lane.centre + (lane.right - lane.left) / 4
-    _draw_quantiles(axes, places + middle, by_layer, measure, room)
+    _draw_quantiles(axes, places + middle, by_layer, measure, room, runs)
 
 
 def _draw_violins(axes: Axes, places: Array, by_layer: Sequence[Array], colour: str, side: Any, lane: _Lane) -> None:
@@ -122,15 +123,23 @@ def _draw_violins(axes: Axes, places: Array, by_layer: Sequence[Array], colour: 
         body.set(facecolor=colour, edgecolor="none", alpha=0.28, zorder=1.5)
 
 
-def _draw_quantiles(axes: Axes, places: Array, by_layer: Sequence[Array], measure: str, room: float) -> None:
+def _draw_quantiles(
+    axes: Axes, places: Array, by_layer: Sequence[Array], measure: str, room: float, runs: Sequence[slice]
+) -> None:
     nothing = np.full(5, np.nan)
     found = [np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95]) if len(values) else nothing for values in by_layer]
     least, lower, median, upper, most = np.array(found).T
     there = ~np.isnan(median)
     colour, look = MEASURE_COLOURS[measure], MEASURE_LOOKS[measure]
     if room < ROOM_FOR_BARS:
-        axes.fill_between(places, lower, upper, facecolor=colour, edgecolor="none", alpha=0.28, zorder=1.5)
-        axes.plot(places, median, linestyle=look.line, linewidth=1.2, label=measure, gid=SCORES, **look.marked(1.5))
+        for run in runs:
+            axes.fill_between(
+                places[run], lower[run], upper[run], facecolor=colour, edgecolor="none", alpha=0.28, zorder=1.5
+            )
+            axes.plot(
+                places[run], median[run], linestyle=look.line, linewidth=1.2, label=measure, gid=SCORES,
+                **look.marked(1.5),
+            )  # fmt: skip
         return
     size = float(np.clip(12 * room, 2, 4))
     if there.any():

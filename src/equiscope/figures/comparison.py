@@ -11,14 +11,14 @@ from equiscope.figures.marks import Placing, asides, draw_scores
 from equiscope.figures.panels import arranged, grid_of_panels, room_of, shortened
 from equiscope.figures.selection import Selection
 from equiscope.figures.style import Look, Plot, drawing, series_look
-from equiscope.results.columns import PARTS
+from equiscope.results.columns import PARTS, VECTORS
 from equiscope.results.comparison import families_in_common
 from equiscope.results.rows import in_order
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError, known
 
 BY = ("part", "depth")
-AFTER = {"pool": 1.3, "final": 1.62}  # where the vectors are drawn, by depth
+AFTER = dict(zip(VECTORS, (1.3, 1.62), strict=True))  # where the vectors are drawn, by depth
 
 
 def plot_comparison(

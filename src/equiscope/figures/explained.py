@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from equiscope.figures.caption import finish, legend_of, small_print, title_of
 from equiscope.figures.marks import SCORES, asides, draw_ceiling, draw_intervals, moved
-from equiscope.figures.panels import edges_of, layer_panels, shortened
+from equiscope.figures.panels import edges_of, layer_panels, runs_of, shortened
 from equiscope.figures.selection import Selection
 from equiscope.figures.style import BLACK, GREY, Plot, drawing
 from equiscope.functional.statistics import Array
@@ -20,7 +21,6 @@ from equiscope.results.rows import in_order
 from equiscope.results.scores import Scores
 from equiscope.results.shares import COLOURS, MEANINGS, REST, SHARES, divided
 
-VECTORS = ("pool", "final")  # no area leads from one to the other, nor from a feature map to them
 UNTRAINED = "randomly initialised"
 
 
@@ -116,9 +116,9 @@ class _Stack:
         shares = self.shares
         looks = {name: _look(name) for name in shares}
         levels = np.cumsum([0 * shares["stays"], *shares.values()], axis=0)
-        for first, last in self._runs((~np.isnan(levels[0])).tolist()):
-            at = np.concatenate([[edges[first]], places[first : last + 1], [edges[last + 1]]])
-            cut = [np.pad(level[first : last + 1], 1, mode="edge") for level in levels]
+        for run in self._runs(~np.isnan(levels[0])):
+            at = np.concatenate([[edges[run.start]], places[run], [edges[run.stop]]])
+            cut = [np.pad(level[run], 1, mode="edge") for level in levels]
             for lower, upper, look in zip(cut, cut[1:], looks.values(), strict=False):
                 axes.fill_between(at, lower, upper, zorder=1.2, **look)
             for border in cut[1:-1]:
@@ -134,23 +134,19 @@ class _Stack:
             )  # fmt: skip
         draw_ceiling(
             axes, places, self.rows["invariance"]["explained_ceiling"].to_numpy(dtype=float), BLACK, joined=True,
-            zorder=4,
+            runs=runs_of(self.parts), zorder=4,
         )  # fmt: skip
         for place, (one, other) in enumerate(zip(self.parts, self.parts[1:], strict=False)):
             if one != other:
                 axes.axvline(edges[place + 1], color=GREY, linewidth=0.6, zorder=1.3)
         return {MEANINGS[name]: Patch(label=MEANINGS[name], **look) for name, look in looks.items()}
 
-    def _runs(self, defined: Sequence[bool]) -> Iterator[tuple[int, int]]:
-        """The first and last place of each run of defined layers; a vector is a run of its own."""
-        start: int | None = None
-        for place, (part, there) in enumerate(zip(self.parts, defined, strict=True)):
-            start = place if there and start is None else start
-            following = self.parts[place + 1] if place + 1 < len(self.parts) else None
-            ends = following is None or not defined[place + 1] or part in VECTORS or following in VECTORS
-            if there and start is not None and ends:
-                yield start, place
-                start = None
+    def _runs(self, defined: NDArray[np.bool_]) -> Iterator[slice]:
+        """The layers that are joined and defined, from gap to gap."""
+        for run in runs_of(self.parts):
+            steps = np.diff(np.pad(defined[run].astype(int), 1))
+            starts, ends = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+            yield from (slice(run.start + start, run.start + end) for start, end in zip(starts, ends, strict=True))
 
 
 def _look(share: str) -> dict[str, Any]:

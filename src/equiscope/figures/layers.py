@@ -4,7 +4,7 @@ import numpy as np
 
 from equiscope.figures.caption import finish_measures
 from equiscope.figures.marks import Placing, draw_scores
-from equiscope.figures.panels import layer_panels, shortened
+from equiscope.figures.panels import layer_panels, runs_of, shortened
 from equiscope.figures.selection import Selection
 from equiscope.figures.style import MEASURE_LOOKS, Plot, drawing
 from equiscope.results.rows import in_order
@@ -24,13 +24,13 @@ def plot_layers(
     """The measures of every layer in order of execution, with their intervals and chance levels.
 
     A panel per family, or for the one `transformation` or family named. `value` is "score", "explained" or "in_sample".
-    An undefined score is a gap.
+    An undefined score is a gap; no line joins feature maps and vectors.
     """
     selection = Selection(scope, transformation, measure, alignment, value)
     families = selection.families(scores)
     layers = in_order(scores.layers)
     names = list(layers["layer"])
-    placing = Placing(size=float(np.clip(150 / len(names), 1.5, 4.5)))
+    placing = Placing(runs=runs_of(list(layers["part"])), size=float(np.clip(150 / len(names), 1.5, 4.5)))
     with drawing():
         figure, lines, places = layer_panels(layers, [[shortened(family)] for family in families], 1.5)
         panels = [line[0] for line in lines]

@@ -15,6 +15,7 @@ from equiscope.functional.statistics import Array
 
 PATTERNS: dict[str, Line] = {"chance": DASHED, "ceiling": LONG_DASHED}
 LEAST_COST = 1e-6  # of interpolation, that is drawn
+WHOLE = (slice(None),)  # one run, from the first to the last
 SCORES, CHANCE, CEILING = "scores", "chance", "ceiling"  # what a line or collection is of, as its gid
 
 
@@ -32,11 +33,12 @@ class Value:
 class Placing:
     """How a series is laid out.
 
-    `joined` draws a line through it; `size` is that of its markers; `aside` moves all of it by so many points, so that
-    several series keep their true places; `half` is how far a dash of chance reaches to either side.
+    `joined` draws a line through each of its `runs`; `size` is that of its markers; `aside` moves all of it by so many
+    points, so that several series keep their true places; `half` is how far a dash of chance reaches to either side.
     """
 
     joined: bool = True
+    runs: Sequence[slice] = WHOLE
     size: float = 5.0
     aside: float = 0.0
     half: float = 0.14
@@ -53,22 +55,23 @@ def draw_scores(
     label: str = "",
 ) -> None:
     """One series: its scores, their intervals, chance levels and ceilings, from rows of a table; undefined is a gap."""
-    axes.plot(
-        places, rows[value.column], transform=moved(axes, placing.aside), label=label or "_score", gid=SCORES,
-        linestyle=look.line if placing.joined else "none", linewidth=1.2, **look.marked(placing.size),
-    )  # fmt: skip
+    for run in placing.runs:
+        axes.plot(
+            places[run], rows[value.column].iloc[run], transform=moved(axes, placing.aside), label=label or "_score",
+            gid=SCORES, linestyle=look.line if placing.joined else "none", linewidth=1.2, **look.marked(placing.size),
+        )  # fmt: skip
     if value.ends is not None:
         low, high = value.ends
         draw_intervals(axes, places, rows[low], rows[high], look.colour, size=placing.size, aside=placing.aside)
     if value.chance is not None:
         draw_chance(
             axes, places, rows[value.chance].to_numpy(dtype=float), look.colour, joined=placing.joined,
-            half=placing.half, aside=placing.aside, label=f"_chance level of {label}",
+            runs=placing.runs, half=placing.half, aside=placing.aside, label=f"_chance level of {label}",
         )  # fmt: skip
     if value.ceiling in rows:
         draw_ceiling(
             axes, places, rows[value.ceiling].to_numpy(dtype=float), look.colour, joined=placing.joined,
-            half=placing.half, aside=placing.aside, label=f"_ceiling of {label}",
+            runs=placing.runs, half=placing.half, aside=placing.aside, label=f"_ceiling of {label}",
         )  # fmt: skip
 
 
@@ -96,32 +99,36 @@ def draw_chance(
     colour: str,
     *,
     joined: bool,
+    runs: Sequence[slice] = WHOLE,
     half: float | tuple[float, float] = 0.14,
     aside: float = 0.0,
     label: str = "",
 ) -> None:
-    """Chance levels: a thin dashed line through them; a dash for each where they are not joined, or isolated.
+    """Chance levels: a thin dashed line through each of their runs; a dash for each where they are not joined.
 
-    `half` is how far a dash reaches to either side, or to the left and to the right.
+    So has one that is isolated. `half` is how far a dash reaches to either side, or to the left and to the right.
     """
-    _draw_level(axes, places, chance, colour, CHANCE, joined=joined, half=half, aside=aside, label=label or "_chance")
+    _draw_level(
+        axes, places, chance, colour, CHANCE, joined=joined, runs=runs, half=half, aside=aside,
+        label=label or "_chance",
+    )  # fmt: skip
 
 
 def draw_ceiling(
-    axes: Axes, places: NDArray[Any], ceiling: Array, colour: str, *, joined: bool, half: float = 0.14,
-    aside: float = 0.0, label: str = "", zorder: float | int = 1.0,
+    axes: Axes, places: NDArray[Any], ceiling: Array, colour: str, *, joined: bool, runs: Sequence[slice] = WHOLE,
+    half: float = 0.14, aside: float = 0.0, label: str = "", zorder: float | int = 1.0,
 ) -> None:  # fmt: skip
     """What interpolation leaves of a score, as a line of long dashes; nothing where it costs nothing."""
     if np.isnan(ceiling).all() or np.nanmin(ceiling) > 1 - LEAST_COST:
         return
     _draw_level(
-        axes, places, ceiling, colour, CEILING, joined=joined, half=half, aside=aside,
+        axes, places, ceiling, colour, CEILING, joined=joined, runs=runs, half=half, aside=aside,
         label=label or "_ceiling", zorder=zorder,
     )  # fmt: skip
 
 
 def _draw_level(
-    axes: Axes, places: NDArray[Any], level: Array, colour: str, kind: str, *, joined: bool,
+    axes: Axes, places: NDArray[Any], level: Array, colour: str, kind: str, *, joined: bool, runs: Sequence[slice],
     half: float | tuple[float, float], aside: float, label: str, zorder: float | int = 1.0,
 ) -> None:  # fmt: skip
     if np.isnan(level).all():
@@ -129,8 +136,10 @@ def _draw_level(
     transform = moved(axes, aside)
     line: dict[str, Any] = {"color": colour, "linewidth": 0.8, "zorder": zorder, "transform": transform, "gid": kind}
     if joined:
-        axes.plot(places, level, linestyle=PATTERNS[kind], label=label, **line)
-        isolated, half, label = _isolated(level), (0.4, 0.4), ""
+        for run in runs:
+            axes.plot(places[run], level[run], linestyle=PATTERNS[kind], label=label, **line)
+        isolated = np.concatenate([_isolated(level[run]) for run in runs])
+        half, label = (0.4, 0.4), ""
     else:
         isolated = ~np.isnan(level)
     left, right = (half, half) if isinstance(half, float) else half

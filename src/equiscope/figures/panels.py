@@ -11,6 +11,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from equiscope.figures.style import GREY, ONE_COLUMN, PALE, TWO_COLUMNS, Plot
 from equiscope.functional.statistics import Array
+from equiscope.results.columns import VECTORS
 
 LONGEST_NAME = 32  # characters
 
@@ -150,6 +151,16 @@ def _name_layers(axes: Axes, places: Array, names: Sequence[str], room: float, *
     axes.tick_params(bottom=True, labelbottom=True)
     some = "" if len(named) == len(names) else f" ({len(named)} of {len(names)} named)"
     axes.set_xlabel(f"layer, in order of execution{some}")
+
+
+def runs_of(parts: Sequence[str]) -> list[slice]:
+    """The layers that lines and areas may join, of the layers' parts: feature maps, and each vector by itself.
+
+    >>> runs_of(["early", "middle", "pool", "final"])
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    starts = [place for place, part in enumerate(parts) if not place or part in VECTORS or parts[place - 1] in VECTORS]
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], len(parts)], strict=True)]
 
 
 def edges_of(parts: Sequence[str], places: Array) -> Array:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from equiscope.figures.marks import LEAST_COST, Value
 from equiscope.results.columns import ALIGNMENTS, MEASURES, SCOPES
+from equiscope.results.measures import TABLE
 from equiscope.results.rows import measures_in, overall
 from equiscope.results.scores import Scores
 from equiscope.system.errors import OptionError, known
@@ -16,7 +17,7 @@ VALUES = {  # what can be drawn of a score
     "explained": Value("explained", ("explained_low", "explained_high"), None, "explained_ceiling"),
     "in_sample": Value("in_sample", None, "chance", "ceiling"),
 }
-WITHOUT_IN_SAMPLE = ("linear", "alone_linear")
+WITHOUT_IN_SAMPLE = tuple(name for name, measure in TABLE.items() if not measure.in_sample)
 VALUES_IN_WORDS = {"score": "score", "explained": "explained variance", "in_sample": "in-sample score"}
 SCOPES_IN_WORDS = {"dataset": "over all images", "image": "within each image, then averaged"}
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from equiscope.results import shares
 from equiscope.results.columns import LADDER, PARTS
+from equiscope.results.measures import TABLE
 from equiscope.system.files import path_of, replacing
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches: the widths of figures in most journals and proceedings
@@ -20,8 +21,7 @@ DPI = 200
 
 # Every colour has one meaning in all figures: a measure (with its share of the variance, in a lighter tone), a part of
 # the network (from light to dark in order of execution), or one of several results. All are distinct from one another
-# for every kind of colour vision.
-BLUE, VERMILION, BROWN, NAVY = "#0072B2", "#D55E00", "#6B3E12", "#08306B"  # of the measures
+# for every kind of colour vision. Those of the measures are in their table.
 GREENS = ("#7FC9B0", "#3FA488", "#177A62", "#0C5041", "#04241D")  # of the parts
 PURPLE, AMBER, SKY, CRIMSON, VIOLET, PINK, BLACK = (  # of results
     "#6A1B9A", "#E0A100", "#5DB7E8", "#C2185B", "#7A5CFF", "#EE7FC4", "#000000",
@@ -33,8 +33,6 @@ Line = Literal["-"] | tuple[float, tuple[float, ...]]
 DOTTED: Line = (0.0, (1.0, 1.2))
 DASHED: Line = (0.0, (4.0, 2.0))
 LONG_DASHED: Line = (0.0, (10.0, 2.5))
-DASH_DOTTED: Line = (0.0, (4.0, 1.2, 1.0, 1.2))
-SPARSE: Line = (0.0, (1.0, 3.0))
 
 _STYLE = {
     "font.family": "DejaVu Sans",
@@ -158,13 +156,8 @@ class Look:
 
 
 MEASURE_LOOKS = {
-    "invariance": Look(BLUE, "o", DOTTED, filled=False),
-    "equivariance": Look(VERMILION, "s"),
-    "linear": Look(BROWN, "^", DASH_DOTTED),
-    "strict_invariance": Look(NAVY, "D", SPARSE, filled=False),
-    "alone_invariance": Look(BLUE, "d", DASHED, filled=False),  # of a layer alone: the measure's colour
-    "alone_equivariance": Look(VERMILION, "D", DASHED),
-    "alone_linear": Look(BROWN, "v", DASH_DOTTED, filled=False),
+    name: Look(its.colour, its.marker, (0.0, its.dashes) if its.dashes else "-", its.filled)
+    for name, its in TABLE.items()
 }
 MEASURE_COLOURS = {measure: look.colour for measure, look in MEASURE_LOOKS.items()}
 # What the variance of a layer divides into, each share by the measure whose explained variance is its upper border.

@@ -25,9 +25,9 @@ class Scoring:
 
     measures: Sequence[str] | None = option(
         None,
-        "Measures: invariance, equivariance, linear, strict_invariance; alone_invariance, alone_equivariance and "
-        "alone_linear, or alone for these three, of each layer by itself, on its input transformed. Default: the first "
-        "three under transformations that only permute positions, invariance and equivariance under shifts.",
+        f"Measures: {', '.join(MEASURES)}; the last three, or alone for all of them, are of each layer by itself, on "
+        "its input transformed. Default: the first three under transformations that only permute positions, "
+        "invariance and equivariance under shifts.",
         metavar="NAME",
         choices=(*MEASURES, "alone"),
     )

@@ -9,7 +9,7 @@ import pandas as pd
 
 from equiscope.functional.statistics import Array
 from equiscope.page.words import SHARE_VERBS, UNDEFINED, shares_meaning
-from equiscope.results.columns import LADDER, PARTS
+from equiscope.results.columns import LADDER, OF_MAPS
 from equiscope.results.rows import measures_in, rows_of
 from equiscope.results.scores import Scores
 from equiscope.results.shares import MEANINGS, REST, SHARES, shares_of
@@ -35,7 +35,7 @@ def answer(named: Mapping[str, Scores]) -> str:
 
 def _card(title: str, scores: Scores, family: str) -> str:
     of_layers, things = shares_of(scores, family, "layer"), "layers"
-    maps = scores.layers.loc[scores.layers["part"].isin(PARTS[:3]), "layer"]
+    maps = scores.layers.loc[scores.layers["part"].isin(OF_MAPS), "layer"]
     if len(of_maps := of_layers[of_layers.index.isin(maps)]) < len(of_layers) and len(of_maps):
         of_layers, things = of_maps, "feature maps"  # vectors, which need more images, have their bars
     if of_layers.empty:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from equiscope.results.columns import BETWEEN, FILLED
+from equiscope.results.measures import EXPECTED, FOUND, TABLE
 from equiscope.results.shares import MEANINGS, REST
 
 MONTHS = (
@@ -62,24 +63,8 @@ _SUBPIXELS = {
     "exact": "Where a shift is not a whole number of positions, it is left out, as undefined.",
     "round": "Where a shift is not a whole number of positions, it is rounded to the nearest.",
 }
-_FOUND = "<var>f</var>(<var>T<sub>g</sub> X</var>)<sub><var>c</var></sub>"
-_EXPECTED = "<var>T′<sub>g</sub> f</var>(<var>X</var>)"
-_FOUND_ALONE = "<var>f<sub>l</sub></var>(<var>T′<sub>g</sub> h</var>)<sub><var>c</var></sub>"
-_EXPECTED_ALONE = "<var>T′<sub>g</sub> f<sub>l</sub></var>(<var>h</var>)"
-_OF_LADDER = {
-    "invariance": f"<var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>c</var></sub> )",
-    "equivariance": f"<var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>p</var>(<var>c</var>)</sub> )",
-    "linear": f"<var>S</var>( {_FOUND} , ∑<sub><var>p</var></sub> <var>W<sub>pc</sub></var> "
-    f"{_EXPECTED}<sub><var>p</var></sub> )",
-}
-FORMULAS = {
-    **_OF_LADDER,
-    "strict_invariance": f"<var>S</var>( {_FOUND} , <var>f</var>(<var>X</var>)<sub><var>c</var></sub> )",
-    **{
-        f"alone_{measure}": text.replace(_FOUND, _FOUND_ALONE).replace(_EXPECTED, _EXPECTED_ALONE)
-        for measure, text in _OF_LADDER.items()
-    },
-    "in_sample": f"max<sub><var>p</var></sub> <var>S</var>( {_FOUND} , {_EXPECTED}<sub><var>p</var></sub> )",
+FORMULAS = {name: measure.formula for name, measure in TABLE.items()} | {
+    "in_sample": f"max<sub><var>p</var></sub> <var>S</var>( {FOUND} , {EXPECTED}<sub><var>p</var></sub> )"
 }
 _CEILING = (
     "What interpolation alone leaves: the correlation of <var>T′<sub>g</sub></var><sup>−1</sup> "
@@ -87,27 +72,6 @@ _CEILING = (
     "interpolates twice, a score once: a layer that loses nothing else lies between it and 1. No score is divided by "
     "it."
 )
-_TITLES = {"linear": "Linear equivariance"}
-_MEASURES = {
-    "invariance": "The channel stays itself, and only moves as the image moves.",
-    "equivariance": "Another channel of the layer, the partner <var>p</var>(<var>c</var>), moved as the image moves, "
-    "gives what channel <var>c</var> gives of the transformed image. The score is cross-fitted: the images are divided "
-    "into ten groups, and on each group the partner is the best channel of the other nine, so that the choice among "
-    "many channels does not raise the score. It is never below invariance.",
-    "linear": "The measure <em>linear</em>. One linear map <var>W</var> of the layer’s channels, the same at every "
-    "position, gives what channel <var>c</var> gives of the transformed image. It is fitted by ridge regression, "
-    "towards the partner, on other images than it is scored on. A map predicts worse the fewer images it is fitted on; "
-    "the score is extrapolated from maps fitted on nine tenths and on one half of the images. <em>Held out</em> is the "
-    "share explained before that, a lower bound; where it is far below, more images are needed. By default not "
-    "measured under shifts.",
-    "strict_invariance": "The feature maps of the transformed image and of the image, compared where they are, at all "
-    "positions.",
-    "alone_invariance": "Invariance of the layer by itself: its module <var>f<sub>l</sub></var> is called again, on "
-    "its own input <var>h</var> transformed. <var>T′<sub>g</sub></var> moves the positions of the input, and takes for "
-    "each channel the one that matches it, its partner there. What earlier layers have lost is not counted.",
-    "alone_equivariance": "Equivariance of the layer by itself, likewise.",
-    "alone_linear": "The measure linear of the layer by itself, likewise.",
-}
 _CHANCE = (
     "The same correlation between mismatched image pairs, over all pairs of different images. It is what borders, a "
     "common layout or a common brightness give. It is shown beside the score, and not subtracted or divided out. It is "
@@ -155,7 +119,8 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
     started = str(manifest.get("started") or "")
     found = {
         "Data": f"{counted(manifest['images'], 'image')}{f' of {where}' if where else ''}",
-        "Weights": str(weights.get("source") or "not recorded") + (f" (SHA-256 {digest[:12]}…)" if digest else ""),
+        "Weights": str(weights.get("file") or weights.get("source") or "not recorded")
+        + (f" (SHA-256 {digest[:12]}…)" if digest else ""),
         "Date": day(started) if started else "not recorded",
         "Version": f"equiscope {manifest.get('versions', {}).get('equiscope', 'unknown')}",
     }
@@ -228,8 +193,8 @@ def _reasons(thing: str, left_out: Sequence[Mapping[str, str]], most: int | None
 def meaning(options: Mapping[str, Any], measures: Sequence[str], *, laws: bool) -> str:
     """What was measured: the measures and their formulas, the options, and what the words of the tables mean."""
     terms = {
-        f"{_TITLES.get(measure, in_words(measure).capitalize())} of channel <var>c</var>": _formula(measure)
-        + _MEASURES[measure]
+        f"{TABLE[measure].title or in_words(measure).capitalize()} of channel <var>c</var>": _formula(measure)
+        + TABLE[measure].meaning
         for measure in measures
     }
     terms |= {

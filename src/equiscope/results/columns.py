@@ -2,10 +2,12 @@
 
 import re
 
+from equiscope.results.measures import TABLE
+
 LADDER = ("invariance", "equivariance", "linear")  # each contains the one before
 ALONE = {f"alone_{measure}": measure for measure in LADDER}  # the same of a layer alone
-MEASURES = (*LADDER, "strict_invariance", *ALONE)
-OF_IMAGES = ("invariance", "alone_invariance")  # in the scope image a mean over images, whose interval is a bootstrap
+MEASURES = tuple(TABLE)
+OF_IMAGES = tuple(name for name, measure in TABLE.items() if measure.of_images)
 SCOPES = ("dataset", "image")
 ALIGNMENTS = ("array", "registered")
 METRIC_TITLES = {  # other tools' measures, of `metrics`, as they are read
@@ -16,6 +18,7 @@ METRIC_TITLES = {  # other tools' measures, of `metrics`, as they are read
 }
 METRICS = tuple(METRIC_TITLES)
 PARTS = ("early", "middle", "late", "pool", "final")
+OF_MAPS, VECTORS = PARTS[:3], PARTS[3:]  # two populations: no line and no mean leads from one to the other
 
 # The names of transformations that fall between pixels, and of those that let something in at the border.
 BETWEEN = re.compile(r"scaling\(|affine\(|rot(?!(90|180|270)$)")
@@ -37,9 +40,9 @@ CHANNEL_COLUMNS = (
     "explained_invariance", "explained_equivariance", "explained_linear", "chance_invariance", "chance_equivariance",
     "ceiling", "defined",
 )  # fmt: skip
+_MORE = tuple(measure for measure in MEASURES if measure not in LADDER)
 MORE_CHANNEL_COLUMNS = (  # where they were measured
-    "strict_invariance", *ALONE, "alone_partner", *(f"explained_{one}" for one in ALONE), "chance_alone_invariance",
-    "chance_alone_equivariance",
+    *_MORE, "alone_partner", *(f"explained_{one}" for one in _MORE), *(f"chance_{one}" for one in _MORE),
 )  # fmt: skip
 LAW_COLUMNS = ("layer", "first", "second", "product", "composed", "direct")
 REPLICATE_COLUMNS = ("layer", *KEYS, "replicate", "score", "explained")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from equiscope.results.columns import LADDER, PARTS
+from equiscope.results.columns import LADDER, OF_MAPS, PARTS
 from equiscope.results.rows import in_order, measures_in, rows_of
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def sentences_of(scores: "Scores") -> list[str]:
 
 def _sentence(scores: "Scores", family: str) -> str:
     shares = shares_of(scores, family).dropna()
-    of_maps = shares[shares.index.isin(PARTS[:3])]
+    of_maps = shares[shares.index.isin(OF_MAPS)]
     shares = of_maps if len(of_maps) else shares
     if shares.empty:
         return ""

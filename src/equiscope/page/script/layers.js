@@ -1,5 +1,5 @@
 // The figures of the whole network along its layers: shares of the variance, scores, transformations; and the boxes.
-const VECTORS = ["pool", "final"]; // no area leads from one to the other, nor from a feature map to them
+const VECTORS = ["pool", "final"]; // no line or area leads from one to the other, nor from a feature map to them
 const GAP = 26; // pixels between panels, for the title of the next
 
 // Where each layer stands between left and right, its edges, and the runs of layers of one part, each with room for its name.
@@ -46,6 +46,15 @@ const bands = (at, top, bottom) => at.runs.filter((_, place) => place % 2 === 0)
 const partEdges = (at, top, bottom) => at.runs.slice(1).map((run) => line(at.edges[run.first], top, at.edges[run.first], bottom, { class: "edge" }));
 const chosenLayer = (at, top, bottom) => svg("rect", { class: "chosen", x: at.edges[state.layer], y: top, width: at.edges[state.layer + 1] - at.edges[state.layer], height: bottom - top });
 const stopsAlong = (at, top, bottom, lines) => result().layers.map((_, place) => ({ x: at.edges[place], y: top, width: at.edges[place + 1] - at.edges[place], height: bottom - top, lines: lines(place), act: () => goToLayer(place) }));
+// The points of layers that a line may join: those of feature maps, and each vector's by itself.
+function joinable(layers, points) {
+  const found = [];
+  layers.forEach(({ part }, place) => {
+    if (!place || VECTORS.includes(part) || VECTORS.includes(layers[place - 1].part)) found.push([]);
+    found.at(-1).push(points[place]);
+  });
+  return found;
+}
 const leftMargin = () => (isNarrow() ? 44 : 52);
 
 // --- the shares of the variance
@@ -107,7 +116,7 @@ function drawShares() {
   const shown = Object.keys(data.words.shares).filter((name) => panels.some(([, found]) => found.areas.includes(name)));
   keys("shares-keys", shown.map((area) => ({ area, name: data.words.shares[area] })));
   draw("shares-chart", bottom + below.height, `Shares of the variance of ${counted(result().layers.length, "layer")}, ${joined(shown)}, under ${joined(panels.map(([family]) => family))}; the numbers are in the columns explained of the tables.`, content, stops);
-  el("shares-caption").textContent = `Layers in order of execution; the share of the variance of their features, on held-out images. Bars: 95 % confidence intervals of the borders. Gaps: undefined.${aboutNames(below)} Choose a layer to see its channels.`;
+  el("shares-caption").textContent = `Layers in order of execution; the share of the variance of their features, on held-out images. Bars: 95 % confidence intervals of the borders. Gaps: undefined. Framed: the layer whose channels are shown below; choose another.${aboutNames(below)}`;
 }
 
 function areas(at, y, found) {
@@ -147,13 +156,14 @@ function drawLayers() {
   const { y, nodes } = valueAxis(frame, range.low, range.high, range.ticks, estimate().name);
   const size = Math.min(10, Math.max(4.5, (0.9 * (at.right - at.left)) / names.length));
   const point = (values) => values.map((value, place) => [at.x[place], value === null ? null : y(value)]);
+  const lines = (values, drawn) => joinable(result().layers, point(values)).flatMap(drawn);
   const content = [...bands(at, frame.top, frame.bottom), ...nodes, ...partNames(at, LINE / 2), chosenLayer(at, frame.top, frame.bottom)];
-  for (const [measure, of] of chances) content.push(...chanceLine(lookOf(measure), point(of.chance)));
-  if (ceiling) content.push(...ceilingLine(point(ceiling)));
+  for (const [measure, of] of chances) content.push(...lines(of.chance, (points) => chanceLine(lookOf(measure), points)));
+  if (ceiling) content.push(...lines(ceiling, ceilingLine));
   for (const [measure, of] of shown) content.push(...intervalLines(of, lookOf(measure), (place) => at.x[place], y, 0.5 * size));
   for (const [measure, of] of shown) {
     const look = lookOf(measure);
-    content.push(...curve(look, point(of[state.estimate])), ...point(of[state.estimate]).filter(([, value]) => value !== null).map(([x, value]) => mark(look, x, value, size)));
+    content.push(...lines(of[state.estimate], (points) => curve(look, points)), ...point(of[state.estimate]).filter(([, value]) => value !== null).map(([x, value]) => mark(look, x, value, size)));
   }
   if (!shown.length) content.push(missing(frame));
   keys("layers-keys", [...shown.map(([measure]) => ({ look: lookOf(measure), name: inWords(measure) })), ...(chances.length ? [{ chance: true, name: "chance level" }] : []), ...(ceiling ? [{ ceiling: true, name: "ceiling: what interpolation leaves" }] : [])]);

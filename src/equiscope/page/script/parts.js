@@ -62,7 +62,7 @@ function drawDepth() {
     const { layers } = data.results[place];
     const x = (row) => frame.left + 8 + (row / Math.max(1, layers.length - 1)) * (frame.right - frame.left - 8);
     const points = layers.map((_, row) => [x(row), of[state.estimate][row] === null ? null : y(of[state.estimate][row])]);
-    content.push(...curve(look, points), ...points.filter(([, value]) => value !== null).map(([at, value]) => mark(look, at, value, 7)));
+    content.push(...joinable(layers, points).flatMap((some) => curve(look, some)), ...points.filter(([, value]) => value !== null).map(([at, value]) => mark(look, at, value, 7)));
     return points.flatMap(([at, value], row) => (value === null ? [] : [{ x: at - 6, y: value - 6, width: 12, height: 12, lines: described(`${layers[row].layer}, ${name}`, measure, of, row) }]));
   });
   if (!shown.length) content.push(missing(frame));
