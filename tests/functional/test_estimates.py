@@ -7,7 +7,7 @@ import torch
 import oracle
 from equiscope.functional.estimates import Options, best_channels, estimates
 from equiscope.functional.moments import Origin
-from equiscope.functional.ridge import Grams, Regression
+from equiscope.functional.ridge import Grams, Regression, linear_maps
 from samples import moments_of, related
 
 MEASURES = ("invariance", "equivariance", "linear")
@@ -17,10 +17,10 @@ def estimated(moments, **options):
     """All measures of these moments."""
     options = Options(**options)
     best = best_channels(moments, options, linear=options.similarity == "pearson")
-    regression = None
+    maps = None
     if best is not None and options.similarity == "pearson" and moments.expected.gram is not None:
-        regression = Regression(best, Grams.of(best))
-    return estimates(moments, options, regression, best)
+        maps = linear_maps([Regression(best, Grams.of(best))])[0]
+    return estimates(moments, options, best, maps)
 
 
 def assert_agree(moments, expected, found, *, tolerance=1e-6, partners=True, **options):

@@ -16,7 +16,7 @@ def regression_of(expected, found):
 
 
 def explained(regression):
-    maps = linear_maps(regression)
+    maps = linear_maps([regression])[0]
     square = torch.ones(len(regression.inverse), dtype=torch.float64)
     return [one.scores(square)[1] for one in (maps.ninths, maps.halves) if one is not None]
 
@@ -59,8 +59,9 @@ def test_the_gain_that_chooses_a_penalty_is_that_of_its_predictions():
     expected = random_maps(50, 10)
     regression = regression_of(expected, mixed(expected)[0] + random_maps(50, 10, seed=3))
     fitted = regression.fitted([k for k in range(10) if k != 4])
-    gains = regression.gains(fitted, [4])
-    for gain, penalty in zip(gains, ridge.PENALTIES, strict=True):
+    choosing = regression.to_choose_by(fitted, [4])
+    for penalty in ridge.PENALTIES:
+        gain = choosing.gain(penalty, regression.grams.direct[4])
         num, var = regression.predicted(fitted, penalty, [4])
         torch.testing.assert_close(gain, (2 * num - var).sum(), atol=1e-8, rtol=1e-8)
 
@@ -84,7 +85,7 @@ def test_maps_in_succession_predict_what_both_do():
     for times, name in enumerate(("once", "twice", "thrice"), start=1):
         power = basis.T @ torch.linalg.matrix_power(turn, times) @ basis
         regression = regression_of(expected, torch.einsum("cd,ndhw->nchw", power, expected))
-        maps[name] = (regression, linear_maps(regression))
+        maps[name] = linear_maps([regression])[0]
     products = [("once", "once", "twice"), ("once", "twice", "thrice"), ("once", "thrice", "identity")]
     assert min(laws(maps, products, torch.arange(8)).values()) > 0.98
     assert laws(maps, [("once", "once", "thrice")], torch.arange(8)).popitem()[1] < 0.5

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from equiscope.functional.channel_maps import LEAST_SAMPLES, BestChannels, Channels, Pool, cross_fitted, pools
 from equiscope.functional.moments import GROUPS, Moments
-from equiscope.functional.ridge import LinearMaps, Regression, linear_maps
+from equiscope.functional.ridge import LinearMaps
 from equiscope.functional.within_image import clipped
 
 NAN = float("nan")
@@ -41,7 +41,6 @@ class Estimates:
     measures: dict[str, Estimate]
     partner: Int[Tensor, "channel"]  # over all images; -1 where undefined
     maps: LinearMaps | None = None
-    regression: Regression | None = None
 
 
 @dataclass(frozen=True)
@@ -61,16 +60,16 @@ def groups_with_images(moments: Moments) -> list[int]:
 def estimates(
     moments: Moments,
     options: Options,
-    regression: Regression | None = None,
     best: BestChannels | None = None,
+    maps: LinearMaps | None = None,
 ) -> Estimates:
-    """Invariance and, of moments with cross products, equivariance; linear, where its regression is given.
+    """Invariance and, of moments with cross products, equivariance; linear, where its maps are given.
 
     NaN where fewer than two groups hold images, for all but invariance and in-sample estimates.
     """
     groups = groups_with_images(moments)
     if not groups:
-        return _undefined(moments, regression is not None)
+        return _undefined(moments, maps is not None)
     left_out = groups if options.intervals and len(groups) > 1 else []
     if best is None:
         chosen = [groups, *([j for j in groups if j != k] for k in left_out)]
@@ -91,11 +90,9 @@ def estimates(
         return Estimates({"invariance": invariance}, torch.where(defined, channels, -1))
     equivariance, partner = _equivariance(best, own, without, left_out, options)
     measures = {"invariance": invariance, "equivariance": equivariance}
-    maps = None
-    if regression is not None:
-        maps = linear_maps(regression) if len(groups) > 1 else None
+    if maps is not None:
         measures["linear"] = _linear(maps, best, equivariance, left_out)
-    return Estimates(measures, partner, maps, regression)
+    return Estimates(measures, partner, maps)
 
 
 def ceiling(moments: Moments, options: Options) -> Channels:
@@ -172,9 +169,9 @@ def _not_below(own: Channels, crossed: Channels, share: Channels, options: Optio
     return torch.maximum(signed, crossed), torch.maximum(_explained_own(own, options), share)
 
 
-def _linear(maps: LinearMaps | None, best: BestChannels, equivariance: Estimate, left_out: Sequence[int]) -> Estimate:
+def _linear(maps: LinearMaps, best: BestChannels, equivariance: Estimate, left_out: Sequence[int]) -> Estimate:
     nothing = torch.full_like(equivariance.channels, torch.nan)
-    if maps is None:
+    if maps.ninths is None:
         return Estimate(NAN, NAN, NAN, NAN, NAN, equivariance.undefined, nothing, nothing, nothing)
     defined = best.defined
     whole_square = best.whole.squares[1]
@@ -212,6 +209,7 @@ def _extrapolated(
     maps: LinearMaps, square: Channels, left_out: int | None = None
 ) -> tuple[tuple[Channels, Channels], Channels]:
     """Correlation and explained share of maps fitted on all images, and the share before extrapolation."""
+    assert maps.ninths is not None
     score, share = maps.ninths.scores(square, left_out)
     if maps.halves is None:
         return (score, share), share

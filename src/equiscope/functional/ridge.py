@@ -19,33 +19,66 @@ SMALL = 64  # channels that are regressed on themselves, whatever their rank
 SINGLE = 320  # channels up to which all is in float64
 RANK = 1e-6  # of the largest eigenvalue: less is rounding
 WORTH = 0.75  # of the channels: directions are used where they are fewer
+SOME = 128  # channels, evenly spaced, of more than `SINGLE`: what a penalty is chosen on
+FEW = 0.5  # of the channels: so many are regressed without the inverse
 
 
-@dataclass(frozen=True)
-class Eigen:
-    """The correlation matrix of what channels are regressed on, on some groups, by its eigenvectors.
+@dataclass
+class Correlations:
+    """The correlation matrix of what channels are regressed on, on some groups.
 
     `root` takes directions to units in which every channel has norm 1 on these groups: one number for every channel, or
     a symmetric matrix for directions.
     """
 
     root: Float[Tensor, "*direction direction"]
-    spectrum: Float[Tensor, "direction"]
-    vectors: Float[Tensor, "direction direction"]
+    matrix: Float[Tensor, "direction direction"]
+    _factor: tuple[float, Tensor] | None = None  # the last penalty, and what it gave
+    _inverse: tuple[float, Tensor] | None = None
 
     @classmethod
-    def of(cls, products: Float[Tensor, "direction direction"], root: Tensor) -> "Eigen":
+    def of(cls, products: Float[Tensor, "direction direction"], root: Tensor) -> "Correlations":
         """Of directions with these products."""
-        spectrum, vectors = eigenvectors(_scaled(root, _scaled(root, products).T))
-        return cls(root, spectrum.clamp(min=0), vectors)
+        return cls(root, _scaled(root, _scaled(root, products).T))
+
+    def regressed(self, penalty: float, wanted: Float[Tensor, "direction other"]) -> Float[Tensor, "direction other"]:
+        """The weights of directions that predict what has these products with them: `root (R + a I)^-1 wanted`."""
+        factor = self._factored(penalty)
+        if wanted.shape[1] < FEW * len(factor):
+            return _scaled(self.root, torch.cholesky_solve(wanted, factor))
+        if self._inverse is None or self._inverse[0] != penalty:
+            self._inverse = penalty, torch.cholesky_inverse(factor)
+        return _scaled(self.root, self._inverse[1] @ wanted)
+
+    def forget(self) -> None:
+        """Let go of what is found again: it is as large as the matrix."""
+        self._factor = self._inverse = None
 
     def into(self, values: Float[Tensor, "direction other"]) -> Float[Tensor, "direction other"]:
-        """What was summed for directions, for the eigenvectors."""
-        return self.vectors.T @ _scaled(self.root, values)
+        """What was summed for directions, in units in which channels have norm 1 on these groups."""
+        return _scaled(self.root, values)
 
-    def weights(self, inner: Float[Tensor, "direction other"]) -> Float[Tensor, "direction other"]:
-        """Weights of eigenvectors as weights of directions."""
-        return _scaled(self.root, self.vectors @ inner)
+    def _factored(self, penalty: float) -> Float[Tensor, "direction direction"]:
+        """The Cholesky factor of `R + a I`; of float64, where rounding has left it no positive definite matrix."""
+        if self._factor is None or self._factor[0] != penalty:
+            penalised = self.matrix.clone()
+            penalised.diagonal().add_(penalty)
+            factor, failed = torch.linalg.cholesky_ex(penalised)
+            if int(failed):
+                values, vectors = eigenvectors(self.matrix.double())
+                exact = (vectors * (values.clamp(min=0) + penalty)) @ vectors.T
+                factor = torch.linalg.cholesky(exact).to(self.matrix)
+            self._factor = penalty, factor
+        return self._factor[1]
+
+
+def _of_groups(values: Float[Tensor, "group row column"], groups: Sequence[int]) -> Float[Tensor, "row column"]:
+    """The sum of some groups, by one read of each; it may be written to."""
+    first, *others = groups
+    total = values[first].clone()
+    for group in others:
+        total += values[group]
+    return total
 
 
 def _scaled(root: Tensor, values: Tensor) -> Tensor:
@@ -66,8 +99,7 @@ class Grams:
     mixed: Float[Tensor, "group direction channel"]  # of directions with channels
     total: Float[Tensor, "group direction"]
     inverse: Channels  # of the norms; 0 where a channel is constant
-    _eigen: dict[object, Eigen] = field(default_factory=dict)
-    _turned: dict[object, Tensor] = field(default_factory=dict)
+    _correlations: dict[object, Correlations] = field(default_factory=dict)
 
     @classmethod
     def of(cls, best: BestChannels) -> "Grams":
@@ -77,7 +109,8 @@ class Grams:
         number = torch.float64 if channels <= SINGLE else torch.float32
         total = (best.totals[0] * inverse).to(number)
         products = torch.stack([unit_gram(best, k).to(number) for k in groups])
-        directions = _spanned(products.sum(0)) if channels > SMALL else None
+        few = float(best.whole.count) < WORTH * channels  # samples: they span no more dimensions
+        directions = _spanned(products.sum(0)) if channels > SMALL and few else None
         if directions is None:
             return cls(None, products, products, total, inverse)
         mixed = directions.T @ products
@@ -92,28 +125,21 @@ class Grams:
         """Weights of directions as weights of channels."""
         return weights if self.directions is None else self.directions @ weights
 
-    def eigen(self, groups: Sequence[int], pool: Pool, best: BestChannels) -> Eigen:
+    def correlations(self, groups: Sequence[int], pool: Pool, best: BestChannels) -> Correlations:
         """The correlation matrix on some groups, of the channels that vary there and overall."""
         norm = pool.norms[0]
         usable = best.defined & (norm > 0)
         key = (tuple(groups), tuple(usable.tolist()))
-        if key not in self._eigen:
+        if key not in self._correlations:
             chosen = list(groups)
             total = self.total[chosen].sum(0)
-            products = self.direct[chosen].sum(0).addr_(total, total, alpha=-1 / float(pool.count))
+            products = _of_groups(self.direct, chosen).addr_(total, total, alpha=-1 / float(pool.count))
             root = torch.where(usable, _inverse(norm * self.inverse), 0).to(products)
             if self.directions is not None:
                 squares, vectors = eigenvectors(self.directions.T @ (root[:, None] ** 2 * self.directions))
                 root = (vectors * squares.clamp(min=0).sqrt()) @ vectors.T
-            self._eigen[key] = Eigen.of(products, root)
-        return self._eigen[key]
-
-    def turned(self, eigen: Eigen, groups: Sequence[int]) -> Float[Tensor, "direction direction"]:
-        """The Gram matrix of some groups in the eigenvectors of others."""
-        key = (id(eigen), tuple(groups))
-        if key not in self._turned:
-            self._turned[key] = eigen.into(eigen.into(self.direct[list(groups)].sum(0)).T)
-        return self._turned[key]
+            self._correlations[key] = Correlations.of(products, root)
+        return self._correlations[key]
 
 
 def unit_gram(best: BestChannels, group: int) -> Float[Tensor, "channel channel"]:
@@ -148,6 +174,13 @@ def _inverse(norm: Channels) -> Channels:
     return torch.where(norm > 0, 1 / torch.where(norm > 0, norm, 1), 0)
 
 
+def some_of(channels: Int[Tensor, "channel"]) -> Int[Tensor, "chosen"]:
+    """All of these channels, or, of more than `SINGLE`, `SOME` that are evenly spaced."""
+    if len(channels) <= SINGLE:
+        return channels
+    return channels[torch.linspace(0, len(channels) - 1, SOME).round().long().to(channels.device)]
+
+
 @dataclass(frozen=True)
 class Ridge:
     """A map fitted on some groups, for every penalty: best channels, and what is added to them.
@@ -157,8 +190,8 @@ class Ridge:
 
     fit: Fit
     slope: Channels  # of the fit, between channels with norm 1
-    eigen: Eigen
-    rest: Float[Tensor, "direction channel"]  # what best channels leave, in eigenvectors
+    correlations: Correlations
+    rest: Float[Tensor, "direction channel"]  # what best channels leave, in units of the correlations
     scale: Channels  # of each channel
 
     @property
@@ -166,20 +199,31 @@ class Ridge:
         """The best channel for every channel."""
         return self.fit.partner
 
-    def inner(self, penalty: float) -> Float[Tensor, "direction channel"]:
-        """The weights of the eigenvectors, in units of the scales."""
-        return self.rest / (self.eigen.spectrum + penalty)[:, None]
-
     def weights(self, penalty: float, channels: Tensor | None = None) -> Float[Tensor, "direction channel"]:
         """The weights of the directions, for some channels or for all."""
-        inner, scale = self.inner(penalty), self.scale
-        if channels is not None:
-            inner, scale = inner[:, channels], scale[channels]
-        return self.eigen.weights(inner) * scale
+        rest, scale = (self.rest, self.scale) if channels is None else (self.rest[:, channels], self.scale[channels])
+        return self.correlations.regressed(penalty, rest) * scale
 
     def weighted(self, penalty: float, values: Float[Tensor, "channel chosen"]) -> Float[Tensor, "direction chosen"]:
         """The weights times values of the channels: far less than all weights, where few are chosen."""
-        return self.eigen.weights(self.inner(penalty) @ (self.scale[:, None] * values))
+        return self.correlations.regressed(penalty, self.rest @ (self.scale[:, None] * values))
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """What a penalty is chosen by: how well some channels of some groups are predicted by a map fitted on others."""
+
+    ridge: Ridge
+    channels: Int[Tensor, "chosen"]
+    alone: Float[Tensor, ""]  # what best channels explain
+    left: Float[Tensor, "direction chosen"]  # what they leave
+
+    def gain(self, penalty: float, direct: Float[Tensor, "direction direction"]) -> Float[Tensor, ""]:
+        """What the map explains, summed over the channels: `2 num - var`; `direct` is the Gram matrix of the groups."""
+        if penalty == inf:
+            return self.alone
+        weights = self.ridge.weights(penalty, self.channels)
+        return self.alone + (weights * (2 * self.left - direct @ weights)).sum(dtype=torch.float64)
 
 
 class Regression:
@@ -201,7 +245,7 @@ class Regression:
         """The map fitted on some groups."""
         left_out = tuple(k for k in self.best.groups if k not in groups)
         pool, fit = self.best.pools[left_out], self.best.fits[left_out]
-        eigen = self.grams.eigen(groups, pool, self.best)
+        correlations = self.grams.correlations(groups, pool, self.best)
         scale = torch.where(self.best.defined, pool.norms[1] * self.inverse, 0).to(self._type)
         inverse = _inverse(scale)
         slope = (fit.slope * self.inverse / _inverse_or_one(self.grams.inverse[fit.partner])).to(self._type)
@@ -210,30 +254,25 @@ class Regression:
         one = (self.best.totals[0][chosen].sum(0) * self.grams.inverse).to(self._type)
         found = (self.best.totals[1][chosen].sum(0) * self.inverse).to(self._type)
         share = -1 / float(pool.count)
-        wanted = self.cross[chosen].sum(0).addr_(total, found, alpha=share) * inverse
-        mixed = self.grams.mixed[chosen].sum(0).addr_(total, one, alpha=share)
-        wanted -= mixed[:, fit.partner] * (slope * inverse)
-        return Ridge(fit, slope, eigen, eigen.into(wanted), scale)
+        wanted = _of_groups(self.cross, chosen).addr_(total, found, alpha=share).mul_(inverse)
+        mixed = _of_groups(self.grams.mixed, chosen).addr_(total, one, alpha=share)
+        wanted -= mixed[:, fit.partner].mul_(slope * inverse)
+        return Ridge(fit, slope, correlations, correlations.into(wanted), scale)
 
-    def gains(self, ridge: Ridge, groups: Sequence[int]) -> Float[Tensor, "penalty"]:
-        """What the map explains of some groups with each penalty, summed over channels: `2 num - var`.
+    def to_choose_by(self, ridge: Ridge, groups: Sequence[int]) -> "Choosing":
+        """What a penalty is chosen by, on some groups: of a wide layer by `SOME` channels."""
+        chosen, channels = list(groups), self._spaced
+        partner, slope = ridge.partner[channels], ridge.slope[channels]
+        product, square = (values[:, channels] for values in self._of_best(ridge, chosen))
+        alone = (2 * slope * product - slope**2 * square).nansum().double()
+        left = sum(self.cross[k][:, channels] - self.grams.mixed[k][:, partner] * slope for k in chosen)
+        assert isinstance(left, Tensor)
+        return Choosing(ridge, channels, alone, left)
 
-        Only sums over channels are needed to choose a penalty, and a sum of quadratic forms is one product:
-        `sum_c u_c' M u_c = sum_ij M_ij (U U')_ij`.
-        """
-        chosen = list(groups)
-        product, square = self._of_best(ridge, chosen)
-        alone = (2 * ridge.slope * product - ridge.slope**2 * square).nansum()
-        left = self.cross[chosen].sum(0) - self.grams.mixed[chosen].sum(0)[:, ridge.partner] * ridge.slope
-        towards = ridge.eigen.into(left * ridge.scale)
-        linear = (ridge.rest * towards).sum(1, dtype=torch.float64)
-        scaled = ridge.rest * ridge.scale
-        quadratic = (self.grams.turned(ridge.eigen, groups) * (scaled @ scaled.T)).double()
-        found = []
-        for penalty in PENALTIES:
-            shrunk = 1 / (ridge.eigen.spectrum.double() + penalty)
-            found.append(alone + 2 * (shrunk * linear).sum() - shrunk @ quadratic @ shrunk)
-        return torch.stack(found)
+    @property
+    def _spaced(self) -> Int[Tensor, "chosen"]:
+        channels = torch.arange(len(self.inverse), device=self.inverse.device)
+        return channels if self.grams.directions is not None else some_of(channels)
 
     def _of_best(self, ridge: Ridge, groups: list[int]) -> tuple[Tensor, Tensor]:
         """The products of every channel with its best one and the squares of that, `[group, channel]`."""
@@ -245,17 +284,34 @@ class Regression:
 
         Centred by the means over all images, of channels with norm 1 over all images.
         """
-        product, square = self._of_best(ridge, list(groups))
+        chosen = list(groups)
+        product, square = self._of_best(ridge, chosen)
         if penalty == inf:  # best channels alone
             return ridge.slope * product, ridge.slope**2 * square
         weights = ridge.weights(penalty)
-        num, var = [], []
-        for row, group in enumerate(groups):
-            beside = 2 * ridge.slope * self.grams.mixed[group][:, ridge.partner]
-            inner = self.grams.direct[group] @ weights
-            num.append(ridge.slope * product[row] + (weights * self.cross[group]).sum(0))
-            var.append(ridge.slope**2 * square[row] + (weights * (beside + inner)).sum(0))
-        return torch.stack(num), torch.stack(var)
+        num = torch.stack([(weights * self.cross[k]).sum(0) for k in chosen])
+        var = self._variances(weights, ridge, chosen)
+        return ridge.slope * product + num, ridge.slope**2 * square + var
+
+    def _variances(self, weights: Tensor, ridge: Ridge, groups: list[int]) -> Float[Tensor, "group channel"]:
+        """`w' (Gram) w` of each group, less that of the best channel alone.
+
+        A product for each of several groups is what costs most of a wide layer: there it is made of their sum, and is
+        shared among groups as it is for `SOME` channels, which moves intervals alone.
+        """
+        grams, channels = self.grams, self._spaced
+        shared = len(groups) > 1 and len(channels) < len(self.inverse)
+        some = channels if shared else slice(None)
+        few, partner, slope = weights[:, some], ridge.partner[some], ridge.slope[some]
+        each = torch.stack(
+            [(few * (2 * slope * grams.mixed[k][:, partner] + grams.direct[k] @ few)).sum(0) for k in groups]
+        )
+        if not shared:
+            return each
+        beside = _of_groups(grams.mixed, groups)[:, ridge.partner].mul_(2 * ridge.slope)
+        together = (weights * beside.addmm_(_of_groups(grams.direct, groups), weights)).sum(0)
+        parts = each.nansum(1, dtype=torch.float64)
+        return (parts / parts.sum())[:, None].to(together) * together
 
 
 def _inverse_or_one(inverse: Channels) -> Channels:
@@ -291,52 +347,89 @@ class Predictions:
 class LinearMaps:
     """The maps fitted without each group, at the penalty chosen for it, and all predictions."""
 
+    regression: Regression
     ridges: dict[int, tuple[Ridge, float]]  # by the group left out
-    ninths: Predictions  # by maps fitted on all groups but the one predicted
+    ninths: Predictions | None  # by maps fitted on all groups but the one predicted; None of fewer than two groups
     # By maps fitted on a half of the groups, averaged over three ways to halve. None under ten groups, and where such
     # maps predict worse than the mean does: nothing can be extrapolated from there.
     halves: Predictions | None
 
 
-def linear_maps(regression: Regression) -> LinearMaps:
-    """Ridge maps cross-fitted over the groups; each penalty is chosen on the groups that are not predicted with it."""
-    best = regression.best
+def linear_maps(regressions: Sequence[Regression]) -> list[LinearMaps]:
+    """Ridge maps cross-fitted over the groups; each penalty is chosen on the groups that are not predicted with it.
+
+    The regressions are of transformations that share what channels are regressed on.
+    """
+    best = regressions[0].best
     groups = list(best.groups)
-    ridges = {k: regression.fitted([j for j in groups if j != k]) for k in groups}
-    gained = {k: regression.gains(ridges[k], [k]) for k in groups}
+    if len(groups) < 2:
+        return [LinearMaps(one, {}, None, None) for one in regressions]
+    fits = {k: [one.fitted([j for j in groups if j != k]) for one in regressions] for k in groups}
+    gained = {k: _gains(regressions, fits[k], [k]) for k in groups}
     total = torch.stack(list(gained.values())).sum(0)
-    chosen = {k: (ridges[k], PENALTIES[int((total - gained[k]).argmax())]) for k in groups}
-    num, var = (torch.zeros_like(best.moments.own) for _ in range(2))
-    for k, (ridge, penalty) in chosen.items():
-        of_group = regression.predicted(ridge, penalty, [k])
-        num[k], var[k] = of_group[0][0], of_group[1][0]
-    halves = _halves(regression) if len(groups) == len(best.moments.own) else None
-    if halves is not None and not float(halves.scores(best.defined.to(num))[1].nanmean()) >= 0:
-        halves = None
-    return LinearMaps(chosen, Predictions(num, var), halves)
+    chosen = {k: [PENALTIES[int(place)] for place in (total - gained[k]).argmax(1)] for k in groups}
+    ninths = [_nothing(one) for one in regressions]
+    for k in groups:
+        for one, ridge, penalty, its in zip(regressions, fits[k], chosen[k], ninths, strict=True):
+            num, var = one.predicted(ridge, penalty, [k])
+            its.num[k], its.var[k] = num[0], var[0]
+        _forget(fits[k])
+    halves: Sequence[Predictions | None] = [None] * len(regressions)
+    if len(groups) == len(best.moments.own):
+        halves = [
+            its if float(its.scores(one.best.defined.to(its.num))[1].nanmean()) >= 0 else None
+            for one, its in zip(regressions, _halves(regressions), strict=True)
+        ]
+    return [
+        LinearMaps(one, {k: (fits[k][place], chosen[k][place]) for k in groups}, ninths[place], halves[place])
+        for place, one in enumerate(regressions)
+    ]
 
 
-def _halves(regression: Regression) -> Predictions:
-    groups = range(len(regression.cross))
+def _halves(regressions: Sequence[Regression]) -> list[Predictions]:
+    groups = range(len(regressions[0].cross))
     fits = []
-    gain = torch.zeros(len(PENALTIES), dtype=torch.float64, device=regression.cross.device)
+    gained = []
     for one in HALVES:
         other = tuple(k for k in groups if k not in one)
-        for fitted, scored in ((one, other), (other, one)):
-            ridge = regression.fitted(fitted)
-            gain += regression.gains(ridge, scored)
-            fits.append((ridge, scored))
-    penalty = PENALTIES[int(gain.argmax())]
+        for fitted, left in ((one, other), (other, one)):
+            ridges = [regression.fitted(fitted) for regression in regressions]
+            gained.append(_gains(regressions, ridges, left))
+            fits.append((ridges, list(left)))
+    chosen = [PENALTIES[int(place)] for place in torch.stack(gained).sum(0).argmax(1)]
+    found = [_nothing(one) for one in regressions]
+    for ridges, scored in fits:
+        for regression, ridge, penalty, its in zip(regressions, ridges, chosen, found, strict=True):
+            num, var = regression.predicted(ridge, penalty, scored)
+            its.num[scored] += num / len(HALVES)
+            its.var[scored] += var / len(HALVES)
+        _forget(ridges)
+    return found
+
+
+def _gains(
+    regressions: Sequence[Regression], ridges: Sequence[Ridge], groups: Sequence[int]
+) -> Float[Tensor, "transformation penalty"]:
+    """What maps explain of some groups with each penalty: penalty by penalty, since its factor is shared."""
+    choosing = [one.to_choose_by(ridge, groups) for one, ridge in zip(regressions, ridges, strict=True)]
+    direct = _of_groups(regressions[0].grams.direct, groups)
+    gained = [[one.gain(penalty, direct) for one in choosing] for penalty in PENALTIES]
+    _forget(ridges)
+    return torch.stack([torch.stack(of_penalty) for of_penalty in gained]).T
+
+
+def _forget(ridges: Sequence[Ridge]) -> None:
+    for ridge in ridges:
+        ridge.correlations.forget()
+
+
+def _nothing(regression: Regression) -> Predictions:
     num, var = (torch.zeros_like(regression.best.moments.own) for _ in range(2))
-    for ridge, scored in fits:
-        of_groups = regression.predicted(ridge, penalty, scored)
-        num[list(scored)] += of_groups[0] / len(HALVES)
-        var[list(scored)] += of_groups[1] / len(HALVES)
     return Predictions(num, var)
 
 
 def laws(
-    maps: dict[str, tuple[Regression, LinearMaps]], products: Sequence[tuple[str, str, str]], channels: Tensor
+    maps: dict[str, LinearMaps], products: Sequence[tuple[str, str, str]], channels: Tensor
 ) -> dict[tuple[str, str, str], float]:
     """The share of variance of some channels that maps in succession explain, for triples first, second, product.
 
@@ -344,8 +437,8 @@ def laws(
     three. Maps are those fitted without the group that is predicted.
     """
     gained = {names: torch.zeros(len(channels), dtype=torch.float64, device=channels.device) for names in products}
-    for k in next(iter(maps.values()))[0].best.groups:
-        fitted = {name: _Fitted.of(of_name, its, k, channels) for name, (of_name, its) in maps.items()}
+    for k in next(iter(maps.values())).regression.best.groups:
+        fitted = {name: _Fitted.of(its, k, channels) for name, its in maps.items()}
         grams: dict[int, Tensor] = {}  # of those that are alike, and of one product, for they are large
         for names in sorted(products, key=lambda names: names[2]):
             onto = fitted.get(names[2], fitted[names[0]])
@@ -359,6 +452,7 @@ def laws(
             together = fitted[names[0]].before(fitted[names[1]], onto.regression.grams.inverse)
             together *= norm[channels].to(gram)
             gained[names] += (2 * together * target).sum(0) - (together * (gram @ together)).sum(0)
+        _forget([its.ridge for its in fitted.values()])
     return {names: float(gain.nanmean()) for names, gain in gained.items()}
 
 
@@ -373,12 +467,13 @@ class _Fitted:
     target: Float[Tensor, "channel chosen"]  # cross moments of the group
 
     @classmethod
-    def of(cls, regression: Regression, maps: LinearMaps, group: int, channels: Tensor) -> "_Fitted":
+    def of(cls, maps: LinearMaps, group: int, channels: Tensor) -> "_Fitted":
+        regression = maps.regression
         ridge, penalty = maps.ridges[group]
         chosen = regression.grams.channels(ridge.weights(penalty, channels)).clone()
         chosen[ridge.partner[channels], torch.arange(len(channels), device=channels.device)] += ridge.slope[channels]
         chosen *= _inverse(regression.inverse)[channels].to(chosen)
-        return cls(regression, ridge, penalty, chosen, regression.channel_cross(group)[:, channels].to(chosen))
+        return cls(regression, ridge, penalty, chosen, regression.grams.channels(regression.cross[group][:, channels]))
 
     def before(self, second: "_Fitted", inverse: Channels) -> Float[Tensor, "channel chosen"]:
         """The map that this one and then a second are, from channels of other norms; `inverse` is one over these."""

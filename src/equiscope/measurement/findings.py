@@ -13,7 +13,7 @@ from equiscope.functional.affine import product
 from equiscope.functional.channel_maps import LEAST_SAMPLES, centred_squares
 from equiscope.functional.estimates import Estimate, Estimates, Options, best_channels, ceiling, estimates
 from equiscope.functional.moments import GROUPS, Moments, Side, products_in
-from equiscope.functional.ridge import Grams, Regression, laws
+from equiscope.functional.ridge import Grams, LinearMaps, Regression, laws, linear_maps, some_of
 from equiscope.functional.statistics import LEAST_IMAGES, Array
 from equiscope.functional.transformations import Transformation, about
 from equiscope.functional.within_image import WithinImage, WithinScores, within_scores
@@ -23,7 +23,6 @@ from equiscope.measurement.plan import Action
 from equiscope.networks.layers import Layer
 from equiscope.results.columns import ALONE, LADDER
 
-WIDE, LAW_CHANNELS = 320, 128  # of a wide layer some channels, evenly spaced, are those the group law is tested on
 COLUMN_KINDS = ("explained", "chance")  # of a channel, beside its score
 Offset = tuple[float, float]  # positions down and right
 
@@ -191,8 +190,8 @@ def findings_of(moments: LayerMoments, actions: Sequence[Action], scoring: Scori
     intervals = scoring.intervals and images >= LEAST_IMAGES
     options = Options(scoring.similarity, scoring.negative, intervals)
     found = Findings(moments.layer, _dead(moments.original), _dimension(moments.original))
-    grams: Grams | None = None
-    regressions: dict[str, Estimates] = {}
+    together = _regressed_together(moments, actions, options)
+    regressed: dict[str, LinearMaps] = {}
     for one in actions:
         name = one.transformation.name
         for alignment in ("array", "registered"):
@@ -201,27 +200,45 @@ def findings_of(moments: LayerMoments, actions: Sequence[Action], scoring: Scori
                 if alignment == "array":
                     _add_left_out(found, one, scoring, images)
                 continue
-            gram = pair.moments.expected.gram
-            linear = gram is not None and "linear" in one.measures
-            best = best_channels(pair.moments, options, linear=linear)
-            regression = None
-            if best is not None and linear:
-                shared = grams if pair.permutes else None
-                its = shared or Grams.of(best)
-                grams = its if pair.permutes else grams
-                regression = Regression(best, its)
-            estimated = estimates(pair.moments, options, regression, best)
+            linear = _is_linear(pair, one)
+            maps = together.get((name, alignment))
+            best = maps.regression.best if maps else best_channels(pair.moments, options, linear=linear)
+            if maps is None and best is not None and linear:
+                maps = linear_maps([Regression(best, Grams.of(best))])[0]
+            estimated = estimates(pair.moments, options, best, maps)
             _add(found, one, alignment, estimated, images, _ceiling(pair, estimated, options))
-            if estimated.maps is not None and alignment == "array":
-                regressions[name] = estimated
+            if maps is not None and maps.ridges and alignment == "array":
+                regressed[name] = maps
             if pair.within is not None:
                 _add_within(found, one, alignment, pair.within, scoring)
         if name in moments.strict:
             _add_strict(found, name, moments.strict[name], options, images)
     if moments.layer.vector and scoring.alignment == "registered":
         _repeat_for_vector(found, actions, scoring)
-    found.laws = _laws(regressions, [one.transformation for one in actions])
+    found.laws = _laws(regressed, found, [one.transformation for one in actions])
     return found
+
+
+def _is_linear(pair: Pair, one: Action) -> bool:
+    return pair.moments.expected.gram is not None and "linear" in one.measures
+
+
+def _regressed_together(
+    moments: LayerMoments, actions: Sequence[Action], options: Options
+) -> dict[tuple[str, str], LinearMaps]:
+    """The linear maps of transformations that permute, by name and alignment; all share what is regressed on."""
+    best = {}
+    for one in actions:
+        for alignment in ("array", "registered"):
+            pair = moments.pairs.get((one.transformation.name, alignment))
+            if pair is not None and pair.permutes and _is_linear(pair, one):
+                its = best_channels(pair.moments, options, linear=True)
+                if its is not None:
+                    best[one.transformation.name, alignment] = its
+    if not best:
+        return {}
+    grams = Grams.of(next(iter(best.values())))
+    return dict(zip(best, linear_maps([Regression(its, grams) for its in best.values()]), strict=True))
 
 
 def _ceiling(pair: Pair, its: Estimates, options: Options) -> Tensor:
@@ -365,15 +382,10 @@ def _add_left_out(found: Findings, one: Action, scoring: Scoring, images: int) -
 
 
 def _laws(
-    estimated: Mapping[str, Estimates], transformations: Sequence[Transformation]
+    maps: dict[str, LinearMaps], found: Findings, transformations: Sequence[Transformation]
 ) -> list[tuple[str, str, str, float, float]]:
     """The group law, of every pair whose product is measured or the identity: how well maps in succession predict."""
-    by_name = {one.name: one for one in transformations if one.name in estimated}
-    maps = {
-        name: (its.regression, its.maps)
-        for name, its in estimated.items()
-        if its.regression is not None and its.maps is not None
-    }
+    by_name = {one.name: one for one in transformations if one.name in maps}
     products = []
     for first in maps:
         for second in maps:
@@ -382,13 +394,10 @@ def _laws(
                 products.append((first, second, both))
     if not products:
         return []
-    defined = torch.stack([regression.best.defined for regression, _ in maps.values()]).all(0)
-    channels = defined.nonzero().flatten()
-    if len(channels) > WIDE:
-        channels = channels[torch.linspace(0, len(channels) - 1, LAW_CHANNELS).round().long()]
-    found = laws(maps, products, channels)
-    direct = {name: estimated[name].measures["linear"].held_out for name in maps} | {"identity": 1.0}
-    return [(*names, share, direct[names[2]]) for names, share in found.items()]
+    defined = torch.stack([its.regression.best.defined for its in maps.values()]).all(0)
+    explained = laws(maps, products, some_of(defined.nonzero().flatten()))
+    direct = {name: found.rows[name, "linear", "dataset", "array"].held_out for name in maps} | {"identity": 1.0}
+    return [(*names, share, direct[names[2]]) for names, share in explained.items()]
 
 
 def _dead(side: Side) -> int:
