@@ -6,8 +6,9 @@ import torch
 
 import oracle
 from equiscope.functional.estimates import Options, best_channels, estimates
+from equiscope.functional.linear_maps import linear_maps
 from equiscope.functional.moments import Origin
-from equiscope.functional.ridge import Grams, Regression, linear_maps
+from equiscope.functional.ridge import Grams, Regression
 from samples import moments_of, related
 
 MEASURES = ("invariance", "equivariance", "linear")

@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from equiscope.functional.channel_maps import LEAST_SAMPLES, BestChannels, Channels, Pool, cross_fitted, pools
+from equiscope.functional.linear_maps import LinearMaps
 from equiscope.functional.moments import GROUPS, Moments
-from equiscope.functional.ridge import LinearMaps
 from equiscope.functional.within_image import clipped
 
 NAN = float("nan")

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.channel_maps import HALVES, BestChannels, Channels, Fit, Pool
+from equiscope.functional.channel_maps import BestChannels, Channels, Fit, Pool
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, inf)
 SMALL = 64  # channels that are regressed on themselves, whatever their rank
@@ -72,7 +72,7 @@ class Correlations:
         return self._factor[1]
 
 
-def _of_groups(values: Float[Tensor, "group row column"], groups: Sequence[int]) -> Float[Tensor, "row column"]:
+def of_groups(values: Float[Tensor, "group row column"], groups: Sequence[int]) -> Float[Tensor, "row column"]:
     """The sum of some groups, by one read of each; it may be written to."""
     first, *others = groups
     total = values[first].clone()
@@ -104,7 +104,7 @@ class Grams:
     @classmethod
     def of(cls, best: BestChannels) -> "Grams":
         """From moments with Gram matrices."""
-        inverse = _inverse(best.whole.norms[0])
+        inverse = inverse_of(best.whole.norms[0])
         groups, channels = range(len(best.moments.own)), len(inverse)
         number = torch.float64 if channels <= SINGLE else torch.float32
         total = (best.totals[0] * inverse).to(number)
@@ -133,8 +133,8 @@ class Grams:
         if key not in self._correlations:
             chosen = list(groups)
             total = self.total[chosen].sum(0)
-            products = _of_groups(self.direct, chosen).addr_(total, total, alpha=-1 / float(pool.count))
-            root = torch.where(usable, _inverse(norm * self.inverse), 0).to(products)
+            products = of_groups(self.direct, chosen).addr_(total, total, alpha=-1 / float(pool.count))
+            root = torch.where(usable, inverse_of(norm * self.inverse), 0).to(products)
             if self.directions is not None:
                 squares, vectors = eigenvectors(self.directions.T @ (root[:, None] ** 2 * self.directions))
                 root = (vectors * squares.clamp(min=0).sqrt()) @ vectors.T
@@ -144,7 +144,7 @@ class Grams:
 
 def unit_gram(best: BestChannels, group: int) -> Float[Tensor, "channel channel"]:
     """One group's Gram matrix of the expected side, of channels with norm 1 over all images, about their means."""
-    side, mean, inverse = best.moments.expected, best.whole.means[0], _inverse(best.whole.norms[0])
+    side, mean, inverse = best.moments.expected, best.whole.means[0], inverse_of(best.whole.norms[0])
     assert side.gram is not None
     products = side.gram[group].double() - torch.outer(mean, side.total[group])
     products.addr_(best.totals[0][group], mean, alpha=-1)
@@ -169,7 +169,7 @@ def eigenvectors(matrix: Float[Tensor, "row row"]) -> tuple[Float[Tensor, "row"]
     return values.to(matrix), vectors.to(matrix)
 
 
-def _inverse(norm: Channels) -> Channels:
+def inverse_of(norm: Channels) -> Channels:
     """One over each norm; 0 where that is 0."""
     return torch.where(norm > 0, 1 / torch.where(norm > 0, norm, 1), 0)
 
@@ -231,7 +231,7 @@ class Regression:
 
     def __init__(self, best: BestChannels, grams: Grams) -> None:
         self.best, self.grams = best, grams
-        self.inverse = _inverse(best.whole.norms[1])
+        self.inverse = inverse_of(best.whole.norms[1])
         self.cross = torch.stack([grams.rows(self.channel_cross(k)) for k in range(len(best.moments.own))])
         self._type = self.cross.dtype
 
@@ -247,15 +247,15 @@ class Regression:
         pool, fit = self.best.pools[left_out], self.best.fits[left_out]
         correlations = self.grams.correlations(groups, pool, self.best)
         scale = torch.where(self.best.defined, pool.norms[1] * self.inverse, 0).to(self._type)
-        inverse = _inverse(scale)
+        inverse = inverse_of(scale)
         slope = (fit.slope * self.inverse / _inverse_or_one(self.grams.inverse[fit.partner])).to(self._type)
         chosen = list(groups)
         total = self.grams.total[chosen].sum(0)
         one = (self.best.totals[0][chosen].sum(0) * self.grams.inverse).to(self._type)
         found = (self.best.totals[1][chosen].sum(0) * self.inverse).to(self._type)
         share = -1 / float(pool.count)
-        wanted = _of_groups(self.cross, chosen).addr_(total, found, alpha=share).mul_(inverse)
-        mixed = _of_groups(self.grams.mixed, chosen).addr_(total, one, alpha=share)
+        wanted = of_groups(self.cross, chosen).addr_(total, found, alpha=share).mul_(inverse)
+        mixed = of_groups(self.grams.mixed, chosen).addr_(total, one, alpha=share)
         wanted -= mixed[:, fit.partner].mul_(slope * inverse)
         return Ridge(fit, slope, correlations, correlations.into(wanted), scale)
 
@@ -308,8 +308,8 @@ class Regression:
         )
         if not shared:
             return each
-        beside = _of_groups(grams.mixed, groups)[:, ridge.partner].mul_(2 * ridge.slope)
-        together = (weights * beside.addmm_(_of_groups(grams.direct, groups), weights)).sum(0)
+        beside = of_groups(grams.mixed, groups)[:, ridge.partner].mul_(2 * ridge.slope)
+        together = (weights * beside.addmm_(of_groups(grams.direct, groups), weights)).sum(0)
         parts = each.nansum(1, dtype=torch.float64)
         return (parts / parts.sum())[:, None].to(together) * together
 
@@ -317,169 +317,3 @@ class Regression:
 def _inverse_or_one(inverse: Channels) -> Channels:
     """Norms' inverses, as what may be divided by."""
     return torch.where(inverse > 0, inverse, 1)
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """How well maps predict the groups that they were not fitted on: `num` and `var`, `[group, channel]`.
-
-    Channels have norm 1 over all images.
-    """
-
-    num: Float[Tensor, "group channel"]
-    var: Float[Tensor, "group channel"]
-
-    def scores(self, square: Channels, left_out: int | None = None) -> tuple[Channels, Channels]:
-        """The correlation with what is found, and the share of its variance that is explained.
-
-        `square` is that of the channels, 1 over all images.
-        """
-        num, var = self.num.sum(0), self.var.sum(0)
-        if left_out is not None:
-            num, var = num - self.num[left_out], var - self.var[left_out]
-        there = torch.where(square > 0, square, torch.nan)
-        var = var.clamp(min=0)
-        correlation = torch.where(var > 0, num / torch.where(var > 0, var * there, 1).sqrt(), 0 * there)
-        return correlation, (2 * num - var) / there
-
-
-@dataclass(frozen=True)
-class LinearMaps:
-    """The maps fitted without each group, at the penalty chosen for it, and all predictions."""
-
-    regression: Regression
-    ridges: dict[int, tuple[Ridge, float]]  # by the group left out
-    ninths: Predictions | None  # by maps fitted on all groups but the one predicted; None of fewer than two groups
-    # By maps fitted on a half of the groups, averaged over three ways to halve. None under ten groups, and where such
-    # maps predict worse than the mean does: nothing can be extrapolated from there.
-    halves: Predictions | None
-
-
-def linear_maps(regressions: Sequence[Regression]) -> list[LinearMaps]:
-    """Ridge maps cross-fitted over the groups; each penalty is chosen on the groups that are not predicted with it.
-
-    The regressions are of transformations that share what channels are regressed on.
-    """
-    best = regressions[0].best
-    groups = list(best.groups)
-    if len(groups) < 2:
-        return [LinearMaps(one, {}, None, None) for one in regressions]
-    fits = {k: [one.fitted([j for j in groups if j != k]) for one in regressions] for k in groups}
-    gained = {k: _gains(regressions, fits[k], [k]) for k in groups}
-    total = torch.stack(list(gained.values())).sum(0)
-    chosen = {k: [PENALTIES[int(place)] for place in (total - gained[k]).argmax(1)] for k in groups}
-    ninths = [_nothing(one) for one in regressions]
-    for k in groups:
-        for one, ridge, penalty, its in zip(regressions, fits[k], chosen[k], ninths, strict=True):
-            num, var = one.predicted(ridge, penalty, [k])
-            its.num[k], its.var[k] = num[0], var[0]
-        _forget(fits[k])
-    halves: Sequence[Predictions | None] = [None] * len(regressions)
-    if len(groups) == len(best.moments.own):
-        halves = [
-            its if float(its.scores(one.best.defined.to(its.num))[1].nanmean()) >= 0 else None
-            for one, its in zip(regressions, _halves(regressions), strict=True)
-        ]
-    return [
-        LinearMaps(one, {k: (fits[k][place], chosen[k][place]) for k in groups}, ninths[place], halves[place])
-        for place, one in enumerate(regressions)
-    ]
-
-
-def _halves(regressions: Sequence[Regression]) -> list[Predictions]:
-    groups = range(len(regressions[0].cross))
-    fits = []
-    gained = []
-    for one in HALVES:
-        other = tuple(k for k in groups if k not in one)
-        for fitted, left in ((one, other), (other, one)):
-            ridges = [regression.fitted(fitted) for regression in regressions]
-            gained.append(_gains(regressions, ridges, left))
-            fits.append((ridges, list(left)))
-    chosen = [PENALTIES[int(place)] for place in torch.stack(gained).sum(0).argmax(1)]
-    found = [_nothing(one) for one in regressions]
-    for ridges, scored in fits:
-        for regression, ridge, penalty, its in zip(regressions, ridges, chosen, found, strict=True):
-            num, var = regression.predicted(ridge, penalty, scored)
-            its.num[scored] += num / len(HALVES)
-            its.var[scored] += var / len(HALVES)
-        _forget(ridges)
-    return found
-
-
-def _gains(
-    regressions: Sequence[Regression], ridges: Sequence[Ridge], groups: Sequence[int]
-) -> Float[Tensor, "transformation penalty"]:
-    """What maps explain of some groups with each penalty: penalty by penalty, since its factor is shared."""
-    choosing = [one.to_choose_by(ridge, groups) for one, ridge in zip(regressions, ridges, strict=True)]
-    direct = _of_groups(regressions[0].grams.direct, groups)
-    gained = [[one.gain(penalty, direct) for one in choosing] for penalty in PENALTIES]
-    _forget(ridges)
-    return torch.stack([torch.stack(of_penalty) for of_penalty in gained]).T
-
-
-def _forget(ridges: Sequence[Ridge]) -> None:
-    for ridge in ridges:
-        ridge.correlations.forget()
-
-
-def _nothing(regression: Regression) -> Predictions:
-    num, var = (torch.zeros_like(regression.best.moments.own) for _ in range(2))
-    return Predictions(num, var)
-
-
-def laws(
-    maps: dict[str, LinearMaps], products: Sequence[tuple[str, str, str]], channels: Tensor
-) -> dict[tuple[str, str, str], float]:
-    """The share of variance of some channels that maps in succession explain, for triples first, second, product.
-
-    A product that is not among the maps is the identity, whose cross moments are the Gram matrix, of the first of the
-    three. Maps are those fitted without the group that is predicted.
-    """
-    gained = {names: torch.zeros(len(channels), dtype=torch.float64, device=channels.device) for names in products}
-    for k in next(iter(maps.values())).regression.best.groups:
-        fitted = {name: _Fitted.of(its, k, channels) for name, its in maps.items()}
-        grams: dict[int, Tensor] = {}  # of those that are alike, and of one product, for they are large
-        for names in sorted(products, key=lambda names: names[2]):
-            onto = fitted.get(names[2], fitted[names[0]])
-            if (key := id(onto.regression.grams)) not in grams:
-                grams = {key: unit_gram(onto.regression.best, k).to(onto.regression.cross.dtype)}
-            gram = grams[key]
-            if names[2] in fitted:
-                target, norm = onto.target, onto.regression.inverse
-            else:
-                target, norm = gram[:, channels], onto.regression.grams.inverse
-            together = fitted[names[0]].before(fitted[names[1]], onto.regression.grams.inverse)
-            together *= norm[channels].to(gram)
-            gained[names] += (2 * together * target).sum(0) - (together * (gram @ together)).sum(0)
-        _forget([its.ridge for its in fitted.values()])
-    return {names: float(gain.nanmean()) for names, gain in gained.items()}
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A transformation's map without one group, from channels with norm 1; the chosen ones of what it gives apart."""
-
-    regression: Regression
-    ridge: Ridge
-    penalty: float
-    chosen: Float[Tensor, "channel chosen"]  # in the units of what it gives
-    target: Float[Tensor, "channel chosen"]  # cross moments of the group
-
-    @classmethod
-    def of(cls, maps: LinearMaps, group: int, channels: Tensor) -> "_Fitted":
-        regression = maps.regression
-        ridge, penalty = maps.ridges[group]
-        chosen = regression.grams.channels(ridge.weights(penalty, channels)).clone()
-        chosen[ridge.partner[channels], torch.arange(len(channels), device=channels.device)] += ridge.slope[channels]
-        chosen *= _inverse(regression.inverse)[channels].to(chosen)
-        return cls(regression, ridge, penalty, chosen, regression.grams.channels(regression.cross[group][:, channels]))
-
-    def before(self, second: "_Fitted", inverse: Channels) -> Float[Tensor, "channel chosen"]:
-        """The map that this one and then a second are, from channels of other norms; `inverse` is one over these."""
-        grams, its = self.regression.grams, second.regression.grams
-        between = (_inverse(self.regression.inverse) * its.inverse)[:, None].to(second.chosen)
-        columns = between * second.chosen
-        together = grams.channels(self.ridge.weighted(self.penalty, columns)).clone()
-        together.index_add_(0, self.ridge.partner, self.ridge.slope[:, None] * columns)
-        return together * (grams.inverse * _inverse(inverse))[:, None].to(together)

@@ -15,7 +15,7 @@ from equiscope.integrations.during_training import by_name, of_families
 from equiscope.integrations.metric_memory import Measured, Memory, Seen, Sums, header_of, packed
 from equiscope.measurement.budget import budgeted
 from equiscope.measurement.findings import findings_of
-from equiscope.measurement.loop import manifest_of
+from equiscope.measurement.manifest import manifest_of
 from equiscope.measurement.options import Run, Scoring, check_whole
 from equiscope.measurement.passes import ForwardPasses, in_groups
 from equiscope.measurement.plan import (

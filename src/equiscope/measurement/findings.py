@@ -12,8 +12,9 @@ from torch import Tensor
 from equiscope.functional.affine import product
 from equiscope.functional.channel_maps import LEAST_SAMPLES, centred_squares
 from equiscope.functional.estimates import Estimate, Estimates, Options, best_channels, ceiling, estimates
+from equiscope.functional.linear_maps import LinearMaps, laws, linear_maps
 from equiscope.functional.moments import GROUPS, Moments, Side, products_in
-from equiscope.functional.ridge import Grams, LinearMaps, Regression, laws, linear_maps, some_of
+from equiscope.functional.ridge import Grams, Regression, some_of
 from equiscope.functional.statistics import LEAST_IMAGES, Array
 from equiscope.functional.transformations import Transformation, about
 from equiscope.functional.within_image import WithinImage, WithinScores, within_scores

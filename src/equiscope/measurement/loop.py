@@ -21,7 +21,8 @@ from equiscope.measurement.checkpoint import Checkpoint, State
 from equiscope.measurement.findings import Findings, Offset, findings_of, moments_of
 from equiscope.measurement.kept_maps import kept_maps
 from equiscope.measurement.layer_moments import LayerMoments, Scratch
-from equiscope.measurement.options import EVERY, Run, Scoring, check_whole
+from equiscope.measurement.manifest import manifest_of
+from equiscope.measurement.options import Run, Scoring, check_whole
 from equiscope.measurement.passes import Batch, ForwardPasses, in_groups, in_order
 from equiscope.measurement.plan import (
     Plan,
@@ -37,6 +38,7 @@ from equiscope.measurement.plan import (
 from equiscope.measurement.planned_alone import MATCHED_ON, alone_of, left_out_alone, matchings_of, with_alone
 from equiscope.measurement.reader import Reader
 from equiscope.measurement.registration import LayerRegistration, sought
+from equiscope.measurement.resuming import checkpoint_of
 from equiscope.measurement.scored import remarks_on, scored
 from equiscope.measurement.untrained import estimated_on
 from equiscope.networks.checked import check_network
@@ -48,10 +50,9 @@ from equiscope.networks.placement import placed
 from equiscope.networks.state import left_as_found
 from equiscope.networks.weights import weights_digest
 from equiscope.results.scores import Scores
-from equiscope.system.files import path_of
 from equiscope.system.processes import Processes
 from equiscope.system.progress import Progress, on_terminal, say, shown
-from equiscope.system.provenance import Contents, versions
+from equiscope.system.provenance import Contents
 
 Centres = Mapping[str, Mapping[str, Offset | None]]  # by layer and transformation
 
@@ -205,7 +206,7 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     _note(bar_wanted)(budget.told())
     options["transformations_by_content"] = content_of(plan, image_shape, place, probed.images_type)
     ours = partial(fingerprint_of, options, weights, structure_digest(network), plan.layers_in_words())
-    saved, state = _checkpoint(run, reader, ours, answer, len(budget.passes), _note(bar_wanted))
+    saved, state = checkpoint_of(run, reader, ours, answer, len(budget.passes), _note(bar_wanted))
     forward = ForwardPasses(network, plan.frame, place, size, run.precision, probed)
     measurement = _Measurement(plan, budget, scoring, reader, place)
     with shown(bar_wanted, reader.total(len(budget.passes))) as bar:
@@ -413,59 +414,6 @@ def _note(progress: bool | Progress | None) -> Callable[[str], None]:
     return (lambda sentence: say(f"Note: {sentence}")) if told else lambda _: None
 
 
-def _checkpoint(
-    run: Run,
-    reader: Reader,
-    ours: Callable[..., str],
-    answer: Answer | None,
-    passes: int,
-    note: Callable[[str], None],
-) -> tuple[Checkpoint | None, State | None]:
-    """The checkpoint, where there is one, and the state to go on from."""
-    if passes > 1:
-        reader.must_be_read_again("{memory}GIB, which takes several passes,")
-    if run.checkpoint is None:
-        return None, None
-    reader.must_be_read_again("{checkpoint}FILE")
-    reader.watches = True
-    processes = reader.processes
-    its = ours(reader.looks, processes.rank, processes.count)
-    every = EVERY if run.checkpoint_every is None else run.checkpoint_every
-    longer = 60 * run.checkpoint_if_longer
-    saved = Checkpoint(path_of(run.checkpoint), its, processes, answer, every, longer, note)
-    return saved, _resumed(saved, processes) if run.resume else None
-
-
-def _resumed(saved: Checkpoint, processes: Processes) -> State | None:
-    """The state to go on from; where that of one process cannot be loaded, a ValueError in all of them."""
-    try:
-        state, wrong = saved.load(), None
-    except ValueError as error:
-        state, wrong = None, str(error)
-    for told in processes.gathered(wrong):
-        if told is not None:
-            raise ValueError(told)
-    return _caught_up(state, processes)
-
-
-def _caught_up(state: State | None, processes: Processes) -> State | None:
-    """The state to go on from, where processes were stopped in different passes over the images.
-
-    A process whose state is of an earlier pass than another's had ended that pass as well, and takes over what was
-    found by then.
-    """
-    passes = processes.gathered(-1 if state is None else state["pass"])
-    furthest = max(passes)
-    if min(passes) == furthest:
-        return state
-    names = ("findings", "centres", "matchings", "registered", "registered_contents")
-    shared = None if state is None else {name: state[name] for name in names}
-    found = processes.told_by(passes.index(furthest), shared)
-    behind = passes[processes.rank] < furthest
-    empty: State = {"pass": furthest, "counted": 0, "window": 0, "batches": 0, "read": None, "moments": {}}
-    return empty | found if behind else state
-
-
 def joined_across(moments: LayerMoments, processes: Processes) -> None:
     """Add the moments of all processes, in each of them."""
     moments.join()
@@ -482,24 +430,3 @@ def joined_across(moments: LayerMoments, processes: Processes) -> None:
         if pair.within is not None:
             parts = processes.gathered(pair.within.of_images.state())
             pair.within.of_images = OfImages.joined(parts)
-
-
-def manifest_of(
-    model: str, weights: str, data: str, image_shape: Sequence[int], options: Mapping[str, Any], plan: Plan,
-    budget: Budget,
-) -> dict[str, Any]:  # fmt: skip
-    """What every manifest tells: of which network and images, with which options, of which layers, in which sums."""
-    return {
-        "model": model,
-        "network": model,
-        "weights": {"source": "the model's own", "sha256": weights},
-        "data": {"kind": data},
-        "preprocessing": "as the images were given",
-        "images_left_out": [],
-        "image_shape": list(image_shape),
-        "options": dict(options),
-        "accumulators": {"bytes": budget.bytes, "passes": len(budget.passes)},
-        "layers_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in plan.found.left_out],
-        "alone_left_out": [{"layer": layer.name, "reason": layer.reason} for layer in plan.alone_left_out],
-        "versions": versions(),
-    }

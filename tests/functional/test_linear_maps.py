@@ -5,7 +5,8 @@ import torch
 
 from equiscope.functional import ridge
 from equiscope.functional.channel_maps import BestChannels
-from equiscope.functional.ridge import Grams, Regression, laws, linear_maps
+from equiscope.functional.linear_maps import laws, linear_maps
+from equiscope.functional.ridge import Grams, Regression
 from functional.test_moments import moments_of
 
 
@@ -64,6 +65,40 @@ def test_the_gain_that_chooses_a_penalty_is_that_of_its_predictions():
         gain = choosing.gain(penalty, regression.grams.direct[4])
         num, var = regression.predicted(fitted, penalty, [4])
         torch.testing.assert_close(gain, (2 * num - var).sum(), atol=1e-8, rtol=1e-8)
+
+
+def test_a_wide_layer_has_the_predictions_of_all_channels(monkeypatch):
+    """Its penalty is chosen on some channels; sums over groups are exact, and each group's variance nearly."""
+    expected = random_maps(60, 48)
+    regression = regression_of(expected, 0.5 * mixed(expected)[0] + random_maps(60, 48, seed=3))
+    fitted = regression.fitted(range(5))
+    num, var = regression.predicted(fitted, 0.1, range(5, 10))
+    maps = linear_maps([regression])[0]
+    monkeypatch.setattr(ridge, "SINGLE", 16)
+    monkeypatch.setattr(ridge, "SOME", 24)
+    num_of_wide, var_of_wide = regression.predicted(fitted, 0.1, range(5, 10))
+    torch.testing.assert_close(num_of_wide, num)
+    torch.testing.assert_close(var_of_wide.sum(0), var.sum(0))
+    torch.testing.assert_close(var_of_wide.sum(1), var.sum(1), rtol=0.1, atol=0)
+    square = torch.ones(48, dtype=torch.float64)
+    one, other = (its.ninths.scores(square)[1] for its in (linear_maps([regression])[0], maps))
+    assert float(one.mean()) == pytest.approx(float(other.mean()), abs=0.005)
+
+
+def test_transformations_regressed_together_have_the_maps_that_they_have_alone():
+    expected = random_maps(60, 12)
+    sides = [mixed(expected, seed)[0] + random_maps(60, 12, seed=seed) * seed / 2 for seed in (1, 2, 3)]
+    alone = [regression_of(expected, found) for found in sides]
+    together = linear_maps([Regression(one.best, alone[0].grams) for one in alone])
+    for one, its in zip(alone, together, strict=True):
+        torch.testing.assert_close(its.ninths.num, linear_maps([one])[0].ninths.num)
+
+
+def test_a_correlation_matrix_that_rounding_has_broken_is_repaired():
+    matrix = torch.full((3, 3), 1.0)
+    matrix[0, 1] = matrix[1, 0] = 1.01  # its least eigenvalue is below -penalty
+    weights = ridge.Correlations(torch.ones(3), matrix).regressed(1e-3, torch.ones(3, 1))
+    assert weights.isfinite().all() and float(weights.sum()) == pytest.approx(1, abs=0.02)
 
 
 def test_a_channel_far_smaller_than_others_loses_nothing():
