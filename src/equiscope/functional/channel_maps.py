@@ -18,7 +18,8 @@ from equiscope.functional.moments import GROUPS, Moments, Side
 CONSTANT = 1e-6  # of the uncentred norm: a channel of a smaller centred norm is rounding
 LEAST_SAMPLES = 4
 TIED = 1e-6  # correlations that differ by less, by rounding, are tied
-BLOCK = 64  # channels whose largest correlation is found at once
+BLOCK = 64  # channels whose largest correlation is found at once,
+AT_ONCE = 2**18  # on as many choices of groups as give so many products: a processor's cache holds them
 HALVES = ((0, 1, 2, 3, 4), (0, 2, 4, 6, 8), (0, 1, 4, 5, 8))  # of the ten groups, and the others
 
 Channels = Float[Tensor, "channel"]
@@ -86,13 +87,22 @@ def centred_squares(side: Side) -> Channels:
 
 @dataclass(frozen=True)
 class Fit:
-    """The best channel for every channel, on some groups of images, and what it is there to all groups."""
+    """The best channel for every channel, on some groups of images, and what it is there to all groups.
 
-    partner: Int[Tensor, "channel"]
-    slope: Channels  # what the partner is multiplied by to predict the channel
-    sign: Channels  # of their correlation
-    product: Float[Tensor, "group channel"]  # with the partner, about the means of all images
-    square: Float[Tensor, "group channel"]  # of the partner, likewise
+    Of several choices of groups, all have an axis for these in front.
+    """
+
+    partner: Int[Tensor, "*choice channel"]
+    slope: Float[Tensor, "*choice channel"]  # what the partner is multiplied by to predict the channel
+    sign: Float[Tensor, "*choice channel"]  # of their correlation
+    product: Float[Tensor, "*choice group channel"]  # with the partner, about the means of all images
+    square: Float[Tensor, "*choice group channel"]  # of the partner, likewise
+
+    def __getitem__(self, choice: int) -> "Fit":
+        """Of one choice of groups."""
+        return Fit(
+            self.partner[choice], self.slope[choice], self.sign[choice], self.product[choice], self.square[choice]
+        )
 
 
 class BestChannels:
@@ -113,11 +123,16 @@ class BestChannels:
         count = moments.found.count[:, None]
         # Of each group, about the means of all images.
         self.totals = moments.expected.total - count * mean_one, moments.found.total - count * mean_two
-        partners = self._partners(subsets, chosen)
-        self.fits: dict[LeftOut, Fit] = {
-            left_out: self._fit(left_out, groups, partner)
-            for left_out, groups, partner in zip(subsets, chosen, partners, strict=True)
-        }
+        self._place = {left_out: place for place, left_out in enumerate(subsets)}
+        self._weights = moments.own.new_zeros(len(subsets), len(moments.own))  # of groups, in each choice
+        for place, its in enumerate(chosen):
+            self._weights[place, its] = 1
+        self.all = self._fitted(self._partners())
+        self.fits: dict[LeftOut, Fit] = {left_out: self.all[place] for left_out, place in self._place.items()}
+
+    def places(self, without: Sequence[LeftOut]) -> list[int]:
+        """Where the fits without some groups are among all."""
+        return [self._place[left_out] for left_out in without]
 
     def cross(self, group: int, found: slice = slice(None)) -> Float[Tensor, "channel chosen"]:
         """One group's products of expected channels with some found ones, about the means of all images."""
@@ -133,21 +148,18 @@ class BestChannels:
         mean_one, mean_two = self.whole.means
         return self.moments.own - mean_one * self.moments.found.total - self.totals[0] * mean_two
 
-    def _partners(self, subsets: Sequence[LeftOut], chosen: Sequence[Sequence[int]]) -> list[Int[Tensor, "channel"]]:
-        """The best channel for every channel on each choice of groups; some channels at a time, as fits in a cache."""
+    def _partners(self) -> Int[Tensor, "choice channel"]:
+        """The best channel for every channel on each choice of groups."""
         channels = self.moments.own.shape[1]
         own = self.own()
-        parts: list[list[Tensor]] = [[] for _ in subsets]
+        found = []
         for start in range(0, channels, BLOCK):
             block = slice(start, min(start + BLOCK, channels))
-            rows = {k: self._rows(k, block, own[k]) for k in self.groups}
-            whole = torch.stack(list(rows.values())).sum(0)
-            for place, (left_out, groups) in enumerate(zip(subsets, chosen, strict=True)):
-                some = left_out if len(left_out) <= len(groups) else groups
-                part = torch.stack([rows[k] for k in some]).sum(0) if some else torch.zeros_like(whole)
-                products = whole - part if some is left_out else part
-                parts[place].append(self._strongest(products, left_out, list(groups), block))
-        return [torch.cat(of_subset) for of_subset in parts]
+            rows = torch.stack([self._rows(k, block, own[k]) for k in self.groups])
+            step = max(1, AT_ONCE // rows[0].numel())
+            some = [slice(first, first + step) for first in range(0, len(self.pools), step)]
+            found.append(torch.cat([self._strongest(rows, choices, block) for choices in some]))
+        return torch.cat(found, 1)
 
     def _rows(self, group: int, block: slice, own: Channels) -> Float[Tensor, "found expected"]:
         """The products of some found channels with all expected ones, in float32."""
@@ -157,44 +169,51 @@ class BestChannels:
         return products.T.float().contiguous()
 
     def _strongest(
-        self, products: Float[Tensor, "found expected"], left_out: LeftOut, groups: list[int], block: slice
-    ) -> Int[Tensor, "found"]:
+        self, rows: Float[Tensor, "group found expected"], choices: slice, block: slice
+    ) -> Int[Tensor, "choice found"]:
         """The expected channel of the highest correlation; the lowest of those that are tied."""
-        pool = self.pools[left_out]
-        norm_one, norm_two = pool.norms
+        weights = self._weights[choices]
+        its = list(self.pools.values())[choices]
+        norm_one, norm_two = (torch.stack([pool.norms[side] for pool in its]) for side in range(2))
         candidates = self.defined & (norm_one > 0)
-        if left_out and self.centred:
-            one, two = self.totals[0][groups].sum(0), self.totals[1][groups].sum(0)[block]
-            products = products.addr(two.float(), one.float(), alpha=-1 / float(pool.count))
-        products = products * torch.where(candidates, 1 / torch.where(candidates, norm_one, 1), 0).float()
+        products = (weights[:, self.groups].float() @ rows.flatten(1)).view(-1, *rows.shape[1:])
+        if self.centred:  # by their own means
+            one, two = (weights @ total for total in self.totals)
+            two = two[:, block] / torch.stack([pool.count for pool in its])[:, None]
+            products.baddbmm_(two[:, :, None].float(), one[:, None].float(), alpha=-1)
+        products *= torch.where(candidates, 1 / torch.where(candidates, norm_one, 1), 0)[:, None].float()
         if self.negative == "abs":
             products = products.abs()
-        if not bool(candidates.all()):
-            products = products.masked_fill(~candidates, -torch.inf)
-        partner = first_of_largest(products, TIED * norm_two[block].float())
-        useless = (norm_two[block] == 0) | (not bool(candidates.any()))
+        products = products.masked_fill(~candidates[:, None], -torch.inf)
+        tied = TIED * norm_two[:, block].float()
+        partner = first_of_largest(products.flatten(0, 1), tied.flatten()).view_as(tied)
+        useless = (norm_two[:, block] == 0) | ~candidates.any(1)[:, None]
         return torch.where(useless, torch.arange(block.start, block.stop, device=partner.device), partner)
 
-    def _fit(self, left_out: LeftOut, groups: list[int], partner: Int[Tensor, "channel"]) -> Fit:
-        """The slope of every channel on its best one."""
-        moments, pool = self.moments, self.pools[left_out]
+    def _fitted(self, partner: Int[Tensor, "choice channel"]) -> Fit:
+        """The slope of every channel on its best one, on each choice of groups."""
+        moments, pools = self.moments, list(self.pools.values())
         assert moments.cross is not None
-        channels = torch.arange(len(partner), device=partner.device)
+        channels = torch.arange(partner.shape[1], device=partner.device)
         mean_one, mean_two = self.whole.means[0][partner], self.whole.means[1]
         raw = moments.cross[:, partner, channels].double()
-        raw = torch.where(partner == channels, moments.own, raw)
-        count, one = moments.found.count[:, None], moments.expected.total[:, partner]
-        product = raw - mean_one * moments.found.total - mean_two * (one - count * mean_one)
+        raw = torch.where(partner == channels, moments.own[:, None], raw)  # [group, choice, channel]
+        count, one, two = moments.found.count[:, None, None], moments.expected.total[:, partner], moments.found.total
+        product = raw - mean_one * two[:, None] - mean_two * (one - count * mean_one)
         square = moments.expected.square[:, partner] - 2 * mean_one * one + count * mean_one**2
-        own_one, own_two = pool.means[0][partner], pool.means[1]
-        total_one, total_two = one[groups].sum(0), moments.found.total[groups].sum(0)
-        pooled = raw[groups].sum(0) - own_one * total_two - own_two * (total_one - pool.count * own_one)
-        norm = pool.norms[0][partner]
-        usable = self.defined[partner] & (norm > 0) & (pool.norms[1] > 0)
+        own_one = torch.stack([pool.means[0] for pool in pools]).gather(1, partner)
+        own_two = torch.stack([pool.means[1] for pool in pools])
+        norm = torch.stack([pool.norms[0] for pool in pools]).gather(1, partner)
+        counts = torch.stack([pool.count for pool in pools])[:, None]
+        of_choice = self._weights.T[:, :, None]
+        total_one, pooled = ((of_choice * values).sum(0) for values in (one, raw))
+        pooled = pooled - own_one * (self._weights @ two) - own_two * (total_one - counts * own_one)
+        usable = self.defined[partner] & (norm > 0) & (torch.stack([pool.norms[1] for pool in pools]) > 0)
         slope = torch.where(usable, pooled / torch.where(usable, norm**2, 1), 0)
         negative = self.negative == "abs"
         sign = torch.where((pooled < 0) & usable, -1.0, 1.0).to(slope) if negative else torch.ones_like(slope)
-        return Fit(partner, slope if negative else slope.clamp(min=0), sign, product, square)
+        slope = slope if negative else slope.clamp(min=0)
+        return Fit(partner, slope, sign, product.transpose(0, 1), square.transpose(0, 1))
 
     def in_sample(self) -> Channels:
         """The correlation of every channel with its best one, on the very images that it was chosen on (Eq. 7)."""
@@ -245,21 +264,20 @@ def cross_fitted(best: BestChannels, left_out: LeftOut = ()) -> tuple[Channels, 
     """
     pool = best.pools[left_out]
     norm_one, norm_two = pool.norms
-    off_one, off_two = (mine - whole for mine, whole in zip(pool.means, best.whole.means, strict=True))
-    score, explained = torch.zeros_like(norm_two), torch.zeros_like(norm_two)
-    for group in best.groups:
-        if group in left_out:
-            continue
-        fit = best.fits[tuple(sorted((group, *left_out)))]
-        product, square = fit.product[group], fit.square[group]
-        if left_out:  # from the means of all images to the pool's
-            count = best.moments.found.count[group]
-            one, two, off = best.totals[0][group][fit.partner], best.totals[1][group], off_one[fit.partner]
-            product = product - off * two - off_two * one + count * off * off_two
-            square = square - 2 * off * one + count * off**2
-        norm = norm_one[fit.partner]
-        score += torch.where(norm > 0, fit.sign * product / torch.where(norm > 0, norm, 1), 0)
-        explained += 2 * fit.slope * product - fit.slope**2 * square
+    groups = [group for group in best.groups if group not in left_out]
+    places = best.places([tuple(sorted((group, *left_out))) for group in groups])
+    fits = best.all
+    partner, slope, sign = fits.partner[places], fits.slope[places], fits.sign[places]
+    product, square = fits.product[places, groups], fits.square[places, groups]
+    if left_out:  # from the means of all images to the pool's
+        off_one, off = (mine - whole for mine, whole in zip(pool.means, best.whole.means, strict=True))
+        off_one, count = off_one[partner], best.moments.found.count[groups][:, None]
+        one, two = best.totals[0][groups].gather(1, partner), best.totals[1][groups]
+        product = product - off_one * two - off * one + count * off_one * off
+        square = square - 2 * off_one * one + count * off_one**2
+    norm = norm_one[partner]
+    score = torch.where(norm > 0, sign * product / torch.where(norm > 0, norm, 1), 0).sum(0)
+    explained = (2 * slope * product - slope**2 * square).sum(0)
     defined = best.defined & (norm_one > 0) & (norm_two > 0)
     norm_two = torch.where(defined, norm_two, torch.nan)
     return score / norm_two, explained / norm_two**2

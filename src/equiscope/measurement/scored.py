@@ -224,17 +224,39 @@ def _part_table(table: _Table, by_layer: Mapping[str, Mapping[Key, Row]], parts:
 
 
 def _channel_table(findings: Sequence[Findings]) -> pd.DataFrame:
-    blocks = []
     there = {column for found in findings for columns in found.channels.values() for column in columns}
     names = [*CHANNEL_COLUMNS, *(column for column in MORE_CHANNEL_COLUMNS if column in there)]
-    for found in findings:
-        for (name, scope, alignment), columns in found.channels.items():
-            about = {"layer": found.layer.name, "transformation": name, "scope": scope, "alignment": alignment}
-            block = pd.DataFrame({"channel": np.arange(found.layer.channels), **columns}).assign(**about)
-            blocks.append(block.reindex(columns=names))
-    table = pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=names)
+    blocks = [
+        (
+            {"layer": found.layer.name, "transformation": name, "scope": scope, "alignment": alignment},
+            {"channel": np.arange(found.layer.channels), **columns},
+        )
+        for found in findings
+        for (name, scope, alignment), columns in found.channels.items()
+    ]
+    table = _table_of(blocks, names)
     partners = {name: table[name].astype("Int64") for name in ("partner", "alone_partner") if name in table}
     return table.assign(**{name: partner.mask(partner < 0) for name, partner in partners.items()})
+
+
+def _table_of(blocks: Sequence[tuple[Mapping[str, Any], Mapping[str, Array]]], names: Sequence[str]) -> pd.DataFrame:
+    """The table of some columns, block after block: what is one value in a block, and what has one for each row.
+
+    NaN where a block has no such column.
+    """
+    if not blocks:
+        return pd.DataFrame(columns=list(names))
+    lengths = [len(next(iter(columns.values()))) for _, columns in blocks]
+    found = {}
+    for name in names:
+        if name in blocks[0][0]:
+            found[name] = np.repeat(np.array([alike[name] for alike, _ in blocks]), lengths)
+        else:
+            parts = [
+                columns.get(name, np.full(length, np.nan)) for (_, columns), length in zip(blocks, lengths, strict=True)
+            ]
+            found[name] = np.concatenate(parts)
+    return pd.DataFrame(found)
 
 
 def _layer_table(findings: Sequence[Findings]) -> pd.DataFrame:
@@ -259,12 +281,13 @@ def _layer_table(findings: Sequence[Findings]) -> pd.DataFrame:
 
 def _replicate_table(by_layer: Mapping[str, Mapping[Key, Row]]) -> pd.DataFrame:
     blocks = [
-        pd.DataFrame(row.replicates, columns=["replicate", "score", "explained"]).assign(layer=layer, **_named(key))
+        (
+            {"layer": layer, **_named(key)},
+            dict(zip(("replicate", "score", "explained"), row.replicates.T, strict=True)),
+        )
         for layer, rows in by_layer.items()
         for key, row in rows.items()
         if len(row.replicates)
     ]
-    if not blocks:
-        return pd.DataFrame(columns=list(REPLICATE_COLUMNS))
-    table = pd.concat(blocks, ignore_index=True)[list(REPLICATE_COLUMNS)]
-    return table.astype({"replicate": np.int64})
+    table = _table_of(blocks, list(REPLICATE_COLUMNS))
+    return table.astype({"replicate": np.int64}) if blocks else table

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from enum import Enum
+from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any, NamedTuple
 
@@ -116,13 +117,18 @@ def _kinds(value: Any, packages: frozenset[str]) -> Iterator[Kind]:
             yield CLASS if isinstance(value, type) else FUNCTION
         return
     own = _package(type(value)) in packages
-    kind = next((kind for types, kind in BY_TYPE.items() if isinstance(value, types)), None)
+    kind = _kind_of(type(value))  # type: ignore[arg-type]  # a class is hashable
     if kind is not None and not (own and kind is BEYOND):
         yield kind
     if own and kind is not ATTRIBUTES and not isinstance(value, Tensor):
         yield ATTRIBUTES
     elif kind is None and _package(type(value)) not in _FOREIGN:
         yield BEYOND
+
+
+@lru_cache(maxsize=1024)
+def _kind_of(of_value: type) -> Kind | None:
+    return next((kind for types, kind in BY_TYPE.items() if issubclass(of_value, types)), None)
 
 
 def _own_packages(model: nn.Module) -> frozenset[str]:
