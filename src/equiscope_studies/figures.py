@@ -123,9 +123,7 @@ def figure_lost(
     networks = lost.found_in(survey.results, survey.models)
     table = lost.numbers(networks, folder_of_data(data), survey.device, progress=progress)
     relations = lost.relations(table, survey.seed)
-    command = ["equiscope", "figure", "lost", *(part for name in survey.models or () for part in ("--models", name))]
-    command += ["--data", "DATA", "--seed", str(survey.seed), "--results", "RESULTS", "--output", "OUTPUT"]
-    table.attrs["recipe"] = {"command": shlex.join(command)} | table.attrs["recipe"]
+    table.attrs["recipe"] = {"command": _command("lost", survey.models or (), [], survey)} | table.attrs["recipe"]
     return save(output, table, lost.picture(table), lost.page(table, relations), force=force)
 
 
@@ -139,16 +137,23 @@ def _surveyed(figure: int, data: Path | None, survey: Survey, progress: bool | P
         one = measuring.Surveyed(name, survey.weights.get(name), survey.accuracy.get(name))
         measuring.measured(one, wanted, survey.results, data=data, device=survey.device, progress=progress)
     table = scores.numbers(names, survey.results, survey.accuracy)
-    table.attrs["recipe"] = {"command": _command(figure, names, wanted, survey)} | table.attrs["recipe"]
+    more = _of_measuring(wanted, survey)
+    table.attrs["recipe"] = {"command": _command(str(figure), names, more, survey)} | table.attrs["recipe"]
     return table
 
 
-def _command(figure: int, names: Sequence[str], wanted: measuring.Asked, survey: Survey) -> str:
-    """The command that makes the figure again, its own folders and files named in capitals."""
-    command = ["equiscope", "figure", str(figure), *(part for name in names for part in ("--models", name))]
-    command += ["--data", "DATA", "--source", wanted.named.removeprefix("DATA/"), "--images", str(survey.images)]
-    command += ["--shifts", ",".join(map(str, survey.shifts))] if survey.shifts else []
-    command += [part for name, value in survey.accuracy.items() for part in ("--accuracy", f"{name}={value:g}")]
+def _of_measuring(wanted: measuring.Asked, survey: Survey) -> list[str]:
+    """The options of the command that say what is measured."""
+    options = ["--source", wanted.named.removeprefix("DATA/"), "--images", str(survey.images)]
+    options += ["--shifts", ",".join(map(str, survey.shifts))] if survey.shifts else []
+    options += [part for name, value in survey.accuracy.items() for part in ("--accuracy", f"{name}={value:g}")]
     for name, value in survey.weights.items():
-        command += ["--weights", f"{name}={value if value == 'random' else 'FILE'}"]
-    return shlex.join([*command, "--seed", str(survey.seed), "--results", "RESULTS", "--output", "OUTPUT"])
+        options += ["--weights", f"{name}={value if value == 'random' else 'FILE'}"]
+    return options
+
+
+def _command(figure: str, names: Sequence[str], more: Sequence[str], survey: Survey) -> str:
+    """The command that makes the figure again, its own folders and files named in capitals."""
+    command = ["equiscope", "figure", figure, *(part for name in names for part in ("--models", name))]
+    ends = ["--seed", str(survey.seed), "--results", "RESULTS", "--output", "OUTPUT"]
+    return shlex.join([*command, "--data", "DATA", *more, *ends])

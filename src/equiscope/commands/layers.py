@@ -33,6 +33,7 @@ Sizes = Annotated[
     bool,
     typer.Option(
         "--sizes",
+        metavar="",
         help="Also tell the sizes of images at which each layer's grid of positions lies symmetrically in the image; "
         "a few passes find them.",
     ),

@@ -23,7 +23,7 @@ from equiscope.commands.metrics import metrics
 from equiscope.commands.models import models
 from equiscope.commands.plot import plot
 from equiscope.commands.report import report
-from equiscope.commands.spelling import Command
+from equiscope.commands.spelling import Command, untyped
 from equiscope.commands.terminal import note, shown
 
 DAILY: tuple[Callable[..., None], ...] = (measure, layers, models, report, plot, compare, losses, metrics)
@@ -53,6 +53,9 @@ class _Commands(TyperGroup):
     """The commands of equiscope, and after them those of other packages, imported when they are needed."""
 
     _complete = False
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return untyped(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         self._complete_with_guests()

@@ -32,12 +32,29 @@ class Command(TyperCommand):
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """What the usage line holds: arguments, then options."""
-        return sorted(super().collect_usage_pieces(ctx), key=lambda piece: piece == self.options_metavar)
+        pieces = [piece.replace("...}...", "}...") for piece in super().collect_usage_pieces(ctx)]
+        return sorted(pieces, key=lambda piece: piece == self.options_metavar)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The arguments and options, without types where their names tell them."""
+        return untyped(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, each option by its first name."""
         with _first_names(self.params):
             super().format_help(ctx, formatter)
+
+
+def untyped(parameters: Sequence[Any]) -> list[Any]:
+    """The same parameters; of arguments, and of options that take no value, the help shows no type."""
+    for one in parameters:
+        if one.param_type_name == "argument" or getattr(one, "is_flag", False):
+            vars(one)["display_type_rich"] = _no_type
+    return list(parameters)
+
+
+def _no_type(ctx: Any) -> None:
+    return None
 
 
 def one_value_each(words: Sequence[str], taking: Mapping[str, bool], *, wanted: bool) -> list[str]:

@@ -285,7 +285,7 @@ def identity(height: int, width: int) -> Axes:
 
 
 def rearranged(height: int, width: int, *, transposed: bool = False, up: bool = False, left: bool = False) -> Axes:
-    """A symmetry of the grid: transposed first, where asked for, then turned upside down, or left to right.
+    """A symmetry of the grid: transposed first, where asked for, then mirrored up and down, or left and right.
 
     ValueError where a grid that is not square is transposed.
 

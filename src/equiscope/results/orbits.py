@@ -1,4 +1,4 @@
-"""Orbits: channels that map onto one another as the image is rotated by quarter turns."""
+"""Orbits: channels that map onto one another as the image is rotated by 90 degrees."""
 
 from collections.abc import Iterator
 

@@ -71,7 +71,7 @@ def interval_over_networks(rho: float, count: int) -> tuple[float, float]:
     """
     if count < 4 or not abs(rho) < 1:
         return np.nan, np.nan
-    half = NORMAL * np.sqrt((1 + rho**2 / 2) / (count - 3))
+    half = NORMAL * _spread(rho) / np.sqrt(count - 3)
     low, high = np.tanh(np.arctanh(rho) + np.array([-half, half]))
     return float(low), float(high)
 
@@ -93,4 +93,9 @@ def networks_needed(rho: float, level: float = 0.05, power: float = 0.8) -> int:
     [9, 16, 33]
     """
     both = float(stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power))
-    return int(np.ceil(3 + (1 + rho**2 / 2) * (both / np.arctanh(rho)) ** 2))
+    return int(np.ceil(3 + (both * _spread(rho) / np.arctanh(rho)) ** 2))
+
+
+def _spread(rho: float) -> float:
+    """The standard error of Fisher's transform of a rank correlation, times the root of the networks less three."""
+    return float(np.sqrt(1 + rho**2 / 2))
