@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from drawn import OF_FAMILY, column, drawable, heights, labels, segments, undefined_at, words
+from equiscope.figures.channels import plot_channels
 from equiscope.figures.layers import plot_layers
+from equiscope.figures.style import GREY
 from equiscope.results.scores import Scores
 from example import example_scores, shuffled
 
@@ -58,6 +60,10 @@ def test_the_legend_names_what_any_panel_shows() -> None:
     legend = plot_layers(scores).legends[0]
     names = {"invariance", "equivariance", "linear", "chance level", "ceiling"}
     assert {text.get_text() for text in legend.get_texts()} == names
+    ceilings = [line for line in plot_layers(scores).axes[0].get_lines() if "ceiling" in str(line.get_label())]
+    assert ceilings and {line.get_color() for line in ceilings} == {GREY}, "which is no measure's own"
+    (without,) = plot_channels(scores).legends  # which draws none
+    assert {text.get_text() for text in without.get_texts()} == names - {"ceiling"}
 
 
 def test_an_axis_begins_where_scores_do_and_says_so(scores: Scores) -> None:

@@ -37,12 +37,13 @@ def legend_of(looks: Mapping[str, Look], *, chance: bool = False, ceiling: bool 
     return handles
 
 
-def measures_legend(scores: Scores, selection: Selection, families: Sequence[str]) -> list[Line2D]:
+def measures_legend(
+    scores: Scores, selection: Selection, families: Sequence[str], *, ceiling: bool = True
+) -> list[Line2D]:
     """An entry per measure that any of the families has, and one for the chance levels and the ceilings."""
     looks = {one: MEASURE_LOOKS[one] for one in selection.measures(scores, families)}
-    return legend_of(
-        looks, chance=selection.has_chance(scores, families), ceiling=selection.has_ceiling(scores, families)
-    )
+    ceiling = ceiling and selection.has_ceiling(scores, families)
+    return legend_of(looks, chance=selection.has_chance(scores, families), ceiling=ceiling)
 
 
 def finish_measures(
@@ -54,10 +55,14 @@ def finish_measures(
     more: str = "",
     *,
     caption: bool,
+    ceiling: bool = True,
 ) -> None:
-    """Finish a figure of the measures of one result; `more` is added to the small print."""
-    sentences = small_print(scores, selection, families, panels, more)
-    legend = measures_legend(scores, selection, families)
+    """Finish a figure of the measures of one result; `more` is added to the small print.
+
+    `ceiling`: whether ceilings are drawn where there are some.
+    """
+    sentences = small_print(scores, selection, families, panels, more, ceiling=ceiling)
+    legend = measures_legend(scores, selection, families, ceiling=ceiling)
     finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
 
 

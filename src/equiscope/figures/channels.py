@@ -64,7 +64,7 @@ def plot_channels(
                     )  # fmt: skip
             axes.set_ylabel(f"{selection.label} of channels")
         shown = "medians and quartiles" if room < ROOM_FOR_BARS else "marks: medians, with quartiles and 5 to 95 %"
-        finish_measures(figure, panels, scores, selection, families, shown, caption=caption)
+        finish_measures(figure, panels, scores, selection, families, shown, caption=caption, ceiling=False)
     return figure
 
 

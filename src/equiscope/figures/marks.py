@@ -27,6 +27,7 @@ class Value:
     ends: tuple[str, str] | None = ("low", "high")
     chance: str | None = "chance"
     ceiling: str = "ceiling"
+    ceiling_colour: str | None = None  # by default that of the series
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ def draw_scores(
         )  # fmt: skip
     if value.ceiling in rows:
         draw_ceiling(
-            axes, places, rows[value.ceiling].to_numpy(dtype=float), look.colour, joined=placing.joined,
-            runs=placing.runs, half=placing.half, aside=placing.aside, label=f"_ceiling of {label}",
+            axes, places, rows[value.ceiling].to_numpy(dtype=float), value.ceiling_colour or look.colour,
+            joined=placing.joined, runs=placing.runs, half=placing.half, aside=placing.aside,
+            label=f"_ceiling of {label}",
         )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ function drawShares() {
   const width = widthAt("shares-chart");
   const at = along(leftMargin(), width - 8);
   const below = namesBelow(at);
-  const high = panels.length > 1 ? (isSmall() ? 110 : 150) : state.printing ? 170 : 240;
+  const high = panels.length > 1 ? (isNarrow() ? 110 : 150) : 240;
   const top = LINE + GAP;
   const content = partNames(at, LINE / 2);
   const stops = panels.map(([family, found], panel) => {
@@ -147,7 +147,7 @@ function drawLayers() {
   const width = widthAt("layers-chart");
   const at = along(leftMargin(), width - 8);
   const below = namesBelow(at);
-  const frame = { left: at.left, right: at.right, top: LINE + 8, bottom: LINE + 8 + (isSmall() ? 250 : 330) };
+  const frame = { left: at.left, right: at.right, top: LINE + 8, bottom: LINE + 8 + (state.printing || isNarrow() ? 260 : 330) };
   const all = measures().map((measure) => [measure, series(result(), "by_layer", measure, state.transformation)]);
   const shown = all.filter(([, of]) => of && defined(of[state.estimate]));
   const chances = state.estimate === "score" ? shown.filter(([, of]) => defined(of.chance)) : [];

@@ -51,6 +51,14 @@ function drawParts() {
   if (several()) drawDepth();
 }
 
+// Where a network's layers stand by relative depth, as in the figure: feature maps from 0 to 1, the vectors after them.
+const AFTER = { pool: 1.12, final: 1.25 };
+const DEPTHS = { first: 0, half: 0.5, last: 1, ...AFTER };
+function depths(layers) {
+  const maps = layers.filter(({ part }) => !VECTORS.includes(part)).length;
+  return layers.map(({ part }, row) => AFTER[part] ?? (maps > 1 ? row / (maps - 1) : 0.5));
+}
+
 function drawDepth() {
   const shown = sideBySide("by_layer");
   const width = widthAt("depth-chart");
@@ -58,16 +66,17 @@ function drawDepth() {
   const range = scoreRange(valuesOf(shown));
   const { y, nodes } = valueAxis(frame, range.low, range.high, range.ticks, estimate().name);
   const content = [...nodes];
+  const x = (depth) => frame.left + 8 + (depth / 1.3) * (frame.right - frame.left - 8);
   const stops = shown.map(({ place, measure, of, name, look }) => {
     const { layers } = data.results[place];
-    const x = (row) => frame.left + 8 + (row / Math.max(1, layers.length - 1)) * (frame.right - frame.left - 8);
-    const points = layers.map((_, row) => [x(row), of[state.estimate][row] === null ? null : y(of[state.estimate][row])]);
-    content.push(...joinable(layers, points).flatMap((some) => curve(look, some)), ...points.filter(([, value]) => value !== null).map(([at, value]) => mark(look, at, value, 7)));
-    return points.flatMap(([at, value], row) => (value === null ? [] : [{ x: at - 6, y: value - 6, width: 12, height: 12, lines: described(`${layers[row].layer}, ${name}`, measure, of, row) }]));
+    const at = depths(layers);
+    const points = layers.map((_, row) => [x(at[row]), of[state.estimate][row] === null ? null : y(of[state.estimate][row])]);
+    content.push(...joinable(layers, points).flatMap((some) => curve(look, some)), ...points.filter(([, value]) => value !== null).map(([left, value]) => mark(look, left, value, 7)));
+    return points.flatMap(([left, value], row) => (value === null ? [] : [{ x: left - 6, y: value - 6, width: 12, height: 12, lines: described(`${layers[row].layer}, ${name}`, measure, of, row) }]));
   });
   if (!shown.length) content.push(missing(frame));
-  [0, 0.25, 0.5, 0.75, 1].forEach((depth) => content.push(text(frame.left + 8 + depth * (frame.right - frame.left - 8), frame.bottom + 14, String(depth).replace(/^0\./, "."), { class: "tick", "text-anchor": "middle" })));
-  content.push(text((frame.left + frame.right) / 2, frame.bottom + 32, "relative depth", { class: "name", "text-anchor": "middle" }));
+  for (const [name, depth] of Object.entries(DEPTHS)) content.push(text(x(depth), frame.bottom + 14, name, { class: "tick", "text-anchor": "middle" }));
+  content.push(text((frame.left + frame.right) / 2, frame.bottom + 32, "layer, by its relative depth", { class: "name", "text-anchor": "middle" }));
   keys("depth-keys", shown.map(({ look, name }) => ({ look, name })));
   draw("depth-chart", frame.bottom + 42, `${measuresInWords()} of ${counted(compared().length, "result")} by relative depth; the numbers are in the tables.`, content, stops);
 }

@@ -59,5 +59,4 @@ const number = (value, digits = 3) =>
 const percent = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
 const counted = (count, thing) => `${count.toLocaleString("en")} ${thing}${count === 1 ? "" : "s"}`;
 const isDark = () => getComputedStyle(root).colorScheme === "dark";
-const isSmall = () => state.printing || isNarrow(); // charts are low, so that several stand on a page
 const isNarrow = () => !state.printing && window.innerWidth < NARROW;
