@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from equiscope.figures.style import Plot
+from equiscope.system.files import path_of
 from equiscope.system.output_folder import written
 
 
@@ -92,4 +93,4 @@ def save(
     with written(folder, force=force) as aside:
         for name, content in files.items():
             (aside / name).write_bytes(content)
-    return folder.resolve()
+    return path_of(folder).resolve()

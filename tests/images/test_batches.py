@@ -1,8 +1,10 @@
 """Batches: whose length is believed, and whose is not; and which of the tensors of a batch are its images."""
 
 import datasets
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler, SubsetRandomSampler, TensorDataset
 
 from equiscope.images.batches import count_of, opened
@@ -108,6 +110,20 @@ def test_of_several_one_is_to_be_chosen(batches, first):
     assert torch.equal(torch.cat(list(opened(eval(f"({chosen})", {"images": batches}))[1])), PICTURES)
 
 
-def test_a_tensor_of_other_axes_is_named():
-    with pytest.raises(ValueError, match=r"this one holds a tensor of shape \[3, 8, 8\]"):
-        opened([PICTURES[0]])
+@pytest.mark.parametrize(
+    ("batch", "words"),
+    [
+        (PICTURES[0], r"this one holds a tensor of shape \[3, 8, 8\]\.$"),
+        (
+            np.zeros((8, 8, 3)),
+            r"a NumPy array of shape \[8, 8, 3\]; give torch.from_numpy of it, its axes in that order",
+        ),
+        ({"image": np.zeros((6, 8, 8, 3), np.uint8), "label": LABELS}, r"a NumPy array of shape \[6, 8, 8, 3\]; give"),
+        ([Image.new("L", (8, 8))], "holds a picture; es.open_images reads pictures"),
+        (PICTURES.to(torch.uint8), "normalised floating-point tensors; these are torch.uint8"),
+    ],
+    ids=["one image", "an array", "arrays and labels", "pictures", "bytes"],
+)
+def test_batches_of_something_else_are_told_with_what_to_do(batch, words):
+    with pytest.raises(ValueError, match=words):
+        opened([batch])

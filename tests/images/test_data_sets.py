@@ -246,6 +246,21 @@ def test_a_folder_of_images_with_tables_of_something_else(folder: Path, tmp_path
 
 
 @pytest.mark.usefixtures("data_set")
+def test_tables_beside_a_data_set_are_passed_over_and_parts_that_are_missing_said(tmp_path: Path) -> None:
+    coloured(1, 2).to_parquet(tmp_path / "photos-00001-of-00003.parquet")
+    (tmp_path / "compared").mkdir()
+    for name in ("labels", "compared/data"):  # the latter is what `equiscope compare` writes
+        datasets.Dataset.from_dict({"score": [0.5]}).to_parquet(tmp_path / f"{name}.parquet")
+    images = open_images(str(tmp_path), RGB)
+    assert sorted(numbers(torch.cat(list(images)))) == [1, 2]
+    assert images.choices == (
+        "Of the 3 files of the split train, 1 are there.",
+        "2 files passed over beside the data set: compared/data.parquet, labels.parquet.",
+    )
+    assert images.description["passed_over"]["no_image"] == 2
+
+
+@pytest.mark.usefixtures("data_set")
 def test_a_cache_that_cannot_be_written_is_told_with_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coloured(1).to_parquet(tmp_path / "train.parquet")
     (tmp_path / "cache").touch()

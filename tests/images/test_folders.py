@@ -1,5 +1,6 @@
 """Folders of images: every file is read, left out with its reason, or passed over, however it is named and linked."""
 
+import builtins
 import importlib
 import json
 import os
@@ -125,6 +126,32 @@ def test_names_do_not_depend_on_the_order_in_which_links_are_listed(
     listed = folders._entries
     monkeypatch.setattr(folders, "_entries", lambda place: sorted(listed(place), key=str, reverse=backwards))
     assert folders.listing(str(root)).images == ["c/all.png", "c/part/some.png", "z/own.png"]
+
+
+def test_what_cannot_be_looked_into_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `lost+found` at the root of a disk, and files of someone else's."""
+    for number, name in enumerate(("own.png", "theirs", "lost+found/1.png")):
+        image(tmp_path / name, number, "PNG")
+    listed, opened = folders._entries, open
+
+    def entries(place: str) -> object:
+        if place.endswith("lost+found"):
+            raise PermissionError(13, "Permission denied", place)
+        return listed(place)
+
+    def refuse(path: object, *given: object, **named: object) -> object:
+        if str(path).endswith("theirs"):
+            raise PermissionError(13, "Permission denied", path)
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr(folders, "_entries", entries)
+    monkeypatch.setattr(builtins, "open", refuse)
+    images = open_images(str(tmp_path), RGB)
+    assert numbers(torch.cat(list(images))) == [0]
+    assert images.left_out == [LeftOut("theirs", "Permission denied")]
+    told = "lost+found (Permission denied)"
+    assert images.choices == (f"1 folder could not be listed: {told}.",)
+    assert images.description["passed_over"] == {"no_image": 0, "hidden": 0, "results": [], "unlisted": [told]}
 
 
 def test_several_pages_or_frames_are_said(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -60,6 +61,8 @@ STREAMS = {
     "of pictures and labels": lambda: ((picture(number), 3) for number in SHOWN),
     "of a WebDataset": lambda: map(of_web_data_set, SHOWN),
     "decoded": lambda: ({"jpg": picture(number), "json": {"a": 1}} for number in SHOWN),
+    "of pixels": lambda: (np.asarray(picture(number)) for number in SHOWN),
+    "of pixels and labels": lambda: ({"jpg": np.asarray(picture(number)), "cls": 1} for number in SHOWN),
     "a list": lambda: list(map(picture, SHOWN)),
     "by numbers": Loader,
 }
@@ -122,7 +125,11 @@ def test_which_column_is_read_is_told_or_asked_for() -> None:
     [
         (
             iter([torch.zeros(3, 4, 4)]),
-            r"row 0 of the stream is a tensor of shape \[3, 4, 4\], but pictures are needed",
+            r"row 0 of the stream is of type Tensor, float32 of shape \[3, 4, 4\], but pictures are needed",
+        ),
+        (
+            iter([np.zeros((4, 4, 3))]),
+            r"of type ndarray, float64 of shape \[4, 4, 3\], .* as arrays of uint8 \[height,",
         ),
         (iter([5]), "row 0 of the stream is no picture, but of type int"),
         (torch.zeros(2, 3, 4, 4), "an object of type Tensor was given"),

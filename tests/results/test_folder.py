@@ -344,6 +344,9 @@ DAMAGES = {
         r"not all of a result: scores\.parquet has no column low, explained\.$",
     ),
     "images in words": (with_manifest(images="many"), r"manifest\.json has 'many' as its number of images\.$"),
+    "data in words": (with_manifest(data="photographs"), r"manifest\.json has 'photographs' as its data\.$"),
+    "reasons of nothing": (with_manifest(images_left_out=[3]), r"manifest\.json has \[3\] as its images_left_out\.$"),
+    "a day that is none": (with_manifest(started="today"), r"manifest\.json has 'today' as its started\.$"),
     "families without members": (
         with_manifest(
             options={

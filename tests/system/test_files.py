@@ -21,6 +21,17 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path):
     assert file.read_text() == "second" and os.listdir(tmp_path) == [file.name]
 
 
+@pytest.mark.parametrize(
+    ("make", "words"), [(os.mkfifo, "is a device or a pipe; give a file"), (os.mkdir, "is a folder;")]
+)
+def test_only_files_are_replaced(tmp_path, make, words):
+    make(tmp_path / "out")
+    kind = (tmp_path / "out").stat().st_mode
+    with pytest.raises(FileExistsError, match=words), replacing(tmp_path / "out") as aside:
+        aside.write_text("a page")
+    assert (tmp_path / "out").stat().st_mode == kind and os.listdir(tmp_path) == ["out"]
+
+
 def test_nothing_is_left_of_what_another_process_had_begun(tmp_path):
     for name in ("state", "state.77.part", "state2"):
         (tmp_path / name).touch()

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
@@ -114,11 +115,11 @@ def _read(batches: Iterable[Any]) -> Iterator[Any]:
 
 def _image_tensor(batch: Any) -> Tensor:
     """The images of a batch that also holds labels: the one tensor of four axes. ValueError where there is not one."""
-    items: Iterable[tuple[Any, Any]] = ()
+    items: list[tuple[Any, Any]] = []
     if isinstance(batch, Mapping):
-        items = batch.items()
+        items = list(batch.items())
     elif isinstance(batch, Sequence) and not isinstance(batch, str | bytes):
-        items = enumerate(batch)
+        items = list(enumerate(batch))
     found = {f"[{key!r}]": value for key, value in items if isinstance(value, Tensor)}
     images = {key: value for key, value in found.items() if value.ndim == 4}
     if len(images) == 1:
@@ -130,9 +131,23 @@ def _image_tensor(batch: Any) -> Tensor:
             f"{needed}; this one holds {told}. Choose one, as (batch{next(iter(images))} for batch in images), or give "
             "a Dataset of it alone."
         )
-    shapes = [list(value.shape) for value in ([batch] if isinstance(batch, Tensor) else found.values())]
-    what = f"a tensor of shape {' and one of shape '.join(map(str, shapes))}" if shapes else "no tensor"
-    raise ValueError(f"{needed}; this one holds {what}.")
+    raise ValueError(f"{needed}; this one holds {_held([batch, *(value for _, value in items)])}.")
+
+
+def _held(values: Sequence[Any]) -> str:
+    """What a batch holds that is no tensor of images, and what to do where that is known."""
+    arrays = [one for one in values if isinstance(one, np.ndarray) and one.ndim > 2]
+    found = arrays or [one for one in values if isinstance(one, Tensor)]
+    if found:
+        kind, advice = "tensor", ""
+        if arrays:
+            kind, advice = "NumPy array", "; give torch.from_numpy of it, its axes in that order"
+        return f"a {kind} of shape {' and one of shape '.join(str(list(one.shape)) for one in found)}{advice}"
+    return (
+        "a picture; es.open_images reads pictures"
+        if any(isinstance(one, Image.Image) for one in values)
+        else "no tensor"
+    )
 
 
 def used_up(images: Images) -> bool:
@@ -184,15 +199,20 @@ def opened(images: Images) -> tuple[tuple[int, int, int], Iterator[Tensor]]:
             channels, height, width = first.shape[1:]
             if not channels * height * width:
                 raise ValueError(f"Images of {channels} channels and {height} x {width} pixels have none to measure.")
+            _refuse_whole_numbers(first)
             return (channels, height, width), _checked(first, chain([first], batches))
     raise ValueError("There are no images to measure.")
+
+
+def _refuse_whole_numbers(batch: Tensor) -> None:
+    if not batch.is_floating_point():
+        raise ValueError(f"Images are normalised floating-point tensors; these are {batch.dtype}.")
 
 
 def _checked(first: Tensor, batches: Iterable[Tensor]) -> Iterator[Tensor]:
     place = 0
     for batch in batches:
-        if not batch.is_floating_point():
-            raise ValueError(f"Images are normalised floating-point tensors; these are {batch.dtype}.")
+        _refuse_whole_numbers(batch)
         if batch.shape[1:] != first.shape[1:]:
             raise ValueError(
                 f"All images must have one size: image {place} has shape {list(batch.shape[1:])}, "

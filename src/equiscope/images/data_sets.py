@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ from equiscope.images.formats import HEAD, format_of
 from equiscope.images.pictures import Found, Picture, reason, shuffled
 from equiscope.images.tables import first_value, mapped, schema_of
 from equiscope.system.errors import cause_of
-from equiscope.system.hub import wanted_offline, within_reach
+from equiscope.system.hub import refusal, wanted_offline, within_reach
 
 # In folders that `save_to_disk` wrote.
 SAVED, SAVED_INFO, SAVED_SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
@@ -51,18 +52,27 @@ def is_saved(folder: str) -> bool:
     return held[0] or all(held[1:])
 
 
-def holds_images(folder: str, tables: Sequence[str]) -> bool:
-    """Whether one of these files has a column of images, or cannot be read."""
+def tables_of_images(folder: str, tables: Sequence[str]) -> list[str]:
+    """Those of a folder's files that have a column of images, or cannot be read; all of them where a card names some.
+
+    Others lie beside a data set: labels, features, what a comparison of results wrote.
+    """
     import datasets  # here, because it takes a second, which other sources need not wait
 
-    for file in (os.path.join(folder, *table.split("/")) for table in tables):
+    found, known = [], []  # schemas of which one file has been seen to hold images
+    for name in tables:
+        file = os.path.join(folder, *name.split("/"))
         try:
-            features = datasets.Features.from_arrow_schema(schema_of(file))
-            if _image_columns(features, partial(first_value, file)):
-                return True
+            schema = schema_of(file)
+            if schema not in known:
+                features = datasets.Features.from_arrow_schema(schema)
+                if not _image_columns(features, partial(first_value, file)):
+                    continue
+                known.append(schema)
         except ValueError:
-            return True
-    return False
+            pass
+        found.append(name)
+    return list(tables) if found and has_card(folder) else found
 
 
 def data_set_in_folder(folder: str, listed: Listing, wanted: Wanted) -> Found:
@@ -82,15 +92,21 @@ def data_set_in_folder(folder: str, listed: Listing, wanted: Wanted) -> Found:
     splits = list(by_split)
     split = wanted.chosen_split(splits)
     its = by_split[split]
+    told = (*_parts_missing(its, split), *remarks(listed, beside_tables=True))
     features = builder.info.features or datasets.Features.from_arrow_schema(schema_of(its[0]))
     columns = _image_columns(features, partial(first_value, its[0]))
     column = wanted.chosen_column(columns, features)
     choices = Choices(*_configurations(builder, wanted), split, splits, column, columns)
     found = _found(mapped(its, column), choices, wanted)
     passed_over = {"passed_over": listed.passed_over(beside_tables=True)}
-    return Found(
-        found.pictures, found.description | passed_over, (*found.remarks, *remarks(listed, beside_tables=True))
-    )
+    return Found(found.pictures, found.description | passed_over, (*found.remarks, *told))
+
+
+def _parts_missing(files: Sequence[str], split: str) -> list[str]:
+    """A sentence where the files of a split are parts of more, by their names: `train-00000-of-00002.parquet`."""
+    parts = [part for file in files if (part := re.search(r"(.*)-\d{5}-of-(\d{5})\.\w+$", file))]
+    whole = sum(int(count) for _, count in {part.groups() for part in parts})
+    return [f"Of the {whole} files of the split {split}, {len(parts)} are there."] if len(parts) < whole else []
 
 
 def saved_data_set(folder: str, wanted: Wanted) -> Found:
@@ -272,6 +288,8 @@ def _not_loaded(wanted: Wanted, error: Exception, hindrance: str | None) -> Valu
     why, advice = hindrance or cause_of(error), ""
     if isinstance(error, ConnectionError) and hindrance is None and wanted_offline():
         why = "HF_HUB_OFFLINE is set, and it was not fetched before"
+    elif hindrance is None and (refused := refusal(error)):
+        why = refused
     elif hindrance or isinstance(error, ConnectionError):
         advice = ": check its name and the network, or give a folder"
     elif "NotFound" in type(error).__name__:

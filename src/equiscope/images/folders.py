@@ -4,7 +4,8 @@ import json
 import os
 import stat
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from equiscope.images.formats import HEAD, SUFFIXES, format_of
 from equiscope.images.pictures import Found, Picture, shuffled
@@ -25,6 +26,8 @@ class Listing:
         others: Files that are neither.
         hidden: Files and folders whose names begin with a dot; these folders are not looked into.
         results: Folders that hold a result of this program; its files are not looked at.
+        unlisted: Folders that cannot be listed, each with its reason.
+        bare: Tables without a column of images, beside others that have one.
     """
 
     images: list[str] = field(default_factory=list)
@@ -32,6 +35,12 @@ class Listing:
     others: list[str] = field(default_factory=list)
     hidden: list[str] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
+    unlisted: list[str] = field(default_factory=list)
+    bare: list[str] = field(default_factory=list)
+
+    def of_tables(self, tables: Sequence[str]) -> "Listing":
+        """The same, where of the tables only these hold images."""
+        return replace(self, tables=list(tables), bare=[one for one in self.tables if one not in set(tables)])
 
     def passed_over(self, *, beside_tables: bool = False) -> dict[str, object]:
         """For a manifest: how many files were passed over, and the folders of results.
@@ -39,18 +48,19 @@ class Listing:
         `beside_tables`: where the tables are what is read, and images beside them are not.
         """
         passed: dict[str, object] = {
-            "no_image": len(self.others) + len(self.tables),
+            "no_image": len(self.others) + len(self.bare if beside_tables else self.tables),
             "hidden": len(self.hidden),
             "results": self.results,
         }
-        return passed | {"no_image": len(self.others), "images": len(self.images)} if beside_tables else passed
+        passed |= {"unlisted": self.unlisted} if self.unlisted else {}
+        return passed | {"images": len(self.images)} if beside_tables else passed
 
 
 def listing(folder: str) -> Listing:
     """All that a folder holds, the same wherever it lies and in whatever order the disk lists it.
 
     A folder that is reached on several ways is gone into once: by its own name where it lies inside, else by the link
-    to it that is first by the real path it leads to. ValueError where a folder cannot be listed.
+    to it that is first by the real path it leads to. ValueError where the folder itself cannot be listed.
     """
     found = Listing()
     seen: set[str] = set()
@@ -60,7 +70,7 @@ def listing(folder: str) -> Listing:
         for real, name in sorted(waiting):
             links += _walked(folder, name, real, seen, found)
         waiting = [link for link in links if link[0] not in seen]
-    for names in (found.images, found.tables, found.others, found.hidden, found.results):
+    for names in (found.images, found.tables, found.others, found.hidden, found.results, found.unlisted):
         names.sort()
     return found
 
@@ -74,32 +84,45 @@ def _walked(folder: str, start: str, real: str, seen: set[str], found: Listing) 
         if real in seen:  # on another way
             continue
         seen.add(real)
-        entries = _entries(os.path.join(folder, *name.split("/")) if name else folder)
+        try:
+            entries = _entries(os.path.join(folder, *name.split("/")) if name else folder)
+        except OSError as error:
+            if not name:
+                raise ValueError(f"the folder {folder!r} cannot be listed: {error.strerror}") from error
+            found.unlisted.append(f"{name} ({error.strerror})")
+            continue
         is_result = MANIFEST in {entry.name for entry in entries} and _is_result(real)
         if is_result:
             found.results.append(name or ".")
-            if name:
-                continue
-        for entry in entries:
-            inside = f"{name}/{entry.name}" if name else entry.name
-            if entry.name.startswith(ASIDE):  # of a run that is under way
-                continue
-            if entry.name.startswith("."):
-                found.hidden.append(inside)
-            elif _is_folder(entry):
-                way = os.path.realpath(entry.path)
-                (links if entry.is_symlink() else pending).append((way, inside))
-            elif not (is_result and _of_result(entry.name)):
-                _sort_in(entry, inside, found)
+        if not (is_result and name):
+            _sort_all(entries, name, is_result, found, pending, links)
     return links
 
 
+def _sort_all(
+    entries: Sequence["os.DirEntry[str]"],
+    name: str,
+    is_result: bool,
+    found: Listing,
+    folders: list[tuple[str, str]],
+    links: list[tuple[str, str]],
+) -> None:
+    """Add what a folder of this name holds to what is of its kind; the folders in it, as real paths and names."""
+    for entry in entries:
+        inside = f"{name}/{entry.name}" if name else entry.name
+        if entry.name.startswith(ASIDE):  # of a run that is under way
+            continue
+        if entry.name.startswith("."):
+            found.hidden.append(inside)
+        elif _is_folder(entry):
+            (links if entry.is_symlink() else folders).append((os.path.realpath(entry.path), inside))
+        elif not (is_result and _of_result(entry.name)):
+            _sort_in(entry, inside, found)
+
+
 def _entries(place: str) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(place) as listed:
-            return list(listed)
-    except OSError as error:
-        raise ValueError(f"the folder {error.filename!r} cannot be listed: {error.strerror}") from error
+    with os.scandir(place) as listed:
+        return list(listed)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
@@ -132,21 +155,24 @@ def _sort_in(entry: "os.DirEntry[str]", name: str, found: Listing) -> None:
         found.images.append(name)
     elif suffix in TABLES:
         found.tables.append(name)
-    elif format_of(_head(entry.path)) is not None:
+    elif _may_be_image(entry.path):
         found.images.append(name)
     else:
         found.others.append(name)
 
 
-def _head(path: str) -> bytes:
-    """The first bytes of a file; none of one that is not regular or cannot be opened."""
+def _may_be_image(path: str) -> bool:
+    """Whether a file begins as images do, or cannot be opened to see that: reading it tells why."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            return b""
+            return False
+    except OSError:  # a link that leads nowhere
+        return False
+    try:
         with open(path, "rb") as stream:
-            return stream.read(HEAD)
+            return format_of(stream.read(HEAD)) is not None
     except OSError:
-        return b""
+        return True
 
 
 def folder_images(folder: str, found: Listing, limit: int | None, seed: int) -> Found:
@@ -164,7 +190,10 @@ def remarks(found: Listing, *, beside_tables: bool = False) -> tuple[str, ...]:
     told = []
     if found.results:
         told.append(f"Results of equiscope are not read as images: {', '.join(map(printable, found.results))}.")
-    files = found.images if beside_tables else sorted(found.others + found.tables)
+    if found.unlisted:
+        named = ", ".join(map(printable, found.unlisted[:3])) + (", ..." if len(found.unlisted) > 3 else "")
+        told.append(f"{len(found.unlisted)} folder{'s' * (len(found.unlisted) > 1)} could not be listed: {named}.")
+    files = sorted(found.images + found.bare) if beside_tables else sorted(found.others + found.tables)
     if files:
         named = ", ".join(map(printable, files[:3])) + (", ..." if len(files) > 3 else "")
         why = "beside the data set" if beside_tables else "as no image" + "s" * (len(files) > 1)
@@ -179,6 +208,7 @@ def summary(found: Listing) -> str:
     parts = [
         f"{len(found.others)} other file{'s' * (len(found.others) != 1)}" + (f": {kinds}" if kinds else ""),
         *([f"{len(found.hidden)} hidden"] if found.hidden else []),
+        *([f"not listed: {', '.join(map(printable, found.unlisted))}"] if found.unlisted else []),
         *([f"results of equiscope in {', '.join(map(printable, found.results))}"] if found.results else []),
     ]
     return "; ".join(parts)

@@ -61,6 +61,12 @@ _UNREAD = {
     "Radiance HDR": "it is Radiance HDR, which Pillow does not read: convert it, for example to PNG",
 }
 
+_NO_IMAGES = (  # what stands where an image was meant to be
+    (b"version https://git-lfs.github.com/spec/", "it is a pointer of Git LFS, not the image: fetch it (git lfs pull)"),
+    (b"<!doctype html", "it is a web page, not an image: download it again"),
+    (b"<html", "it is a web page, not an image: download it again"),
+)
+
 _DRAWN = b"tEXtSoftware\x00equiscope"  # in the PNG of a figure of this program
 
 _IRREGULAR = (
@@ -109,8 +115,11 @@ def _of_brands(head: bytes) -> str | None:
 
 
 def why_unread(head: bytes) -> str | None:
-    """What to do with an image of a format that Pillow does not read, told by its first bytes; None for any other."""
-    return _UNREAD.get(format_of(head) or "")
+    """What to do with what Pillow does not read, told by its first bytes; None where that is not known."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return _UNREAD.get(format_of(head) or "") or next(
+        (why for start, why in _NO_IMAGES if text.startswith(start)), None
+    )
 
 
 def refuse_own_figure(head: bytes) -> None:

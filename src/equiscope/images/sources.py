@@ -185,7 +185,8 @@ def open_images(
               whichever is there first);
             - a `datasets.Dataset`;
             - a stream: a `datasets.IterableDataset`, a WebDataset, a generator or any other iterable of pictures, which
-              are Pillow's, the bytes or the path of a file, or in rows (a dict or a tuple) that hold one. Its images
+              are Pillow's, arrays of pixels (uint8, [height, width, channel]), the bytes or the path of a file, or in
+              rows (a dict or a tuple) that hold one. Its images
               come in its own order, whatever the `seed`, and are decoded in this process; an iterator gives them once.
         preprocessing: How each becomes a tensor.
         column: The column of a data set; `None` for the only one of images, or among several `image` or `img`.
@@ -261,8 +262,9 @@ def _in_folder(folder: str, wanted: Wanted) -> Found:
     if data_sets.is_saved(folder):
         return data_sets.saved_data_set(folder, wanted)
     listed = folders.listing(folder)
-    if listed.tables and (not listed.images or data_sets.holds_images(folder, listed.tables)):
-        return data_sets.data_set_in_folder(folder, listed, wanted)
+    tables = data_sets.tables_of_images(folder, listed.tables) if listed.tables else []
+    if tables or (listed.tables and not listed.images):
+        return data_sets.data_set_in_folder(folder, listed.of_tables(tables or listed.tables), wanted)
     if not listed.images:
         raise ValueError(
             f"there are no images in {wanted.place!r} ({folders.summary(listed)}), but files such as .jpg, .png or "

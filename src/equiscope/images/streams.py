@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -123,7 +124,7 @@ def opened(
     if isinstance(stream, Mapping):
         splits = list(map(str, stream))
         raise ValueError(
-            f"a {kind} holds splits ({', '.join(splits)}), and one of them is needed: give it, as in "
+            f"an object of type {kind} holds splits ({', '.join(splits)}), and one of them is needed: give it, as in "
             f"dataset[{(splits or ['train'])[0]!r}]"
         )
     split, rows = "all", stream
@@ -155,10 +156,13 @@ class _Pictures:
 
     def __call__(self, place: int, row: Any) -> Given:
         name = f"row {place}"
+        if _is_pixels(row):
+            return _of_pixels(row)
         if isinstance(row, Tensor | np.ndarray):
             raise ValueError(
-                f"{name} of the stream is a tensor of shape {list(row.shape)}, but pictures are needed: give tensors "
-                "to measure as they are"
+                f"{name} of the stream is of type {type(row).__name__}, {str(row.dtype).removeprefix('torch.')} of "
+                f"shape {list(row.shape)}, but pictures are needed, or their pixels as arrays of uint8 [height, width, "
+                "3]: give tensors to measure as they are"
             )
         if isinstance(row, Image.Image):
             return row
@@ -174,6 +178,8 @@ class _Pictures:
         value = values.get(self._column(place, values))
         if isinstance(value, Image.Image):
             return value
+        if _is_pixels(value):
+            return _of_pixels(value)
         if isinstance(value, Mapping):
             return picture_of(place, value)
         return Picture(printable(key) if isinstance(key, str) else name, value if isinstance(value, bytes) else None)
@@ -202,7 +208,21 @@ class _Pictures:
 
 
 def _is_picture(value: Any) -> bool:
-    """Whether it is a picture, or the bytes of one, or what `datasets` has for one that is not decoded."""
+    """Whether it is a picture, or its bytes or pixels, or what `datasets` has for one that is not decoded."""
     if isinstance(value, Mapping):
         return set(value) == {"bytes", "path"}
-    return isinstance(value, Image.Image) or (isinstance(value, bytes) and format_of(value[:HEAD]) is not None)
+    return (
+        isinstance(value, Image.Image)
+        or _is_pixels(value)
+        or (isinstance(value, bytes) and format_of(value[:HEAD]) is not None)
+    )
+
+
+def _is_pixels(value: Any) -> bool:
+    """Whether it is an array of pixels as Pillow, OpenCV and WebDatasets give them: `[height, width, channel]`."""
+    is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.size > 0
+    return is_bytes and (value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4)))
+
+
+def _of_pixels(value: NDArray[np.uint8]) -> Image.Image:
+    return Image.fromarray(value[..., 0] if value.shape[2:] == (1,) else value)

@@ -22,6 +22,11 @@ def from_timm(name: str, *, pretrained: bool) -> Built:
     """The network of timm of that name, with or without a tag of its weights."""
     import timm
 
+    if ":" in name:  # hf-hub:OWNER/NAME and local-dir:FOLDER
+        raise ValueError(
+            f"timm:{name} is none of timm's own networks: write FILE.py:FUNCTION, a function that returns "
+            f"timm.create_model({name!r}, pretrained=True)"
+        )
     architecture, tag = timm.models.split_model_name_tag(name)
     if architecture not in (known := timm.list_models()):
         raise ValueError(f"timm has no network {name!r}: {nearest(name, [*known, *timm.list_pretrained()])}")

@@ -16,7 +16,7 @@ from equiscope.networks.built import ASSUMED, Built
 from equiscope.networks.weights import ADVICE, HUB_FILES, fetching, hub_file, record
 from equiscope.networks.wording import pixels, summary
 from equiscope.system.errors import OptionError
-from equiscope.system.hub import within_reach
+from equiscope.system.hub import refusal, within_reach
 
 _RESAMPLING = ("nearest", "lanczos", "bilinear", "bicubic")  # by Pillow's number, as transformers writes it
 
@@ -50,9 +50,10 @@ def _kind_and_configuration(transformers: Any, name: str, hindrance: str | None)
     try:
         config = transformers.AutoConfig.from_pretrained(name)
     except (OSError, ValueError) as error:
+        why = hindrance or refusal(error) or summary(error)
         raise ValueError(
-            f"transformers has no configuration of {name!r} within reach ({hindrance or summary(error)}): give a "
-            "name on the hub, or a folder with config.json that save_pretrained wrote"
+            f"transformers has no configuration of {name!r} within reach ({why}): give a name on the hub, or a folder "
+            "with config.json that save_pretrained wrote"
         ) from error
     kind, saved = transformers.AutoModelForImageClassification, config.architectures or []
     classifier = any(one.endswith("ForImageClassification") for one in saved) or (

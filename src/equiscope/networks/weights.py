@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from equiscope.networks.weight_files import Held, held
 from equiscope.networks.wording import enumerated, summary
 from equiscope.system.errors import OptionError
-from equiscope.system.hub import within_reach
+from equiscope.system.hub import refusal, within_reach
 from equiscope.system.provenance import digest as digest_of
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -198,7 +198,7 @@ def fetching(what: str, *, hub: bool = False) -> Iterator[None]:
             raise OptionError(
                 "the weights of {what} could not be fetched ({why}): " + ADVICE,
                 what=what,
-                why=hindrance or summary(error),
+                why=hindrance or refusal(error) or summary(error),
             ) from error
         except pickle.UnpicklingError as error:
             raise OptionError(

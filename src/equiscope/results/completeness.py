@@ -3,7 +3,8 @@
 Each function gives the first thing that is not there as the end of a sentence, or None where all is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -29,6 +30,48 @@ NUMBERS = (*VALUES, *COUNTS, "layers", "channel", "partner", "replicate", "index
 LABELS = [key for key in KEYS if key != "subpixel"]
 GROUP = ["layer", "transformation", "scope", "alignment"]  # of a table of channels
 
+Kind = Callable[[Any], bool]
+
+
+def _list_of(kind: Kind) -> Kind:
+    return lambda value: isinstance(value, list | tuple) and all(map(kind, value))
+
+
+def _names(*keys: str) -> Kind:
+    return lambda value: isinstance(value, Mapping) and all(key in value for key in keys)
+
+
+def _is_moment(value: Any) -> bool:
+    try:
+        return bool(datetime.fromisoformat(value))
+    except (TypeError, ValueError):
+        return False
+
+
+def _is(*kinds: type) -> Kind:
+    return lambda value: isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool))
+
+
+# What a manifest says, where it says it, is of these kinds; all else is only shown.
+KINDS: Mapping[str, Kind] = {
+    "data": _names(),
+    "weights": _names(),
+    "versions": _names(),
+    "options": _names(),
+    "image_shape": _list_of(_is(int)),
+    "images_left_out": _list_of(_names("image", "reason")),
+    "layers_left_out": _list_of(_names("layer", "reason")),
+    "remarks": _list_of(_is(str)),
+    "started": _is_moment,
+    "command": _is(str),
+    "recipe": _is(str),
+    "options.scopes": _list_of(_is(str)),
+    "options.similarity": _is(str),
+    "options.negative": _is(str),
+    "options.intervals": _is(bool),
+    "options.seed": _is(int),
+}
+
 
 def of_manifest(manifest: Mapping[str, Any]) -> str | None:
     """What a manifest lacks that tables cannot be read without."""
@@ -39,7 +82,12 @@ def of_manifest(manifest: Mapping[str, Any]) -> str | None:
         missing = [f"options.{name}" for name in needed if name not in options]
     if missing:
         return f"has no {', '.join(missing)}"
-    images, families = manifest["images"], options.get("transformations") if isinstance(options, Mapping) else None
+    for name, is_right in KINDS.items():
+        outer, _, inner = name.partition(".")
+        value = manifest.get(outer) if not inner else manifest[outer].get(inner)
+        if value is not None and not is_right(value):
+            return f"has {repr(value)[:60]} as its {name}"
+    images, families = manifest["images"], manifest["options"]["transformations"]
     if isinstance(images, bool) or not isinstance(images, int) or images < 1:
         return f"has {images!r} as its number of images"
     if not isinstance(families, Mapping) or not families:

@@ -58,7 +58,12 @@ def named(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A path to write to, which then takes the file's place at once; a half-written one never does."""
+    """A path to write to, which then takes the file's place at once; a half-written one never does.
+
+    An OSError where something else is there: a device or a pipe would be replaced as well.
+    """
+    if file.exists() and not file.is_file():
+        raise FileExistsError(f"{file} is a {'folder' if file.is_dir() else 'device or a pipe'}; give a file.")
     aside = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
         with named(file):

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import responses
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -45,3 +46,31 @@ def _hindrance(address: str) -> str | None:
     except OSError as error:
         return f"{where.hostname} cannot be reached: {error.strerror or error}"
     return None
+
+
+def refusal(error: BaseException) -> str | None:
+    """What the hub refused, and what to do where that is known; None where it was not the hub that refused.
+
+    What its library says begins with the number of an answer of HTTP, and other libraries wrap that.
+    """
+    from huggingface_hub import errors
+
+    chain: list[BaseException] = []
+    inner: BaseException | None = error
+    while inner is not None and all(inner is not one for one in chain):
+        chain.append(inner)
+        inner = inner.__cause__ or inner.__context__
+    refused = next((one for one in reversed(chain) if isinstance(one, errors.HfHubHTTPError)), None)
+    match refused:
+        case None:
+            return None
+        case errors.GatedRepoError():
+            return "access to it is restricted: ask for it on its page of the hub, then log in (hf auth login)"
+        case errors.RepositoryNotFoundError():
+            return "the hub has none of that name, or it is private: check the name, or log in (hf auth login)"
+        case errors.RevisionNotFoundError():
+            return "the hub has no such revision of it"
+        case errors.RemoteEntryNotFoundError():
+            return "the hub has no such file of it"
+    status = refused.response.status_code
+    return f"the hub answered {status} ({responses.get(status, 'unknown')})" + ": try later" * (status >= 429)

@@ -15,7 +15,7 @@ from errno import EEXIST, ENOTEMPTY
 from pathlib import Path
 
 from equiscope.system.errors import OptionError
-from equiscope.system.files import named, nearest, refuse_unwritable
+from equiscope.system.files import named, nearest, path_of, refuse_unwritable
 
 try:
     import fcntl
@@ -137,6 +137,7 @@ def refuse_taken(folder: Path, *, force: bool = False) -> None:
 
     Worth asking before a measurement of hours, too.
     """
+    folder = path_of(folder)
     path = nearest(folder)
     if not path.is_dir():
         raise FileExistsError(f"{path} is a file, and the result needs a folder; give another path.")
@@ -154,7 +155,7 @@ def written(folder: Path, *, force: bool = False, last: str = "", old: Collectio
     new ones go. What has another name is left alone. An OSError names `folder`. `TakenError` where it is not
     empty and there is no `force`, though it was empty before.
     """
-    folder = folder.resolve()
+    folder = path_of(folder).resolve()
     refuse_taken(folder, force=force)
     home = folder if folder.is_dir() else folder.parent  # aside, but on the same disk
     home.mkdir(parents=True, exist_ok=True)

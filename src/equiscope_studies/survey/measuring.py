@@ -20,7 +20,7 @@ import equiscope as es
 from equiscope.results.columns import LADDER, SCOPES
 from equiscope.results.folder import is_result
 from equiscope.system.errors import OptionError
-from equiscope.system.files import replacing
+from equiscope.system.files import expanded, replacing
 from equiscope.system.progress import Progress
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import machine
@@ -108,6 +108,7 @@ def asked(
                 "The CIFAR networks need CIFAR-10: give --data DIR or EQUISCOPE_DATA, which holds cifar10/."
             )
         source = SETTINGS.small_images
+    source = expanded(source)
     within = folder is not None and (folder / source.partition(":")[0]).exists()
     return Asked(
         source=str(folder / source) if folder is not None and within else source,
@@ -146,7 +147,7 @@ def measured(
     ValueError where a finished folder was made with other options, or by an older equiscope.
     """
     home = results / folder_name(one.name)
-    weights = one.weights or weights_at_hand(one.name, data)
+    weights = expanded(one.weights) if one.weights else weights_at_hand(one.name, data)
     weights_named = _named(weights, data)
     missing = _unfinished(home, one.name, wanted, weights_named)
     needs_accuracy = one.accuracy is None and not (home / ACCURACY).is_file()

@@ -36,7 +36,9 @@ def labelled(source: str, named: str, preprocessing: es.Preprocessing) -> Labell
     if description["kind"] != "data set":
         raise NoLabels(f"{named} has no labels")
     split = str(description["split"])
-    rows = datasets.load_dataset(source.removesuffix(f":{split}"))[split]
+    configuration = description["configuration"]
+    place = source.removesuffix(f":{split}").removesuffix(f"/{configuration}")
+    rows = datasets.load_dataset(place, configuration)[split]
     labels = next((name for name, kind in rows.features.items() if isinstance(kind, datasets.ClassLabel)), None)
     if labels is None:
         raise NoLabels(f"{named} has no labels")

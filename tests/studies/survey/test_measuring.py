@@ -55,6 +55,17 @@ def test_shifts_own_what_enters_at_the_border():
     assert {(one.fill, one.size) for one in large["shifts-crop"].transformations} == {("crop", (224, 224))}
 
 
+def test_images_and_weights_of_a_home_folder_are_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert asked(["x"], None, "~/set:test", images=2, seed=0, shifts=None).source == f"{tmp_path}/set:test"
+    given = []
+    monkeypatch.setattr(measuring, "network_of", lambda name, weights, seed: given.append(weights) or 1 / 0)
+    wanted = asked(["x"], None, "noise", images=2, seed=0, shifts=None)
+    with pytest.raises(ZeroDivisionError):
+        measuring.measured(Surveyed("x", weights="~/x.pth"), wanted, tmp_path / "results")
+    assert given == [f"{tmp_path}/x.pth"]
+
+
 def test_manifests_tell_of_weights_images_and_what_was_asked(of_figure7, folder, survey):
     scores = kept(survey.results / "nets.py-wide" / "rotations")
     manifest = scores.manifest
