@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -262,7 +263,7 @@ ODD = "<img src=x onerror=alert(1)> & \"it's\" 'so'"
 
 
 def test_names_of_any_characters_arrive_and_are_text_in_the_report(inside):
-    code = Path('my code <b> & "it\'s".py')
+    code = Path(os.fsdecode(b'my code \xff <b> & "it\'s".py'))
     code.write_text(
         f"from torch import nn\nODD = {ODD!r}.replace('.', '')\n"
         "def build():\n    network = nn.Sequential()\n"
@@ -277,6 +278,9 @@ def test_names_of_any_characters_arrive_and_are_text_in_the_report(inside):
     answer = equiscope(*command)
     assert answer.status == 0, answer.err
     assert all(text in answer.err for text in (r"line\nbreak.png", r"\u202egnp.exe.png", r"not text \xff.png"))
+    same = shutil.copytree(output, output.parent / "same")
+    compared = equiscope("compare", output, same, "--output", os.fsdecode(b"both \xff"))
+    assert compared.status == 0, compared.err
     scores = es.load(output)
     assert list(scores.layers["layer"]) == [ODD.replace(".", ""), "größe 日本 🦊 \u202e"]
     assert len(scores.manifest["images_left_out"]) == 4

@@ -35,6 +35,7 @@ from torch.nn.functional import interpolate
 
 import equiscope as es
 from equiscope.results.columns import LADDER, SCOPES
+from equiscope.system.files import in_utf8
 from equiscope.system.output_folder import refuse_taken, written
 from equiscope_studies.audit_checks import changed_state, checked_maps, state_of
 from equiscope_studies.own_networks import own_networks
@@ -210,7 +211,7 @@ def audit(
     text = page(table, date=started.date().isoformat(), limit=limit, seed=seed)
     with written(output, force=force) as aside:
         table.to_parquet(aside / "audit.parquet")
-        (aside / "page.md").write_text(text, encoding="utf-8")
+        (aside / "page.md").write_bytes(in_utf8(text))
     kept.unlink(missing_ok=True)
     return output
 

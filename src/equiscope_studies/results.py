@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from equiscope.figures.style import Plot
-from equiscope.system.files import path_of
+from equiscope.system.files import in_utf8, path_of
 from equiscope.system.output_folder import written
 
 
@@ -89,7 +89,7 @@ def save(
     All is made before the disk is touched, and written aside: a new folder appears at once and whole. Files of other
     names are left alone.
     """
-    files = {table: numbers.to_parquet(), "page.md": page.encode()} | drawn("figure", picture) | dict(more or {})
+    files = {table: numbers.to_parquet(), "page.md": in_utf8(page)} | drawn("figure", picture) | dict(more or {})
     with written(folder, force=force) as aside:
         for name, content in files.items():
             (aside / name).write_bytes(content)

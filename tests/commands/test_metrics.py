@@ -48,9 +48,17 @@ def test_options_arrive(monkeypatch):
     assert (found["batch_size"], found["device"], found["seed"]) == (4, "cpu", 5)
 
 
-def test_a_file_of_another_kind_is_refused_before_anything_is_measured():
-    answer = equiscope(*SMALL, "--output", "x.txt")
-    assert answer.status == 2 and "--output 'x.txt' is no .csv or .parquet" in answer.err and not Path("x.txt").exists()
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("x.txt", "--output 'x.txt' is no .csv or .parquet"),
+        ("my code/net.py/x.csv", "net.py is a file, and a folder is needed there"),
+    ],
+)
+def test_where_no_table_can_be_written_is_told_before_anything_is_measured(output, words, monkeypatch):
+    monkeypatch.setattr(es, "metrics", lambda *given, **named: pytest.fail("it was measured"))
+    answer = equiscope(*SMALL, "--output", output)
+    assert answer.status == 2 and words in answer.err and not Path(output).exists()
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ def test_by_default_a_drawing_goes_to_the_result_as_pdf_and_png(saved):
         "of one kind": (["--layers", "x"], "--layers is for --kind transformations, not for explained."),
         "of many kinds": (["--kind", "explained", "--scope", "image"], "--scope is for --kind layers, parts, "),
         "a way": (["other", "--kind", "comparison", "--by", "size"], "--by 'size' is not known; it is one of part, d"),
+        "a folder": (["--output", "."], "'.' is a folder, and a figure is a file; give a name such as figure.pdf."),
         "a picture": (["--output", "x.svg"], "A figure is written as .pdf or .png, or both, but not as .svg: x.svg."),
     }.values(),
 )

@@ -72,10 +72,10 @@ def test_what_cannot_be_written_is_refused_before_the_page_is_made(
 ) -> None:
     monkeypatch.setattr(write, "document", lambda scores: pytest.fail("the page was made"))
     scores = example_scores(1, shifts=())
-    with pytest.raises(IsADirectoryError, match="is a folder, and the report is one file; give a name such as"):
+    with pytest.raises(IsADirectoryError, match="is a folder, and a file is needed; give its name"):
         es.report(scores, tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotADirectoryError, match="file is a file, and the report needs a folder there"):
+    with pytest.raises(NotADirectoryError, match="file is a file, and a folder is needed there"):
         es.report(scores, tmp_path / "file" / "report.html")
     with pytest.raises(ValueError, match="There is no result to report"):
         es.report({}, tmp_path / "report.html")

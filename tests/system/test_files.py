@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from equiscope.system.files import expanded, named, nearest, path_of, refuse_unwritable, remove, replacing
+from equiscope.system.files import expanded, named, nearest, path_of, refuse_place, refuse_unwritable, remove, replacing
 
 
 def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path):
@@ -22,14 +22,26 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "words"), [(os.mkfifo, "is a device or a pipe; give a file"), (os.mkdir, "is a folder;")]
+    ("make", "words"), [(os.mkfifo, "is a device or a pipe, which"), (os.mkdir, "is a folder, and")]
 )
 def test_only_files_are_replaced(tmp_path, make, words):
     make(tmp_path / "out")
     kind = (tmp_path / "out").stat().st_mode
-    with pytest.raises(FileExistsError, match=words), replacing(tmp_path / "out") as aside:
+    with pytest.raises(OSError, match=words), replacing(tmp_path / "out") as aside:
         aside.write_text("a page")
     assert (tmp_path / "out").stat().st_mode == kind and os.listdir(tmp_path) == ["out"]
+
+
+def test_a_link_stays_and_errors_name_the_file(tmp_path):
+    (tmp_path / "link").symlink_to("there")
+    with replacing(tmp_path / "link") as aside:
+        aside.write_text("a page")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "there").read_text() == "a page"
+    with pytest.raises(OSError) as told, replacing(tmp_path / "new") as aside:
+        raise OSError(errno.EROFS, "Read-only file system", str(aside))
+    assert told.value.filename == str(tmp_path / "new")
+    with pytest.raises(NotADirectoryError, match="there is a file, and a folder is needed there"):
+        refuse_place(tmp_path / "there" / "deep" / "new")
 
 
 def test_nothing_is_left_of_what_another_process_had_begun(tmp_path):

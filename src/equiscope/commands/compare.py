@@ -11,6 +11,7 @@ from equiscope.commands.completion import words
 from equiscope.commands.options import FORCE, SCOPE, Folders, Quiet
 from equiscope.results.columns import SCOPES
 from equiscope.system.errors import known
+from equiscope.system.files import in_utf8
 from equiscope.system.output_folder import refuse_taken, written
 
 
@@ -61,5 +62,5 @@ def compare(
         figure.save(aside / "figure")
         with (aside / "data.parquet").open("wb") as stream:
             table.to_parquet(stream)
-        (aside / "page.md").write_text(text, encoding="utf-8")
+        (aside / "page.md").write_bytes(in_utf8(text))
     typer.echo(folder if quiet else f"Figure: {folder / 'figure.png'}\nIn words: {folder / 'page.md'}")

@@ -23,7 +23,7 @@ from equiscope.commands.terminal import UNDEFINED, note, table, tables
 from equiscope.measurement.options import Run, Scoring
 from equiscope.networks.options import Layers
 from equiscope.results.columns import METRIC_TITLES, METRICS
-from equiscope.system.files import path_of
+from equiscope.system.files import path_of, refuse_place, refuse_unwritable, replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,6 +115,7 @@ def _of_result(folder: Path, given: Request, only: Sequence[str] | None) -> "pd.
     wanted = list(only or METRICS)
     missing = [one for one in wanted if there is None or one not in set(there["metric"])]
     if there is None or missing:
+        refuse_unwritable(folder)
         new = _measured(_again(folder, scores.manifest, given), missing)
         tables = [new] if there is None else [there, new]
         there = pd.concat(tables, ignore_index=True).sort_values(
@@ -188,14 +189,15 @@ def _for_crops(preprocessing: "Preprocessing") -> "Preprocessing":
 
 
 def _check_output(file: Path | None) -> None:
-    """ValueError where a table cannot be written to the file."""
+    """ValueError or OSError where a table cannot be written to the file."""
     if file is not None and file.suffix not in (".csv", ".parquet"):
         raise ValueError(f"--output {str(file)!r} is no .csv or .parquet; give a file of such a name.")
+    if file is not None:
+        refuse_place(file)
 
 
 def _write(found: "pd.DataFrame", file: Path) -> None:
-    from equiscope.system.files import replacing
-
+    file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as aside:
         found.to_csv(aside, index=False) if file.suffix == ".csv" else found.to_parquet(aside)
 

@@ -12,6 +12,7 @@ from equiscope.commands.flattened import option
 from equiscope.commands.options import SCOPE, Folders
 from equiscope.results.columns import ALIGNMENTS, MEASURES, SCOPES
 from equiscope.system.errors import known
+from equiscope.system.files import refuse_place
 
 KINDS = ("explained", "alone", "layers", "parts", "transformations", "channels", "comparison")
 VALUES = ("score", "explained", "in_sample")
@@ -146,6 +147,7 @@ def plot(folders: Folders, drawn: DrawnOptions, file: FileOptions) -> None:
     for one in files_for(path):
         if one.exists() and not file.force:
             raise FileExistsError(f"{one} exists; give another --output, or --force to replace it.")
+        refuse_place(one)
     results = loaded(folders) if several else load(folders[0])
     for written in functions[kind](results, **arguments).save(path):
         typer.echo(written)

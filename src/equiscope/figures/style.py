@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from equiscope.results import shares
 from equiscope.results.columns import LADDER, PARTS
 from equiscope.results.measures import TABLE
-from equiscope.system.files import path_of, replacing
+from equiscope.system.files import path_of, refuse_place, replacing
 
 ONE_COLUMN, TWO_COLUMNS = 3.4, 7.0  # inches: the widths of figures in most journals and proceedings
 DPI = 200
@@ -101,6 +101,7 @@ class Plot(Figure):
         """
         written = files_for(path)
         for file in written:
+            refuse_place(file)
             content = getattr(self, file.suffix[1:].lower())()
             file.parent.mkdir(parents=True, exist_ok=True)
             with replacing(file) as aside:
@@ -127,6 +128,8 @@ class Plot(Figure):
 def files_for(path: str | Path) -> list[Path]:
     """The files that a figure saved to a path is written to; ValueError where it is to be neither PDF nor PNG."""
     path = path_of(path)
+    if path.name in ("", ".."):
+        raise ValueError(f"{str(path)!r} is a folder, and a figure is a file; give a name such as figure.pdf.")
     if path.suffix.lower() in (".pdf", ".png"):
         return [path]
     if path.suffix.lower() in (".svg", ".eps", ".ps", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif"):

@@ -136,8 +136,8 @@ def _image_tensor(batch: Any) -> Tensor:
 
 def _held(values: Sequence[Any]) -> str:
     """What a batch holds that is no tensor of images, and what to do where that is known."""
-    arrays = [one for one in values if isinstance(one, np.ndarray) and one.ndim > 2]
-    found = arrays or [one for one in values if isinstance(one, Tensor)]
+    arrays: list[Any] = [one for one in values if isinstance(one, np.ndarray) and one.ndim > 2]
+    found: list[Any] = arrays or [one for one in values if isinstance(one, Tensor)]
     if found:
         kind, advice = "tensor", ""
         if arrays:

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,7 +218,7 @@ def _is_picture(value: Any) -> bool:
     )
 
 
-def _is_pixels(value: Any) -> bool:
+def _is_pixels(value: Any) -> TypeGuard[NDArray[np.uint8]]:
     """Whether it is an array of pixels as Pillow, OpenCV and WebDatasets give them: `[height, width, channel]`."""
     is_bytes = isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.size > 0
     return is_bytes and (value.ndim == 2 or (value.ndim == 3 and value.shape[2] in (1, 3, 4)))

@@ -122,9 +122,10 @@ class Checkpoint:
                     "a run that is stopped can go on; it is removed at the end."
                 )
         except (OSError, RuntimeError) as error:  # torch raises either
+            why = (error.strerror if isinstance(error, OSError) else None) or str(error).splitlines()[0]
             warnings.warn(
-                f"The running state could not be saved to {self.file} ({str(error).splitlines()[0]}); the measurement "
-                "goes on, and could not be resumed from here.",
+                f"The running state could not be saved to {self.file} ({why}); the measurement goes on, and could not "
+                "be resumed from here.",
                 stacklevel=2,
             )
         self._written = time.monotonic()

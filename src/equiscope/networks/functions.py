@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -83,7 +84,7 @@ def _file_module(file: Path) -> ModuleType:
         raise ValueError(f"there is no file {file}: FILE.py:FUNCTION needs a file of Python code")
     path = file.resolve()
     # Not the file's own name: it may be that of an imported module.
-    name = f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    name = f"{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader  # as for every path that ends in .py
     module = importlib.util.module_from_spec(spec)

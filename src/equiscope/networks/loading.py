@@ -22,7 +22,7 @@ from equiscope.networks.transformer_models import from_transformers
 from equiscope.networks.weights import ADVICE, load_file, load_package
 from equiscope.networks.wording import nearest
 from equiscope.system.errors import OptionError
-from equiscope.system.files import expanded, path_of
+from equiscope.system.files import expanded, in_utf8, path_of
 
 _LIBRARIES = {"timm": from_timm, "torchvision": from_torchvision, "transformers": from_transformers}
 
@@ -108,7 +108,7 @@ def load_network(
         record, more = load_file(built.model, path_of(weights), name)
         remarks = (*remarks, *more)
     return Network(
-        name=name,
+        name=in_utf8(name).decode(),
         model=built.model.eval(),
         preprocessing=_overridden(built.preprocessing, size=size, mean=mean, std=std),
         weights=record,

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from equiscope.networks.weight_files import Held, held
 from equiscope.networks.wording import enumerated, summary
 from equiscope.system.errors import OptionError
+from equiscope.system.files import in_utf8
 from equiscope.system.hub import refusal, within_reach
 from equiscope.system.provenance import digest as digest_of
 
@@ -155,7 +156,7 @@ def recorded(found: Held) -> dict[str, str]:
         return record("file", found.files[0])
     digest = hashlib.sha256()
     for file in found.files:
-        digest.update(f"{file.name} {record('file', file)['sha256']}\n".encode())
+        digest.update(in_utf8(f"{file.name} {record('file', file)['sha256']}\n"))
     return {"source": "files", "file": found.named.name, "sha256": digest.hexdigest()}
 
 

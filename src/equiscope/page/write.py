@@ -5,7 +5,7 @@ from pathlib import Path
 
 from equiscope.page.document import document
 from equiscope.results.scores import Scores
-from equiscope.system.files import nearest, path_of, refuse_unwritable, replacing
+from equiscope.system.files import path_of, refuse_place, replacing
 
 
 def report(scores: Scores | Mapping[str, Scores], file: str | Path) -> None:
@@ -18,11 +18,7 @@ def report(scores: Scores | Mapping[str, Scores], file: str | Path) -> None:
     if not scores:
         raise ValueError("There is no result to report; give the scores of a measurement, or several by name.")
     path = path_of(file).resolve()
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, and the report is one file; give a name such as report.html.")
-    if not (above := nearest(path.parent)).is_dir():
-        raise NotADirectoryError(f"{above} is a file, and the report needs a folder there; give another path.")
-    refuse_unwritable(path.parent)
+    refuse_place(path)
     content = document(scores).encode(errors="xmlcharrefreplace")  # a file's name need not be text
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as aside:

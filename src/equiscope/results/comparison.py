@@ -27,6 +27,7 @@ from equiscope.results.folder import load
 from equiscope.results.rows import overall
 from equiscope.results.scores import Scores
 from equiscope.system.errors import known
+from equiscope.system.files import in_utf8
 
 LABELS = [key for key in KEYS if key != "subpixel"]  # which depends on the network's strides
 POINTS = (
@@ -101,7 +102,7 @@ def loaded(folders: Sequence[str | Path]) -> dict[str, Scores]:
         names = [str(folder) for folder in folders]
     if len(set(names)) < len(names):
         raise ValueError("A folder is given twice; give each once.")
-    return dict(zip(names, scores, strict=True))
+    return dict(zip((in_utf8(name).decode() for name in names), scores, strict=True))
 
 
 def on_same_images(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ from equiscope.results.completeness import of_manifest, of_metrics, of_table, of
 from equiscope.results.maps import Maps
 from equiscope.results.orbits import rotations_measured
 from equiscope.results.scores import Scores
-from equiscope.system.files import path_of, replacing
+from equiscope.system.files import in_utf8, path_of, replacing
 from equiscope.system.output_folder import written
 
 FORMAT = 2
@@ -43,7 +43,7 @@ def write(
 def _write_files(scores: Scores, folder: Path) -> None:
     """Write the files of a result into a folder."""
     # A file's name need not be text: JSON has \udcff for what is none.
-    manifest = manifest_text(scores).encode(errors="backslashreplace")
+    manifest = in_utf8(manifest_text(scores))
     tables = {f"{name}.parquet": table for name, table in scores.to_pandas().items()}
     if rotations_measured(scores.channels):
         tables[ORBITS] = scores.orbits

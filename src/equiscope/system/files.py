@@ -17,6 +17,15 @@ def expanded(text: str) -> str:
     return os.path.expanduser(os.path.expandvars(text))
 
 
+def in_utf8(text: str) -> bytes:
+    r"""The text as a file holds it; bytes of a path that are no text are written out.
+
+    >>> in_utf8("n\udcff.py")
+    b'n\\udcff.py'
+    """
+    return text.encode(errors="backslashreplace")
+
+
 def path_of(given: str | Path) -> Path:
     """The path that a user wrote, expanded."""
     return Path(expanded(os.fspath(given)))
@@ -37,6 +46,20 @@ def refuse_unwritable(path: Path) -> None:
                 reason = error.strerror or type(error).__name__
                 raise PermissionError(f"{folder} cannot be written to ({reason}); give another folder.") from None
             return
+
+
+def refuse_place(file: Path) -> None:
+    """An OSError, in a sentence, where no file can be written at the path: a folder, a pipe, in a file, read-only.
+
+    Worth asking before what is to be written is measured or drawn.
+    """
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder, and a file is needed; give its name too.")
+    if file.exists() and not file.is_file():
+        raise FileExistsError(f"{file} is a device or a pipe, which no file may replace; give another path.")
+    if not (above := nearest(file.parent)).is_dir():
+        raise NotADirectoryError(f"{above} is a file, and a folder is needed there; give another path.")
+    refuse_unwritable(file.parent)
 
 
 @contextmanager
@@ -60,17 +83,21 @@ def named(path: Path) -> Iterator[None]:
 def replacing(file: Path) -> Iterator[Path]:
     """A path to write to, which then takes the file's place at once; a half-written one never does.
 
-    An OSError where something else is there: a device or a pipe would be replaced as well.
+    What a link leads to is replaced, and not the link. An OSError names the file, or tells what is in its place.
     """
-    if file.exists() and not file.is_file():
-        raise FileExistsError(f"{file} is a {'folder' if file.is_dir() else 'device or a pipe'}; give a file.")
-    aside = file.with_name(f"{file.name}.{os.getpid()}.part")
+    refuse_place(file)
+    place = file.resolve()
+    aside = place.with_name(f"{place.name}.{os.getpid()}.part")
     try:
         with named(file):
             yield aside
             with open(aside, "rb+") as stream:
                 os.fsync(stream.fileno())
-            os.replace(aside, file)
+            os.replace(aside, place)
+    except OSError as error:
+        if error.errno is not None and str(error.filename) == str(aside):
+            raise OSError(error.errno, error.strerror, str(file)) from error
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 import equiscope as es
 from equiscope.results.folder import FORMAT, MANIFEST, manifest_text
+from equiscope.system.files import in_utf8
 from equiscope.system.output_folder import written
 
 PARTS_FILE = "parts.parquet"
@@ -32,7 +33,7 @@ def keep(scores: es.Scores, folder: Path) -> None:
     """Write the measurement, in place of what half of one is there."""
     with written(folder, force=True, last=MANIFEST) as aside:
         scores.parts.to_parquet(aside / PARTS_FILE)
-        (aside / MANIFEST).write_text(manifest_text(scores), encoding="utf-8")
+        (aside / MANIFEST).write_bytes(in_utf8(manifest_text(scores)))
 
 
 def kept(folder: Path) -> Kept:

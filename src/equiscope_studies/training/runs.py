@@ -18,7 +18,7 @@ import torch
 
 import equiscope as es
 from equiscope.results.rows import overall
-from equiscope.system.files import replacing
+from equiscope.system.files import in_utf8, replacing
 from equiscope.system.progress import Progress
 from equiscope_studies.devices import chosen_device
 from equiscope_studies.training.executors import Executor
@@ -157,7 +157,7 @@ def run(recipe: Recipe, measuring: Measuring, place: Place, progress: bool | Pro
         with _threads(place.threads):
             return _run(recipe, measuring, place, home, progress)
     except Exception as error:
-        (home / FAILURE).write_text(_reason(error) + "\n", encoding="utf-8")
+        (home / FAILURE).write_bytes(in_utf8(_reason(error) + "\n"))
         raise
 
 

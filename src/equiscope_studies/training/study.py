@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from equiscope.system.files import in_utf8
 from equiscope.system.output_folder import refuse_taken
 from equiscope_studies.data_folder import folder_of_data
 from equiscope_studies.results import drawn, save
@@ -92,7 +93,7 @@ def _write(study: Study, preset: Preset, recipes: list[Recipe], runs: Path, outp
         plan = Plan(pd.read_parquet(output / PILOT), conditions, preset.seeds)
     if plan is not None and not any(finished(one, preset.measuring, runs) for one in recipes):
         text = page_before(study, _recipe(command, None, len(recipes)), len(recipes), plan)
-        (output / "page.md").write_text(text, encoding="utf-8")
+        (output / "page.md").write_bytes(in_utf8(text))
         return
     table = numbers(study, recipes, preset.measuring, runs)
     by_epoch = meanwhile(study, recipes, runs)
