@@ -122,6 +122,7 @@ def test_layers_that_are_left_out_are_a_line_on_the_terminal():
     answer = equiscope(*network, "--layers", "?", "--maps", "0", "--no-intervals", "--output", "windows")
     (line,) = [line for line in answer.err.splitlines() if "left out" in line]
     assert line.startswith("Note: 1 layer is left out: 1 (its first axis is not the image: shape")
+    assert es.load("windows").manifest["layers_left_out"][0]["reason"] in line  # word for word, whatever a layer's name
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -254,7 +254,7 @@ def test_tables_beside_a_data_set_are_passed_over_and_parts_that_are_missing_sai
     images = open_images(str(tmp_path), RGB)
     assert sorted(numbers(torch.cat(list(images)))) == [1, 2]
     assert images.choices == (
-        "Of the 3 files of the split train, 1 are there.",
+        "Of the 3 files of the split train, 1 is there.",
         "2 files passed over beside the data set: compared/data.parquet, labels.parquet.",
     )
     assert images.description["passed_over"]["no_image"] == 2

@@ -52,7 +52,7 @@ def test_tuples_and_dicts_give_their_one_map_and_several_are_named():
             return {f"maps{index}": maps + index for index in range(self.count)} | {"loss": None}
 
     assert names(find_layers(Many(), (3, 9, 9), "one")) == ["one['maps0']"]
-    with pytest.raises(ValueError, match=r"two gives several maps; name this one"):
+    with pytest.raises(ValueError, match=r"two\['maps0'\]: its module gives several maps; name this one"):
         find_layers(Many(), (3, 9, 9), "two")
     assert names(find_layers(Many(), (3, 9, 9), "two['maps1']")) == ["two['maps1']"]
 

@@ -136,7 +136,7 @@ def test_an_option_for_no_layer_is_told_by_its_name(resnet, option, value, spell
 def test_blocks_inside_a_block_that_gives_several_maps():
     found = find_layers(timm.create_model("coat_tiny", img_size=64, parallel_depth=2), (3, 64, 64))
     assert {layer.reason for layer in found.left_out if layer.name.startswith("parallel_blocks.0")} == {
-        "parallel_blocks.0 gives several maps; name this one to have it measured"
+        "its module gives several maps; name this one to have it measured"
     }
     assert len({layer.part for layer in found.measured if not layer.vector}) == 3  # parts are of what is measured
 

@@ -66,13 +66,14 @@ def prefixed(prefix: str, state: dict[str, torch.Tensor]) -> dict[str, torch.Ten
 def test_a_common_prefix_is_left_off_and_said(tmp_path):
     state = cifar_resnet(20).state_dict()
     left_off = "The names of the weights in weights.pth begin with {}, which is left off."
+    one = "1 tensor of weights.pth is not used: {}."
     unused = "{} tensors of weights.pth are not used, the first is {}."
     loss = {"loss.scale": torch.ones(1)}
     averaged = prefixed("module.", state) | {"n_averaged": torch.tensor(3)}
     cases = [
         (prefixed("model.", state), [left_off.format("model.")]),
-        (prefixed("net.backbone.", state) | loss, [left_off.format("net.backbone."), unused.format(1, "loss.scale")]),
-        (averaged, [left_off.format("module."), unused.format(1, "n_averaged")]),
+        (prefixed("net.backbone.", state) | loss, [left_off.format("net.backbone."), one.format("loss.scale")]),
+        (averaged, [left_off.format("module."), one.format("n_averaged")]),
         (
             prefixed("ema_model.", {name: 0 * tensor for name, tensor in state.items()}) | prefixed("model.", state),
             [left_off.format("model."), unused.format(len(state), "ema_model.conv1.weight")],
@@ -152,6 +153,10 @@ def test_parts_that_are_not_all_there_are_refused(tmp_path):
     refused(parts, "names 2 files, of which 1 are not beside it, the first is model-00002-of-00002.safetensors")
     index.write_text(json.dumps({"weight_map": {"conv1.weight": "../weights.pth"}}))
     refused(parts, "is refused, as it names files outside of its folder")
+    index.rename(parts / "renamed")
+    save_file(state, parts / "model-00002-of-00002.safetensors")
+    refused(parts, "parts holds parts of weights, as model-00001-of-00002.safetensors, and not their index.json: fetch")
+    (parts / "renamed").rename(index)
     index.write_text("{}")
     refused(parts, r"index.json cannot be read as an index of weights \(KeyError")
     (tmp_path / "several").mkdir()

@@ -138,6 +138,15 @@ def test_a_run_that_is_under_way_is_named_and_leaves_nothing(tmp_path):
     assert names(folder.parent) == {"out"}
 
 
+def test_a_name_may_be_as_long_as_the_disk_takes(tmp_path):
+    folder = tmp_path / ("n" * 250)
+    with claimed(folder), pytest.raises(UnderWayError), claimed(folder):
+        pass
+    with written(folder) as aside:
+        (aside / "a").touch()
+    assert names(folder) == {"a"} and names(tmp_path) == {folder.name}
+
+
 def test_what_a_killed_run_left_is_no_hindrance(tmp_path):
     code = "import sys; from pathlib import Path; from equiscope.system.output_folder import claimed\n" \
         "with claimed(Path('out')): print(flush=True); sys.stdin.read()"  # fmt: skip

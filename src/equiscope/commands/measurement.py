@@ -231,7 +231,7 @@ def _layers_left_out(manifest: Mapping[str, Any]) -> list[str]:
         return []
     by_reason: dict[str, list[str]] = {}
     for one in left_out:
-        by_reason.setdefault(one["reason"].replace(one["layer"].partition("[")[0], "it"), []).append(one["layer"])
+        by_reason.setdefault(one["reason"], []).append(one["layer"])
     named = "; ".join(
         f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''} ({reason})"
         for reason, names in list(by_reason.items())[:MOST_NAMED]

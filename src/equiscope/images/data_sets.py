@@ -106,7 +106,8 @@ def _parts_missing(files: Sequence[str], split: str) -> list[str]:
     """A sentence where the files of a split are parts of more, by their names: `train-00000-of-00002.parquet`."""
     parts = [part for file in files if (part := re.search(r"(.*)-\d{5}-of-(\d{5})\.\w+$", file))]
     whole = sum(int(count) for _, count in {part.groups() for part in parts})
-    return [f"Of the {whole} files of the split {split}, {len(parts)} are there."] if len(parts) < whole else []
+    there = f"{len(parts)} {'is' if len(parts) == 1 else 'are'} there"
+    return [f"Of the {whole} files of the split {split}, {there}."] if len(parts) < whole else []
 
 
 def saved_data_set(folder: str, wanted: Wanted) -> Found:

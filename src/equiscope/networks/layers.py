@@ -178,7 +178,7 @@ def _why_left_out(tensor: Seen, its: Layout, beside: Mapping[Call, int], named: 
         return f"a vector of {channels} channels; name it to have it measured"
     maps = beside.get((tensor.source.module, tensor.source.call), 0) if tensor.source.path else 0
     if maps > 1:
-        return f"{tensor.source.module} gives several maps; name this one to have it measured"
+        return "its module gives several maps; name this one to have it measured"
     if maps and its.kind == "vector":
-        return f"{tensor.source.module} gives a map beside this vector; name it to have it measured"
+        return "its module gives a map beside this vector; name it to have it measured"
     return None

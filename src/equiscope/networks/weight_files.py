@@ -66,6 +66,11 @@ def _in_folder(folder: Path) -> Path:
         )
     if not chosen:
         raise ValueError(f"the folder {folder} holds no weights: give one with a file {enumerated(SUFFIXES, 'or')}")
+    if any(_PART.fullmatch(file.name) for file in chosen):
+        raise ValueError(
+            f"the folder {folder} holds parts of weights, as {chosen[0].name}, and not their "
+            f"{INDEX.removeprefix('.')}: fetch that too"
+        )
     several = enumerated([file.name for file in chosen[:4]])
     raise ValueError(f"the folder {folder} holds several files of weights ({several}): give one of them, or an index")
 

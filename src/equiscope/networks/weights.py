@@ -50,7 +50,8 @@ def load_file(model: nn.Module, path: Path, name: str) -> tuple[dict[str, str], 
     if added:
         remarks.append(f"The names of the network begin with {added}, which those in {found.named.name} lack.")
     if others:
-        remarks.append(f"{len(others)} tensors of {found.named.name} are not used, the first is {others[0]}.")
+        of = f"tensor{'s' * (len(others) > 1)} of {found.named.name} {'are' if len(others) > 1 else 'is'} not used"
+        remarks.append(f"{len(others)} {of}, the first is {others[0]}." if len(others) > 1 else f"1 {of}: {others[0]}.")
     return recorded(found), tuple(remarks)
 
 

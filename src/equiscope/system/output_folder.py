@@ -3,6 +3,7 @@
 Both hold against other runs as well: of two that write to one folder, the later one is refused.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -22,6 +23,7 @@ try:
 except ImportError:  # Windows has none
     fcntl = None  # type: ignore[assignment]
 
+LONGEST = 200  # bytes of a name that others may be made of; file systems take 255
 ASIDE = ".equiscope-"  # begins the names of folders that are written to, beside or in those that they become
 
 
@@ -63,7 +65,9 @@ def claimed(folder: Path) -> Iterator[None]:
         for missing in reversed([one for one in folder.parents if not one.exists()]):
             missing.mkdir(exist_ok=True)
             after.callback(_remove_empty, missing)
-        file = folder.parent / f"{ASIDE}running-{folder.name}"
+        name = os.fsencode(folder.name)
+        told = folder.name if len(name) < LONGEST else hashlib.sha256(name).hexdigest()
+        file = folder.parent / f"{ASIDE}running-{told}"
         descriptor = _locked(file, folder)
         after.callback(os.close, descriptor)
         after.callback(file.unlink, missing_ok=True)
