@@ -146,6 +146,8 @@ def test_messages_about_folders_and_data_sets(folder: Path, data_set: Path, tmp_
 
     (tmp_path / "nothing").mkdir()
     assert "there are no images in" in message(tmp_path / "nothing")
+    (tmp_path / "nothing" / "photos.tar.gz").write_bytes(b"\x1f\x8b")
+    assert message(tmp_path / "nothing").endswith("are needed: unpack photos.tar.gz")
     file = next(folder.rglob("*.png"))
     assert f"{str(file)!r} is a file, but images are read from a folder" in message(file)
     assert "is a folder of images and has no split 'test'" in message(f"{folder}:test")

@@ -63,6 +63,7 @@ STREAMS = {
     "decoded": lambda: ({"jpg": picture(number), "json": {"a": 1}} for number in SHOWN),
     "of pixels": lambda: (np.asarray(picture(number)) for number in SHOWN),
     "of pixels and labels": lambda: ({"jpg": np.asarray(picture(number)), "cls": 1} for number in SHOWN),
+    "with masks": lambda: ((picture(number), np.zeros((5, 6), np.uint8)) for number in SHOWN),
     "a list": lambda: list(map(picture, SHOWN)),
     "by numbers": Loader,
 }

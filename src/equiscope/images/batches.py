@@ -142,7 +142,8 @@ def _held(values: Sequence[Any]) -> str:
         kind, advice = "tensor", ""
         if arrays:
             kind, advice = "NumPy array", "; give torch.from_numpy of it, its axes in that order"
-        return f"a {kind} of shape {' and one of shape '.join(str(list(one.shape)) for one in found)}{advice}"
+        shapes = dict.fromkeys(str(list(one.shape)) for one in found)
+        return f"a {kind} of shape {' and one of shape '.join(shapes)}{advice}"
     return (
         "a picture; es.open_images reads pictures"
         if any(isinstance(one, Image.Image) for one in values)

@@ -11,6 +11,7 @@ from equiscope.images.formats import HEAD, SUFFIXES, format_of
 from equiscope.images.pictures import Found, Picture, shuffled
 from equiscope.system.output_folder import ASIDE
 
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 TABLES = frozenset((".arrow", ".parquet"))
 MANIFEST = "manifest.json"  # of a result of this program
 _FILES_OF_RESULTS = frozenset(("figure.png", "figure.pdf", "report.html", "maps.npz", "orbits.parquet", MANIFEST))
@@ -212,6 +213,12 @@ def summary(found: Listing) -> str:
         *([f"results of equiscope in {', '.join(map(printable, found.results))}"] if found.results else []),
     ]
     return "; ".join(parts)
+
+
+def advice(found: Listing) -> str:
+    """What to do about a folder that holds no images."""
+    packed = [name for name in found.others if name.lower().endswith(ARCHIVES)]
+    return f"unpack {printable(packed[0])}" + " and the others" * (len(packed) > 1) if packed else "check the folder"
 
 
 def printable(name: str) -> str:

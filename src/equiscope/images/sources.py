@@ -186,8 +186,8 @@ def open_images(
             - a `datasets.Dataset`;
             - a stream: a `datasets.IterableDataset`, a WebDataset, a generator or any other iterable of pictures, which
               are Pillow's, arrays of pixels (uint8, [height, width, channel]), the bytes or the path of a file, or in
-              rows (a dict or a tuple) that hold one. Its images
-              come in its own order, whatever the `seed`, and are decoded in this process; an iterator gives them once.
+              rows (a dict or a tuple) that hold one. Its images come in its own order, whatever the `seed`, and are
+              decoded in this process; an iterator gives them once.
         preprocessing: How each becomes a tensor.
         column: The column of a data set; `None` for the only one of images, or among several `image` or `img`.
         limit: At most so many images; `None` for all.
@@ -268,7 +268,7 @@ def _in_folder(folder: str, wanted: Wanted) -> Found:
     if not listed.images:
         raise ValueError(
             f"there are no images in {wanted.place!r} ({folders.summary(listed)}), but files such as .jpg, .png or "
-            ".webp, or a data set of .parquet or .arrow, are needed: check the folder"
+            f".webp, or a data set of .parquet or .arrow, are needed: {folders.advice(listed)}"
         )
     _refuse_parts(wanted, f"{wanted.place!r} is a folder of images and")
     return folders.folder_images(folder, listed, wanted.limit, wanted.seed or 0)

@@ -213,7 +213,7 @@ def _is_picture(value: Any) -> bool:
         return set(value) == {"bytes", "path"}
     return (
         isinstance(value, Image.Image)
-        or _is_pixels(value)
+        or (_is_pixels(value) and value.ndim == 3)  # of two axes it is rather a mask
         or (isinstance(value, bytes) and format_of(value[:HEAD]) is not None)
     )
 
