@@ -82,7 +82,8 @@ LAW = (
     "Maps that make a layer equivariant compose: a rotation by 90 degrees, done twice, is the rotation by 180. "
     "<em>Composed</em> is the share of the variance that is explained by the linear maps of two transformations, one "
     "after the other; <em>direct</em> the share that is explained by the map of their product itself, on images that "
-    "no map was fitted on. Where both agree, the group law holds."
+    "no map was fitted on. Where both agree, the group law holds. A negative share: the maps predict worse than the "
+    "mean does, as where images are few."
 )
 METRICS_TITLE = "Other tools’ measures"
 METRICS_MEANING = (
