@@ -17,6 +17,7 @@ from equiscope.functional.channel_maps import BestChannels, Channels, Fit, Pool
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, inf)
 SMALL = 64  # channels that are regressed on themselves, whatever their rank
 SINGLE = 320  # channels up to which all is in float64
+LEAST = {torch.float64: 1e-6, torch.float32: 3e-3}  # of a channel's norm over all images: less is rounding
 RANK = 1e-6  # of the largest eigenvalue: less is rounding
 WORTH = 0.75  # of the channels: directions are used where they are fewer
 SOME = 128  # channels, evenly spaced, of more than `SINGLE`: what a penalty is chosen on
@@ -66,8 +67,8 @@ class Correlations:
             factor, failed = torch.linalg.cholesky_ex(penalised)
             if int(failed):
                 values, vectors = eigenvectors(self.matrix.double())
-                exact = (vectors * (values.clamp(min=0) + penalty)) @ vectors.T
-                factor = torch.linalg.cholesky(exact).to(self.matrix)
+                root = vectors * (values.clamp(min=0) + penalty).sqrt()
+                factor = torch.linalg.qr(root.T).R.T.to(self.matrix)
             self._factor = penalty, factor
         return self._factor[1]
 
@@ -126,9 +127,12 @@ class Grams:
         return weights if self.directions is None else self.directions @ weights
 
     def correlations(self, groups: Sequence[int], pool: Pool, best: BestChannels) -> Correlations:
-        """The correlation matrix on some groups, of the channels that vary there and overall."""
+        """The correlation matrix on some groups, of the channels that vary there and overall.
+
+        A channel that hardly varies there beside the other groups has products there that are rounding.
+        """
         norm = pool.norms[0]
-        usable = best.defined & (norm > 0)
+        usable = best.defined & (norm * self.inverse > LEAST[self.direct.dtype])
         key = (tuple(groups), tuple(usable.tolist()))
         if key not in self._correlations:
             chosen = list(groups)
