@@ -160,7 +160,11 @@ def _elsewhere(maps: Tensor, cells: Sequence[tuple[int, int]]) -> str | None:
     shares = shares / shares.sum(0).clamp_min(torch.finfo(shares.dtype).tiny)
     chance = 1 / len(cells)
     most = shares.flatten(1).max(1).values.mean().item() - chance
-    own = sum(shares[place, row, column].item() for place, (row, column) in enumerate(cells)) / len(cells) - chance
+    around = [
+        shares[place, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        for place, (row, column) in enumerate(cells)
+    ]  # or a neighbour, for positions of a grid that does not divide the image lie elsewhere
+    own = sum(one.max().item() for one in around) / len(cells) - chance
     if most < TELLING * (1 - chance) or own >= CLEAR * most:
         return None
     return f"elsewhere than where the image does ({own:.2f} of {most:.2f} above chance)"

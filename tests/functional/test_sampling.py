@@ -109,6 +109,22 @@ def test_axes_and_gathered_are_the_same_action(transposed, up, left, offset):
     assert isinstance(gathered, es.Sampling) and isinstance(axes, es.Sampling)
 
 
+def test_what_is_a_sampling_is_told_without_computing_anything_of_it():
+    class Own:
+        """A sampling of a user's, whose members are not to be looked at."""
+
+        size = positions = permutes = interpolated = inverse = window = property(lambda self: 1 / 0)
+
+        def __init__(self):
+            self.expected = self.found = torch.neg
+
+    class Derived(es.Sampling):
+        pass
+
+    assert isinstance(Own(), es.Sampling) and not isinstance(torch.zeros(2), es.Sampling)
+    assert isinstance(Derived(), es.Sampling) and not isinstance(Own(), Derived)
+
+
 def test_a_permutation_is_told_and_undone():
     order = torch.tensor([[2, 0, 3, 1]])
     gathered = Gathered(order, torch.ones(2, 2, dtype=torch.bool))

@@ -98,9 +98,13 @@ def test_labels_are_dropped(batches):
     [
         (loader(PICTURES, MASKS), "batch[0] of shape [4, 3, 8, 8] and batch[1] of shape [4, 1, 8, 8]"),
         (loader(PICTURES, PICTURES.flip(-1), LABELS), "batch[0] of shape [4, 3, 8, 8] and batch[1] of shape"),
+        (
+            [[[PICTURES, PICTURES.flip(-1)], LABELS, ["names"] * 6]],
+            "batch[0][0] of shape [6, 3, 8, 8] and batch[0][1] of",
+        ),
         ([{"image": PICTURES, "mask": MASKS}], "batch['image'] of shape [6, 3, 8, 8] and batch['mask'] of shape"),
     ],
-    ids=["an image and a mask", "two views", "a dict"],
+    ids=["an image and a mask", "two views", "two views in a list", "a dict"],
 )
 def test_of_several_one_is_to_be_chosen(batches, first):
     with pytest.raises(ValueError, match="Choose one, as") as raised:

@@ -1,5 +1,7 @@
 """Why a network fails on a batch of images: the cause, and what helps."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -57,6 +59,12 @@ CAUSES = {
         "takes a list of dicts, one for each image, with 'image', not",
     ),
     "a list": (Taking(lambda batch: torch.stack(batch)), "takes a list of images, not"),
+    "channels last": (
+        Taking(lambda batch: batch.movedim(-1, 1)),
+        r"takes a batch \[image, height, width, channel\], not .*a module that permutes the axes",
+    ),
+    "eight at once": (Taking(lambda batch: batch.view(8, 3, 16, 16)), "takes 8 images at once, and not 2, as one does"),
+    "as many channels as rows": (nn.Sequential(nn.Conv2d(16, 2, 3)), "give images of the channels and the size"),
     "the channels": (nn.Sequential(nn.Conv2d(4, 2, 3)), "RuntimeError.*give images of the channels and the size"),
     "a mistake": (Taking(lambda batch: batch.no_such_thing), "AttributeError.*must take a batch .* as its only"),
 }
@@ -71,6 +79,18 @@ def test_the_cause_is_named_and_what_helps(name, use):
     assert "\n" not in str(raised.value) and str(raised.value).endswith(".")
     if "wrap" in str(raised.value):
         assert "docs/how-to/inputs-and-outputs.md" in str(raised.value)
+
+
+def test_what_is_only_tried_warns_of_nothing():
+    def warning(batch):
+        warnings.warn("of the network", stacklevel=1)
+        return batch["image"]
+
+    with pytest.raises(ValueError, match="takes a dict with 'image'"), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        es.find_layers(Taking(warning), (3, 16, 16))
+    told = [one for one in warned if str(one.message) == "of the network"]
+    assert len(told) == 2  # in passes over images, on the meta device and not
 
 
 def test_a_single_keyword_is_taken():

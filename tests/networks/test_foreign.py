@@ -156,6 +156,40 @@ def test_weight_norm_by_hooks_is_measured_as_without():
     assert found.to_numpy() == pytest.approx(expected.to_numpy(), abs=1e-4, nan_ok=True)
 
 
+def test_a_layer_of_complex_numbers_is_left_out_with_the_reason():
+    class Spectrum(nn.Module):
+        def forward(self, maps):
+            return torch.fft.fft2(maps)
+
+    class Back(nn.Module):
+        def forward(self, maps):
+            return torch.fft.ifft2(maps).real
+
+    scores = es.measure(nn.Sequential(nn.Conv2d(3, 4, 3), Spectrum(), Back()), images(6, 16), es.flips())
+    assert list(scores.layers["layer"]) == ["0", "2"]
+    assert [one["layer"] for one in scores.manifest["layers_left_out"]] == ["1"]
+    assert "torch.view_as_real" in scores.manifest["layers_left_out"][0]["reason"]
+
+
+def test_an_exported_program_is_no_network_by_itself():
+    program = torch.export.export(nn.Sequential(network()), (images(2, 16),))
+    with pytest.raises(ValueError, match=r"an exported program is none; give torch.export.unflatten\(program\)"):
+        find_layers(program, (3, 16, 16))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_numbers_of_another_type_by_default_change_nothing(kind):
+    model, batch = nn.Sequential(nn.Conv2d(3, 40, 3), nn.ReLU()).to(kind), images(6, 16)
+    found = []
+    try:
+        for default in (torch.float32, torch.float64):
+            torch.set_default_dtype(default)
+            found.append(es.measure(model, batch, es.flips()).scores["score"])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found[1].to_numpy() == pytest.approx(found[0].to_numpy(), abs=1e-6)
+
+
 class Flipped(nn.Module):
     """A network that calls itself on the mirrored image."""
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import equiscope as es
 from equiscope.networks.identity import Answer, structure_digest
 from equiscope.networks.weights import weights_digest
 
@@ -50,15 +51,27 @@ def test_rounding_makes_no_other_network():
     assert plain.sums != Answer.of(Functional(kind=torch.float64), SHAPE).sums
 
 
+def test_a_network_that_is_random_after_its_layers_has_no_answer():
+    class Random(Functional):
+        def forward(self, images):
+            return super().forward(images)["logits"] + torch.rand(1)
+
+    repeating, random = (
+        es.measure(one, torch.randn(4, *SHAPE), es.flips(), layers="conv", progress=False).manifest["answer"]
+        for one in (Functional(), Random())
+    )
+    assert Answer.of(Functional(), SHAPE).agrees(Answer.recorded(repeating)) and random is None
+
+
 def test_where_there_is_no_answer_nothing_is_told_apart_and_the_network_is_as_it_was():
     class Counting(Functional):
         def forward(self, images):
             self.calls = getattr(self, "calls", 0) + 1
-            return self.head.weight * self.conv(images).mean() * torch.rand(1)
+            return self.head.weight * self.conv(images).mean() * torch.rand(1) * torch.nan
 
     network = Counting().train()
     random = torch.get_rng_state()
-    assert Answer.of(network, SHAPE) is None  # random in every pass
+    assert Answer.of(network, SHAPE) is None
     assert network.training and not hasattr(network, "calls") and torch.equal(random, torch.get_rng_state())
     for silent in (nn.Conv2d(4, 4, 1), nn.Upsample(scale_factor=0.0), Functional(act=lambda maps: maps * torch.nan)):
         assert Answer.of(silent, SHAPE) is None

@@ -127,6 +127,35 @@ def test_an_order_is_brought_back_or_left_out_and_never_taken_for_another(model,
         assert [one.reason for one in find_layers(model, SHAPE).left_out if "not in the order" in one.reason]
 
 
+def test_tokens_that_are_chosen_by_their_values_have_no_grid():
+    def largest(tokens):
+        chosen = tokens.norm(dim=-1).topk(tokens.shape[1] // 4, 1).indices.sort(1).values
+        return tokens.gather(1, chosen[..., None].expand(-1, -1, tokens.shape[-1]))
+
+    with pytest.warns(UserWarning, match="tokens are chosen by their values"):
+        found = find_layers(Ordered(lambda maps: largest(rows(maps))), SHAPE)
+    assert [one.name for one in found.left_out] == ["blocks.0", "blocks.1"]
+
+
+def test_a_sequence_of_columns_is_no_grid():
+    class Columns(nn.Module):
+        """As networks that read text: of one height, whose columns follow each other."""
+
+        def __init__(self):
+            super().__init__()
+            self.convolutions = nn.Sequential(*(nn.Sequential(nn.Conv2d(n, 4, 3, 2, 1), nn.ReLU()) for n in (3, 4)))
+            self.rows, self.over = nn.Linear(32, 8), nn.LSTM(8, 8, batch_first=True)
+
+        def forward(self, pixels):
+            return self.over(self.rows(self.convolutions(pixels).permute(0, 3, 1, 2).flatten(2)))[0]
+
+    found = find_layers(Columns(), SHAPE, ["**.0", "rows", "over*"])
+    assert [(one.name, one.layout.grid, one.stride) for one in found.measured[:2]] == [
+        ("convolutions.0.0", (16, 16), (2, 2)), ("convolutions.0", (16, 16), (2, 2))
+    ]  # fmt: skip
+    assert [one.name for one in found.left_out] == ["rows", "over[0]"]
+
+
 def test_tokens_that_do_not_answer_are_supposed_to_lie_as_declared_and_that_is_told():
     model = Ordered(lambda maps: rows(maps).mean(1, keepdim=True) + 0 * rows(maps))
     model.patch_size = 4

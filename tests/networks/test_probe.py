@@ -87,6 +87,30 @@ def test_what_cannot_be_put_back_is_told_beforehand():
         es.measure(model, images(6, 16), es.flips())
 
 
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model: find_layers(model, (3, 16, 16)),
+        lambda model: es.metrics(model, images(24, 16), es.flips(), only="agreement", progress=False),
+        lambda model: es.estimate_statistics(model, images(6, 16)),
+    ],
+    ids=["find_layers", "metrics", "estimate_statistics"],
+)
+def test_it_is_told_by_whatever_runs_the_network(use):
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    model[0].numbers = iter(range(10**6))
+    with pytest.warns(UserWarning, match=r"holds an iterator \(0.numbers\), whose place cannot be put back") as warned:
+        use(model.eval())
+    assert len(warned) == 1
+
+
+def test_metrics_of_networks_that_are_random_are_warned_of():
+    model = nn.Sequential(network(lambda _, maps: nn.functional.dropout(maps, 0.2)), nn.Flatten(), nn.Linear(784, 2))
+    with pytest.warns(UserWarning, match="random in evaluation mode") as warned:
+        es.metrics(model, images(24, 16), es.flips(), only="agreement", progress=False)
+    assert not any("not in the order of the image" in str(one.message) for one in warned)
+
+
 def test_hooks_that_only_look_are_not_called_and_others_are():
     seen, model = [], network(nn.Identity())
     found = find_layers(model, (3, 16, 16)).measured

@@ -92,6 +92,69 @@ def test_a_pattern_that_matches_nothing_names_the_nearest(resnet, patterns, word
         find_layers(resnet, (3, 64, 64), patterns)
 
 
+def test_a_second_name_of_a_module_is_told():
+    model = blocks(2)
+    model.encoder = model[0]
+    with pytest.raises(OptionError, match=r"Layer 'encoder.0.conv' is another name of 0.0.conv; write that"):
+        find_layers(model, (3, 8, 8), "encoder.0.conv")
+
+
+def test_a_flattened_map_is_not_pooled():
+    model = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 8), nn.ReLU(), nn.Linear(8, 2)
+    )
+    parts = {layer.name: layer.part for layer in find_layers(model, (3, 8, 8)).measured}
+    assert parts == {"0": "early", "1": "middle", "5:input": "pool", "5": "final"}
+
+
+def test_blocks_that_give_vectors_are_measured():
+    model = nn.Sequential(
+        nn.Conv2d(3, 2, 3), nn.Flatten(), *(nn.Sequential(nn.LazyLinear(8), nn.ReLU()) for _ in range(2)),
+        nn.Linear(8, 2),
+    )  # fmt: skip
+    model(torch.zeros(2, 3, 8, 8))
+    assert names(find_layers(model, (3, 8, 8))) == ["0", "2", "3", "4:input", "4"]
+
+
+def test_blocks_whose_positions_do_not_grow_with_the_image_are_told():
+    class Latents(nn.Module):
+        """Tokens of the network's own, to which the image is added."""
+
+        def __init__(self):
+            super().__init__()
+            self.embed, self.own = nn.Conv2d(3, 8, 4, stride=4), nn.Parameter(torch.randn(5, 8))
+            self.blocks = nn.Sequential(*(nn.Sequential(nn.Linear(8, 8), nn.ReLU()) for _ in range(2)))
+
+        def forward(self, pixels):
+            return self.blocks(self.own + self.embed(pixels).mean((2, 3))[:, None]).mean(1)
+
+    with pytest.warns(UserWarning, match="None of the network's 2 blocks .*: it has several axes, and none grows"):
+        found = find_layers(Latents(), (3, 16, 16))
+    assert [one.name for one in found.left_out] == ["blocks.0", "blocks.1"]
+    assert find_layers(Latents(), (3, 16, 16), "blocks.0").measured[0].channels == 40
+
+
+@pytest.mark.filterwarnings("ignore:None of the network")
+def test_a_block_whose_modules_are_called_one_by_one_is_said_to_be():
+    found = find_layers(torch.fx.symbolic_trace(nn.Sequential(blocks(2))), (3, 8, 8))
+    assert {one.reason for one in found.left_out} == {"the network calls modules inside it, and not the block itself"}
+    assert names(found) == ["0.0.0.conv", "0.0.1", "0.1.0.conv", "0.1.1"]
+
+
+def test_a_network_that_yields_its_maps_one_by_one_is_gone_through():
+    class Stages(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stages = blocks(3)
+
+        def forward(self, maps):
+            for stage in self.stages:
+                maps = stage(maps)
+                yield maps
+
+    assert names(find_layers(Stages(), (3, 8, 8))) == ["stages.0", "stages.1", "stages.2"]
+
+
 def test_a_module_that_is_never_called_is_said_to_be():
     with pytest.raises(ValueError, match=r"'0.0.never' is a module that the network never calls"):
         find_layers(blocks(2), (3, 8, 8), "0.0.never")

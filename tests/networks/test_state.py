@@ -121,8 +121,9 @@ def assert_as_it_was(model, before):
 def network():
     torch.manual_seed(0)
     model = nn.Sequential(
-        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), Adapted(4), FirstBatch(4), Remembering(), nn.Dropout(), nn.ReLU()
-    )
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), Adapted(4), FirstBatch(4), Remembering(), nn.Dropout(), nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
+    )  # fmt: skip
     model[1].eval()  # frozen, in a network that trains
     return model
 
@@ -138,6 +139,20 @@ def interrupted(model):
 
     with pytest.raises(KeyboardInterrupt):
         es.measure(model, images(6, 16), es.flips(), progress=Stop())
+
+
+def interrupted_inside(model):
+    class Stopping(nn.ReLU):
+        def forward(self, maps):
+            if len(maps) > 3:  # as no pass has that only finds something out
+                raise KeyboardInterrupt
+            return super().forward(maps)
+
+    model[6].__class__ = Stopping
+    for use in (measured, lambda model: es.metrics(model, images(6, 16), es.flips(), progress=False)):
+        with pytest.raises(KeyboardInterrupt):
+            use(model)
+    model[6].__class__ = nn.ReLU
 
 
 def failing(model):
@@ -157,13 +172,25 @@ def updated(model):
     [
         measured,
         interrupted,
+        interrupted_inside,
         failing,
         updated,
         lambda model: es.find_layers(model, (3, 16, 16)),
+        lambda model: es.metrics(model, images(6, 16), es.flips(), progress=False),
         lambda model: es.estimate(model, images(4, 16), es.flips()),
         lambda model: es.scores_at(model, images(6, 16), 1, es.flips(), log=lambda *logged: None),
     ],
-    ids=["measure", "Ctrl-C", "an error", "a metric", "find_layers", "estimate", "scores_at"],
+    ids=[
+        "measure",
+        "Ctrl-C",
+        "Ctrl-C inside",
+        "an error",
+        "a metric",
+        "find_layers",
+        "metrics",
+        "estimate",
+        "scores_at",
+    ],
 )
 def test_a_network_comes_back_as_it_was(use):
     model = network()
@@ -202,3 +229,13 @@ def test_hooks_of_others_and_what_they_keep_are_as_before():
         model[1].register_forward_hook(lambda *given: None)
         assert seen == ["cpu"]
     assert seen == [] and [dict(module._forward_hooks) for module in model.modules()] == hooks
+
+
+def test_hooks_of_all_modules_are_not_called_where_they_only_look():
+    seen = []
+    handle = nn.modules.module.register_module_forward_hook(lambda module, *_: seen.append(module))
+    try:
+        es.measure(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), images(6, 16), es.flips(), progress=False)
+    finally:
+        handle.remove()
+    assert len(seen) <= 6  # in two passes, that see what the network answers and whether they matter

@@ -34,6 +34,34 @@ def test_what_a_normalising_layer_gives_is_standardised_at_every_depth() -> None
     assert all(torch.equal(value, weights[name]) for name, value in model.named_parameters())
 
 
+def test_all_but_the_statistics_is_as_it_was() -> None:
+    class Merged(nn.Conv2d):
+        """Weights that are merged in evaluation, and a counter."""
+
+        calls = 0
+
+        def train(self, mode: bool = True) -> "Merged":
+            if mode != self.training:
+                self.weight.data += 1 if mode else -1
+            return super().train(mode)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return super().forward(images)
+
+    model = nn.Sequential(Merged(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.BatchNorm2d(4))
+    model[3].eval()
+    before, modes = model[0].weight.clone(), [module.training for module in model]
+    assert estimate_statistics(model, [IMAGES]) == 24
+    assert torch.equal(model[0].weight, before) and model[0].calls == 0 and not model[0].weight.grad_fn
+    assert [module.training for module in model] == modes and model[1].momentum == 0.1
+    assert model[1].running_mean.abs().max() > 0.1 and int(model[3].num_batches_tracked) == 1
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match="The network fails"):
+        estimate_statistics(model, [IMAGES[:, :1]])
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+
+
 def test_batches_give_about_the_same_and_a_last_one_of_one_image_does_no_harm() -> None:
     once, often = network().eval(), network().eval()
     estimate_statistics(once, [IMAGES])

@@ -153,9 +153,6 @@ def _on_positions(
     return Warped((height, width), map.in_positions((down, right)), (down, right) if disc else None, whole)
 
 
-_MAPS = {one.name: one.map for one in (IDENTITY, *d4().transformations) if one.map is not None}
-
-
 def product(first: Transformation, second: Transformation) -> str | None:
     """The name of the transformation that `second` after `first` is; None where it is not known.
 
@@ -172,9 +169,9 @@ def product(first: Transformation, second: Transformation) -> str | None:
 
 def _name_of(map: AffineMap) -> str | None:
     """The name of what a map is, where it is a symmetry, a rotation or a scaling."""
-    for name, known_map in _MAPS.items():
-        if _alike(map, known_map):
-            return name
+    if map.rearranges:
+        symmetries = (IDENTITY, *d4().transformations)
+        return next(one.name for one in symmetries if one.map is not None and _alike(map, one.map))
     (along, _), (across, _) = map.linear
     angle = round(degrees(atan2(across, along)), 9) % 360
     if _alike(map, AffineMap.rotation(angle)):

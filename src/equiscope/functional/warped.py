@@ -55,8 +55,9 @@ class AffineMap:
     @property
     def rearranges(self) -> bool:
         """Whether it is a symmetry of the square, which only moves positions to others."""
-        values = [round(abs(value), DIGITS) for row in self.linear for value in row]
-        return values in ([1, 0, 0, 1], [0, 1, 1, 0]) and not any(self.move)
+        rows = [[round(abs(value), DIGITS) for value in row] for row in self.linear]
+        along, across = rows
+        return sorted(along) == [0, 1] and across == along[::-1] and not any(self.move)
 
     def of(self, point: Vector) -> Vector:
         """Where a point goes."""

@@ -115,12 +115,8 @@ def _read(batches: Iterable[Any]) -> Iterator[Any]:
 
 def _image_tensor(batch: Any) -> Tensor:
     """The images of a batch that also holds labels: the one tensor of four axes. ValueError where there is not one."""
-    items: list[tuple[Any, Any]] = []
-    if isinstance(batch, Mapping):
-        items = list(batch.items())
-    elif isinstance(batch, Sequence) and not isinstance(batch, str | bytes):
-        items = list(enumerate(batch))
-    found = {f"[{key!r}]": value for key, value in items if isinstance(value, Tensor)}
+    values = dict(_held_in(batch))
+    found = {path: value for path, value in values.items() if isinstance(value, Tensor)}
     images = {key: value for key, value in found.items() if value.ndim == 4}
     if len(images) == 1:
         return next(iter(images.values()))
@@ -131,7 +127,7 @@ def _image_tensor(batch: Any) -> Tensor:
             f"{needed}; this one holds {told}. Choose one, as (batch{next(iter(images))} for batch in images), or give "
             "a Dataset of it alone."
         )
-    raise ValueError(f"{needed}; this one holds {_held([batch, *(value for _, value in items)])}.")
+    raise ValueError(f"{needed}; this one holds {_held(list(values.values()))}.")
 
 
 def _held(values: Sequence[Any]) -> str:
@@ -149,6 +145,15 @@ def _held(values: Sequence[Any]) -> str:
         if any(isinstance(one, Image.Image) for one in values)
         else "no tensor"
     )
+
+
+def _held_in(batch: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """All that a batch holds, also in lists within lists, as of several views; with what stands behind its name."""
+    if isinstance(batch, Mapping | Sequence) and not isinstance(batch, str | bytes):
+        for key, value in batch.items() if isinstance(batch, Mapping) else enumerate(batch):
+            yield from _held_in(value, f"{path}[{key!r}]")
+    else:
+        yield path, batch
 
 
 def used_up(images: Images) -> bool:

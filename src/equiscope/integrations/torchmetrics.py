@@ -173,13 +173,13 @@ class EquivarianceMetric(Metric):
         if known is not None and self._seen is not None and self._seen.is_still(network):
             return known
         plan = planned(network, image_shape, self.families, self.layers, self.scoring)
-        probed = probe(network, plan, images, self.run)
+        probed = probe(network, plan.frame, plan.found.measured, images, precision=self.run.precision)
         transformations = content_of(plan, image_shape, images.device, probed.images_type)
         found = Measured(
             type(network).__name__,
             weights_digest(network),
             structure_digest(network),
-            Answer.of(network, (channels, plan.frame.height, plan.frame.width)),
+            Answer.of(network, (channels, plan.frame.height, plan.frame.width)) if probed.repeats else None,
             image_shape,
             plan,
             transformations,

@@ -220,7 +220,7 @@ class LayerMoments:
         images, channels = maps.shape[:2]
         size = images * channels * sampling.positions
         if images * sampling.positions < ENOUGH:
-            return torch.empty(count, size, device=maps.device)
+            return torch.empty(count, size, dtype=maps.dtype, device=maps.device)
         return self.scratch.room(name, count * size, maps).view(count, size)
 
     def _multiply(self, key: Key | None, one: Block, two: Float[Tensor, "row image position"]) -> None:

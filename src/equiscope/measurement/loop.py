@@ -198,7 +198,8 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
         batches = opened(images)[1]  # or images left out meanwhile would not be told
     reader = Reader(images, batches, processes)
     del batches  # or what it reads ahead would stay
-    probed = probe(network, plan, reader.first.to(place), run)
+    probed = probe(network, plan.frame, plan.found.measured, reader.first.to(place), precision=run.precision)
+    answer = answer if probed.repeats else None
     plan = with_alone(plan, network, image_shape[0], asked.layers, scoring, (reader.first.to(place), probed))
     options = options_of(asked.families, asked.layers, scoring, run, size, str(place))
     budget = budgeted(plan, scoring, reader.count, run.memory)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -25,17 +26,24 @@ from equiscope.functional.variance_ratio import Spread
 from equiscope.images.batches import Images, count_of, of_size, opened
 from equiscope.images.hugging_face import adopted
 from equiscope.measurement.options import check_whole
-from equiscope.measurement.plan import Transformations, check_sizes, distinct_of, families_of, fitting_batch_size
+from equiscope.measurement.plan import (
+    Transformations,
+    check_sizes,
+    distinct_of,
+    families_of,
+    fitting_batch_size,
+    probe,
+)
 from equiscope.measurement.untrained import estimated_on
 from equiscope.networks.derivative import derivative_of
 from equiscope.networks.failures import failure
 from equiscope.networks.features import unwrapped
-from equiscope.networks.layers import Layer, find_layers
+from equiscope.networks.layers import Layer, layers_of
 from equiscope.networks.loading import Network, preprocessing_of
 from equiscope.networks.options import Layers
 from equiscope.networks.placement import floating_types, placed
 from equiscope.networks.probe import features_of
-from equiscope.networks.state import left_as_found
+from equiscope.networks.state import left_as_found, without_hooks
 from equiscope.results.columns import METRIC_COLUMNS, METRICS
 from equiscope.system.errors import OptionError, known, out_of_memory
 from equiscope.system.progress import Progress, shown
@@ -142,15 +150,17 @@ def _measured(
     size = asked.batch_size or fitting_batch_size(view)
     if asked.untrained:
         estimated_on(network, images, view, size)
-    read = _Network.of(network, its, asked.layers, size)
+    first = next(batches)
+    read = _Network.of(network, its, asked.layers, size).probed(view, first.to(place))
     if not read.final.vector and asked.wanted == ["lie_derivative"]:
         raise OptionError("{only}lie_derivative is of a final vector, and this network's output is a map.")
     larger = larger if "agreement" in asked.wanted and read.final.vector else None
     wider = _larger_than(view, larger)
     counts = [count_of(one) for one in (images, larger) if one is not None]
     collected = _Collected(asked.wanted, asked.families, view, torch.Generator().manual_seed(asked.seed))
-    with shown(progress, None if None in counts else sum(filter(None, counts))) as bar:
-        for batch in of_size(batches, max(1, size // (1 + len(members)))):
+    bar_of = shown(progress, None if None in counts else sum(filter(None, counts)))
+    with bar_of as bar, without_hooks(network, unless=read.hooks_matter):
+        for batch in of_size(chain([first], batches), max(1, size // (1 + len(members)))):
             collected.add(read, batch.to(place, read.type))
             bar.advance(len(batch))
         for batch in of_size(wider, size):
@@ -182,16 +192,23 @@ class _Network:
     final: Layer
     size: int  # images in a forward pass
     type: torch.dtype
+    hooks_matter: bool = True
 
     @classmethod
     def of(cls, network: nn.Module, shape: tuple[int, int, int], layers: Layers, size: int) -> "_Network":
         """The network with its layers, for images of a shape. ValueError where it has no final vector or map."""
-        whole = find_layers(network, shape, replace(layers, names=None)).measured
+        whole = layers_of(network, shape, replace(layers, names=None)).measured
         final = [layer for layer in whole if layer.part == "final" and layer.channels > 1]
         if not final:
             raise ValueError("The network has no final vector or map of classes, of which these metrics are.")
-        chosen = whole if layers.names is None else find_layers(network, shape, layers).measured
+        chosen = whole if layers.names is None else layers_of(network, shape, layers).measured
         return cls(network, chosen, final[-1], size, floating_types(network)[0])
+
+    def probed(self, view: Frame, images: Tensor) -> "_Network":
+        """The same, after a small probe; what makes metrics doubtful is warned of."""
+        layers = dict.fromkeys((*self.layers, self.final))
+        found = probe(self.network, view, list(layers), images)
+        return replace(self, type=found.images_type, hooks_matter=found.hooks_matter)
 
     def features(self, images: Tensor, layers: Sequence[Layer]) -> dict[str, Tensor]:
         """The features of some layers, `[image, channel, row, column]`, and the final vector's."""

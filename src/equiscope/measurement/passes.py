@@ -287,12 +287,6 @@ def _finite(maps: Tensor) -> Tensor:
 
 def maps_of(layer: Layer, features: Tensor, images: int) -> Float[Tensor, "image channel row column"]:
     """A layer's features as maps in float32; ValueError where they are not what its shape promised."""
-    if features.is_complex():
-        raise OptionError(
-            "Layer {layer} gives complex features; choose other layers with {layers}NAMES, or have the network give "
-            "their real and imaginary parts as channels (torch.view_as_real).",
-            layer=layer.name,
-        )
     maps = layer.maps(features).float().resolve_neg()  # which numpy cannot read unresolved
     if len(maps) != images:
         raise ValueError(

@@ -14,7 +14,7 @@ from equiscope.functional.sampling import Sampling, identity
 from equiscope.functional.transformation_names import named
 from equiscope.functional.transformations import Family, Frame, Transformation, frame
 from equiscope.measurement.options import Run, Scoring
-from equiscope.networks.layers import FoundLayers, Layer, LeftOut, find_layers
+from equiscope.networks.layers import FoundLayers, Layer, LeftOut, layers_of
 from equiscope.networks.options import Layers
 from equiscope.networks.probe import Probed, probed
 from equiscope.results.columns import ALONE, LADDER
@@ -153,7 +153,9 @@ def planned(
     check_sizes(input_shape, transformations)
     if scoring.alignment == "registered" and not any(one.turns for one in transformations):
         raise OptionError("{alignment}registered is for rotations and flips, and none is to be measured.")
-    found = find_layers(network, input_shape, layers)
+    found = layers_of(network, input_shape, layers)
+    if Layers.of(layers).names is None:
+        found = _square_where_needed(found, transformations)
     _check_strides(found, transformations)
     actions = {
         (layer.name, one.name): action(layer, one, scoring) for layer in found.measured for one in transformations
@@ -161,9 +163,27 @@ def planned(
     return Plan(view, found, tuple(families), tuple(transformations), actions)
 
 
-def probe(network: nn.Module, plan: Plan, images: Tensor, run: Run) -> Probed:
+def _square_where_needed(found: FoundLayers, transformations: Sequence[Transformation]) -> FoundLayers:
+    """Without maps that are not square, of layers that nobody named, where a transformation swaps their axes."""
+    swapping = [one.name for one in transformations if one.swaps_axes]
+    odd = [layer for layer in found.measured if swapping and layer.height != layer.width]
+    if len(odd) == len(found.measured):
+        return found
+    left_out = [
+        LeftOut(
+            layer.name, f"its map of {layer.height} x {layer.width} positions is not square, as {swapping[0]} needs"
+        )
+        for layer in odd
+    ]
+    measured = tuple(layer for layer in found.measured if layer not in odd)
+    return FoundLayers(measured, (*found.left_out, *left_out))
+
+
+def probe(
+    network: nn.Module, view: Frame, layers: Sequence[Layer], images: Tensor, *, precision: str = "float32"
+) -> Probed:
     """What a small probe finds of the network on the first of these images; what makes scores doubtful is warned of."""
-    found = probed(network, plan.frame.original(images[:2]), plan.found.measured, half=run.precision == "bfloat16")
+    found = probed(network, view.original(images[:2]), layers, half=precision == "bfloat16")
     for remark in found.remarks:
         warnings.warn(remark, stacklevel=2)
     return found

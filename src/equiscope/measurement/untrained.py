@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from equiscope.functional.transformations import Frame
 from equiscope.images.batches import Images, count_of, from_place, of_size, same_again
-from equiscope.networks.statistics import estimate_statistics, normalising
+from equiscope.networks.statistics import estimated, normalising
 
 MOST_IMAGES = 512  # whose statistics are those of all
 
@@ -28,7 +28,7 @@ def estimated_on(network: nn.Module, images: Images, frame: Frame, batch_size: i
         for batch in of_size(from_place(images, 0, MOST_IMAGES), _even(count_of(images), batch_size)):
             yield frame.original(batch)
 
-    return estimate_statistics(network, batches())
+    return estimated(network, batches())
 
 
 def _even(count: int | None, most: int) -> int:

@@ -6,6 +6,7 @@ than to the other patches, also where every position answers to all of them.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,9 @@ _AGREES = 0.7  # of what the best positions single patches out by; an order that
 _SURE = 0.9  # no other order is tried then
 _TIED = 0.05
 _CLEAR, _ASTRAY = 0.5, 0.25  # a patch that a position singles out so clearly, and its own one not by this much of it
+_SLIGHT = 0.05  # part of a pixel's value; it makes no token be chosen in place of another
+CHOSEN = "its tokens are chosen by their values: small changes of some patches of the image reach none of them"
+_BY_ITSELF = 0.01  # of what a patch changes, what may change without one
 _APART = 0.15  # of rows and columns from columns and rows; a table of tokens by tokens has both alike
 
 
@@ -67,35 +71,57 @@ def answers(
 ) -> dict[str, Answers] | None:
     """How much the positions of tensors change with each patch: squares, summed over channels.
 
-    A tensor is missing where the network fails, or gives it not for every image. None where all patches would take
-    longer than is allowed, by how long the first takes.
+    A tensor is missing where the network fails or is random, or gives it not for every image; it has no answers where
+    its tokens are chosen by their values. None where all patches would take longer than is allowed, by how long the
+    first takes.
     """
-    found: dict[str, dict[tuple[int, int], list[Tensor]]] = {name: {} for name in sources}
-
-    def receive(name: str, features: Tensor) -> None:
-        if features.is_complex() or not features.is_floating_point():
-            return
-        for axes in {_axes(its) for its, _ in sources[name][1]}:
-            its = features.movedim(axes[0], 0)
-            its = its.flatten(1, -3) if its.ndim > 4 else its
-            squares = (its[1:].float() - its[:1].float()).square().sum(axes[1]).flatten(1)
-            found[name].setdefault(axes, []).append(squares.cpu())
-
+    listener = _Listener(sources)
     wanted = {name: source for name, (source, _) in sources.items()}
     try:
-        with left_as_found(model), reading(model, wanted, receive):
-            for images, later in _changed(model, image_shape, patches):
-                watch = Stopwatch()
-                called(model, images)
-                if not allowance.allows(watch.seconds / len(images) * later):
+        with left_as_found(model), reading(model, wanted, listener.receive):
+            for batch in _changed(model, image_shape, patches):
+                watch, listener.slight = Stopwatch(), batch.slight
+                called(model, batch.images)
+                if not allowance.allows(watch.seconds / len(batch.images) * batch.later):
                     return None
     except Exception:  # noqa: BLE001 -- whatever a network raises, it raises again where it is measured
         return {}
-    joined = {
-        name: {axes: torch.cat(parts) for axes, parts in by_axes.items()} for name, by_axes in found.items() if by_axes
-    }
-    count = len(patches.corners)
-    return {name: by_axes for name, by_axes in joined.items() if all(len(one) == count for one in by_axes.values())}
+    return listener.of_all(len(patches.corners))
+
+
+class _Listener:
+    """Takes in how much the positions of tensors change."""
+
+    def __init__(self, sources: Mapping[str, tuple[Source, Sequence[Laid]]]) -> None:
+        self._axes = {name: {_axes(its) for its, _ in laid} for name, (_, laid) in sources.items()}
+        self._tokens = {name for name, (_, laid) in sources.items() if laid[0][0].kind == "tokens"}
+        self._found: dict[str, dict[tuple[int, int], list[Tensor]]] = {name: {} for name in sources}
+        self._silent: dict[str, list[bool]] = {name: [] for name in sources}  # by slight changes
+        self.slight = False
+
+    def receive(self, name: str, features: Tensor) -> None:
+        if not features.is_floating_point():
+            return
+        for axes in self._axes[name]:
+            its = features.movedim(axes[0], 0)
+            its = its.flatten(1, -3) if its.ndim > 4 else its
+            squares = (its[1:].float() - its[:1].float()).square().sum(axes[1]).flatten(1)
+            by_itself, *by_patch = squares.sum(1).tolist()
+            if self.slight:
+                self._silent[name] = [one <= by_itself for one in by_patch]
+            elif by_itself <= _BY_ITSELF * sum(by_patch) / len(by_patch):  # else the network is random
+                self._found[name].setdefault(axes, []).append(squares[1:].cpu())
+
+    def of_all(self, count: int) -> dict[str, Answers]:
+        """The answers of those tensors that have some to each of so many patches; none where tokens are chosen."""
+        found: dict[str, Answers] = {}
+        for name, by_axes in self._found.items():
+            joined = {axes: torch.cat(parts) for axes, parts in by_axes.items()}
+            if joined and all(len(one) == count for one in joined.values()):
+                silent = self._silent[name]
+                chosen = name in self._tokens and not all(silent) and 3 * sum(silent) >= max(len(silent), 1)
+                found[name] = {} if chosen else joined
+        return found
 
 
 def _axes(its: Layout) -> tuple[int, int]:
@@ -105,26 +131,36 @@ def _axes(its: Layout) -> tuple[int, int]:
     return its.image_axis, 3 if its.kind == "nhwc" else 1
 
 
-def _changed(model: nn.Module, image_shape: tuple[int, int, int], patches: Patches) -> Iterator[tuple[Tensor, int]]:
-    """Batches of the image as it is, and with a patch changed, and how many images come later.
+class _Batch(NamedTuple):
+    """The image as it is, twice, and with patches changed, one at a time."""
 
-    The first is of one patch, to see how long that takes; the others of as many as go through the network at once.
-    """
+    images: Tensor
+    later: int  # how many images come in later batches
+    slight: bool = False  # the changes are small, and of parts of the patches
+
+
+def _changed(model: nn.Module, image_shape: tuple[int, int, int], patches: Patches) -> Iterator[_Batch]:
+    """Batches of changes; the first is of one patch, to see how long that takes, the last of slight ones."""
     generator = torch.Generator().manual_seed(0)
     image = torch.randn(1, *image_shape, generator=generator)
     parameter = next((one for one in model.parameters() if one.is_floating_point()), None)
-    changed = []
+    changed, slightly = [], []
     for top, left in patches.corners:
-        other = image.clone()
+        other, nearly = image.clone(), image.clone()
         window = other[..., top : top + patches.side, left : left + patches.side]
         window.copy_(2 * torch.randn(window.shape, generator=generator))
         changed.append(other)
-    at_once = max(1, _PIXELS_AT_ONCE // (image_shape[1] * image_shape[2]) - 1)
+        half = max(1, patches.side // 2)
+        nearly[..., top : top + half, left : left + half] *= 1 + _SLIGHT
+        slightly.append(nearly)
+    at_once = max(1, _PIXELS_AT_ONCE // (image_shape[1] * image_shape[2]) - 2)
     groups = [changed[:1], *(changed[first : first + at_once] for first in range(1, len(changed), at_once))]
+    groups.append(slightly[:at_once])
     for place, group in enumerate(groups):
-        batch = torch.cat([image, *group])
-        later = sum(1 + len(other) for other in groups[place + 1 :])
-        yield batch if parameter is None else batch.to(parameter.device, parameter.dtype), later
+        batch = torch.cat([image, image, *group])
+        later = sum(2 + len(other) for other in groups[place + 1 :])
+        placed = batch if parameter is None else batch.to(parameter.device, parameter.dtype)
+        yield _Batch(placed, later, slight=place == len(groups) - 1)
 
 
 @dataclass(frozen=True)
@@ -132,10 +168,13 @@ class Verdict:
     """What a tensor's answers say of its layout: which one it is, or that it is none of the candidates."""
 
     laid: Laid | None
+    reason: str = ""
 
 
 def verdict(candidates: Candidates, of_tensor: Answers, patches: Patches) -> Verdict | None:
     """The candidate that agrees with how a tensor answers, of tokens in whatever order; None where they say nothing."""
+    if not of_tensor:
+        return Verdict(None, CHOSEN)
     shares = {axes: _shares(squares) for axes, squares in of_tensor.items()}
 
     def agreement(its: Layout) -> float | None:
@@ -160,27 +199,30 @@ def verdict(candidates: Candidates, of_tensor: Answers, patches: Patches) -> Ver
     return None if first is None else Verdict(None)
 
 
-def _shares(squares: Tensor) -> Tensor | None:
-    """Of each position's answers, those to each patch; None where a patch goes unanswered, or an answer is not finite.
+def _shares(squares: Tensor) -> tuple[Tensor, list[int]] | None:
+    """Of each position's answers, those to each patch that is answered, and which these are.
 
-    A patch that all answer to more than to others counts no more than these.
+    A patch that all answer to more than to others counts no more than these. None where an answer is not finite.
     """
     totals = squares.sum(1, keepdim=True)
-    if not torch.isfinite(totals).all() or bool((totals == 0).any()):
+    if not torch.isfinite(totals).all():
         return None
-    shares = squares / totals
-    return shares / shares.sum(0).clamp_min(torch.finfo(shares.dtype).tiny)
+    answered = totals.flatten().nonzero().flatten().tolist()  # others reach none: tokens are left out on the way
+    shares = squares[answered] / totals[answered]
+    return shares / shares.sum(0).clamp_min(torch.finfo(shares.dtype).tiny), answered
 
 
-def _agreement(its: Layout, shares: Tensor | None, patches: Patches) -> float | None:
+def _agreement(its: Layout, found: tuple[Tensor, list[int]] | None, patches: Patches) -> float | None:
     """How far the positions that stand for the patches single them out: 0 by chance, 1 as well as any position does.
 
     It is 0 as well where a patch is clearly singled out, but not by its own position.
     None where no position singles out a patch, or there are no three to be told apart.
     """
-    cells = patches.positions(its.grid)
+    shares, answered = found if found is not None else (torch.empty(0), [])
+    positions = patches.positions(its.grid)
+    cells = [positions[patch] for patch in answered]
     distinct = list(dict.fromkeys(cells))
-    if shares is None or len(distinct) < 3:
+    if len(distinct) < 3:
         return None
     where = _places(its)
     of_cell = torch.stack([shares[[cell == one for one in cells]].sum(0) for cell in distinct])  # [cell, position]
@@ -190,12 +232,9 @@ def _agreement(its: Layout, shares: Tensor | None, patches: Patches) -> float | 
         return None
     own = torch.stack([of_cell[place, where(*cell)] for place, cell in enumerate(distinct)]) - chance
     best = of_cell.max(1).values - chance
-    near = own
-    if any(pixels % positions for pixels, positions in zip(patches.image, its.grid, strict=True)):
-        near = torch.stack(
-            [of_cell[place, _around(cell, its.grid, where)].max() for place, cell in enumerate(distinct)]
-        )
-        near = near - chance  # patches do not lie on such a grid
+    # A position at the border may answer to a patch nearby that no other patch is as near to.
+    near = torch.stack([of_cell[place, _around(cell, its.grid, where)].max() for place, cell in enumerate(distinct)])
+    near = near - chance
     if bool(((best >= _CLEAR * (1 - chance)) & (near < _ASTRAY * best)).any()):
         return 0.0  # other orders may have most of the patches in their place, and not all
     return own.mean().item() / most

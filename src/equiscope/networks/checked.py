@@ -9,6 +9,11 @@ from torch.nn.parameter import is_lazy
 
 def check_network(model: Any) -> None:
     """ValueError where it is no network, or one that does not let its layers be read."""
+    if isinstance(model, torch.export.ExportedProgram):
+        raise ValueError(
+            "A network is a torch.nn.Module, and an exported program is none; give torch.export.unflatten(program), or "
+            "the torch.nn.Module that it was made from."
+        )
     if not isinstance(model, nn.Module):
         given = f"the class {model.__name__}" if isinstance(model, type) else f"a value of type {type(model).__name__}"
         raise ValueError(f"A network is a torch.nn.Module, and {given} is none; build one and load its weights.")

@@ -1,7 +1,9 @@
 """Why a network fails on a batch of images, in a sentence that names the cause and what helps."""
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -28,6 +30,11 @@ def failure(model: nn.Module, images: Tensor, error: Exception) -> ValueError:
             f"The network's forward needs {enumerated(more)} besides the images, and is given a batch of images alone; "
             f"wrap it in a module that gives the rest ({WRAPPERS})."
         )
+    if all(_keys_asked_for(model, partial(_channels_last, images, times)) is not None for times in (1, 2)):
+        return ValueError(
+            "The network takes a batch [image, height, width, channel], not [image, channel, height, width]; wrap it "
+            f"in a module that permutes the axes ({WRAPPERS})."
+        )
     for what, given in _others(images):
         keys = _keys_asked_for(model, given)
         if keys is not None:
@@ -35,6 +42,13 @@ def failure(model: nn.Module, images: Tensor, error: Exception) -> ValueError:
             return ValueError(
                 f"The network takes {which}, not a batch [image, channel, height, width]; wrap it in a module that "
                 f"takes the batch apart ({WRAPPERS})."
+            )
+    for count in (number for number in _BATCHES if number != len(images)):
+        if _keys_asked_for(model, partial(_so_many, images, count)) is not None:
+            return ValueError(
+                f"The network takes {count} images at once, and not {len(images)}, as one does that was exported so; "
+                "export it for any number of them (torch.export's dynamic_shapes), or give the torch.nn.Module that it "
+                "was made from."
             )
     types = [str(one).removeprefix("torch.") for one in floating_types(model)]
     if len(types) > 1 and any(word in str(error).lower() for word in ("dtype", "scalar type", "input type")):
@@ -89,11 +103,24 @@ def _others(images: Tensor) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "a list of images", lambda: list(images.clone())
 
 
+_BATCHES = (2, 3, 4, 8, 16, 32)  # images that a network of a fixed number may take
+
+
+def _so_many(images: Tensor, count: int) -> Tensor:
+    return images[:1].repeat(count, 1, 1, 1)
+
+
+def _channels_last(images: Tensor, times: int) -> Tensor:
+    """The images with their channels last, so many times as high: no channels are of that number by chance."""
+    return images.repeat(1, 1, times, 1).movedim(1, -1)
+
+
 def _keys_asked_for(model: nn.Module, given: Callable[[], Any]) -> Sequence[Any] | None:
     """The keys that the network asks what it is given for; None where it fails on it."""
     what = given()
     try:
-        with left_as_found(model):
+        with left_as_found(model), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is only tried
             called(model, what)
     except Exception as error:  # of whatever kind
         if out_of_memory(error):

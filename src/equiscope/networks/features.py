@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from types import GeneratorType
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -71,10 +72,14 @@ def _slots(kind: type) -> tuple[str, ...]:
 
 
 def called(model: nn.Module, images: Any) -> Any:
-    """What the network gives for images, as `pixel_values` or the only keyword where it takes them by name alone."""
+    """What the network gives for images, as `pixel_values` or the only keyword where it takes them by name alone.
+
+    A generator is gone through, for the network runs only then: a list of what it yields.
+    """
     name = _keyword(model)
     try:
-        return model(images) if name is None else model(**{name: images})
+        given = model(images) if name is None else model(**{name: images})
+        return list(given) if isinstance(given, GeneratorType) else given
     except SystemExit as error:  # which would end the caller's program, too
         raise RuntimeError(f"it ended the program (SystemExit: {error})") from error
 

@@ -106,7 +106,8 @@ def _of_an_image(
 ) -> Candidates | str:
     """The same, of the axes beside the images'; `whole` has the shapes as they are told."""
     if rest.large is None and (rest.high is None or rest.wide is None):
-        return _of_one_size(rest.two, whole.two, image, declared, grids)
+        found = _of_one_size(rest.two, whole.two, image, declared, grids)
+        return found if isinstance(found, str) or found.certain else _growing_so(found, rest, whole)
     known = [shape for shape in (rest.high, rest.wide, rest.large) if shape is not None]
     odd = next((shape for shape in known if len(shape) != len(rest.two)), None)
     if odd is not None:
@@ -352,7 +353,39 @@ def no_grid(two: Shape, hint: str = "ROWSxCOLUMNS+BEFORE") -> str:
     return f"tokens on no declared grid: shape {written(two)}; {ASK} tokens:{hint}"
 
 
-# --- networks of one input size
+# --- networks of one input size, or of one height or width
+
+
+def _growing_so(found: Candidates, rest: Shapes, whole: Shapes) -> Candidates | str:
+    """Those of the layouts that agree with how a tensor grows with the height alone, or with the width alone."""
+    tall = rest.high is not None
+    grown = rest.high if tall else rest.wide
+    if grown is None:
+        return found
+    laid = [one for one in found.laid if _grows_as(one, rest.two, grown, rest.growth, tall)]
+    declared = sum(one in laid for one in found.laid[: found.declared])
+    return replace(found, laid=tuple(laid), declared=declared) if laid else _no_grid_grows(whole)
+
+
+def _grows_as(one: Laid, two: Shape, grown: Shape, growth: int, tall: bool) -> bool:
+    """Whether a layout's tensor has this shape of an image that is so many pixels higher, or else wider."""
+    its, strides = one
+    axes = _grown(two, grown) if len(two) == len(grown) else []
+    if len(axes) != 1:
+        return False
+    more = Fraction(grown[axes[0]] - two[axes[0]])
+    if its.kind == "tokens":
+        if axes[0] != int(its.channels_first):
+            return False
+        more /= its.grid[1] if tall else its.grid[0]  # columns of each row that is new, or rows of each column
+    else:
+        first = 1 if its.kind == "map" else 0
+        if axes[0] != first + (tall == its.columns_first):
+            return False
+    if strides is None:
+        return more > 0
+    stride = strides[0] if tall else strides[1]
+    return more.denominator == 1 and (more - 1) * stride < growth < (more + 1) * stride
 
 
 def _of_one_size(rest: Shape, two: Shape, image: Grid, declared: Declared, grids: Iterable[Laid]) -> Candidates | str:
@@ -423,7 +456,8 @@ def _tokens_of_one_size(
     for axis, count in ((0, rest[0]), (1, rest[1])):
         for place, (grid, strides) in enumerate(known):
             others = count - grid[0] * grid[1]
-            if grid[0] * grid[1] < 2 or not 0 <= others <= max(MOST_OTHER_TOKENS, declared.before):
+            most = max(min(MOST_OTHER_TOKENS, grid[0] * grid[1]), declared.before)
+            if grid[0] * grid[1] < 2 or not 0 <= others <= most:
                 continue
             for before, middle, after in _places(others, declared.before):
                 its = Layout("tokens", grid, before, after, middle, channels_first=axis == 1)

@@ -56,21 +56,20 @@ class Answer:
     def of(cls, network: nn.Module, image_shape: tuple[int, int, int]) -> "Answer | None":
         """The answer of a network to images of this shape, `[channel, height, width]`.
 
-        None where it has none to be known by: it fails, gives nothing, zeros or what is not finite, or gives something
-        else a second time. It is as it was, afterwards.
+        None where it has none to be known by: it fails, or gives nothing, zeros or what is not finite. Of a network
+        that gives something else a second time (`Probed.repeats`) it is no answer. It is as it was, afterwards.
         """
         images = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0)) * 4 - 2
         tensor = next(iter([*network.parameters(), *network.buffers()]), images)
         for kind in floating_types(network):
             try:
-                with left_as_found(network):  # in one, so that the second pass draws other random numbers
-                    one, other = (_sums(called(network, images.to(tensor.device, kind))) for _ in range(2))
+                with left_as_found(network):
+                    sums = sums_of(called(network, images.to(tensor.device, kind)))
             except Exception:  # noqa: BLE001 -- whatever it raises, it raises again where it is measured
                 continue
             half = kind not in (torch.float32, torch.float64)
             within = _IN_HALF if half else _ON_PROCESSORS if tensor.device.type == "cpu" else _ON_OTHER_DEVICES
-            found = cls(one, within)
-            return found if hypot(*one) > 0 and all(map(isfinite, one)) and found.agrees(cls(other, within)) else None
+            return cls(sums, within) if hypot(*sums) > 0 and all(map(isfinite, sums)) else None
         return None
 
     def record(self) -> dict[str, Any]:
@@ -94,8 +93,8 @@ class Answer:
         return dist(self.sums, other.sums) <= max(self.within, other.within) * hypot(*self.sums)
 
 
-def _sums(given: Any) -> tuple[float, ...]:
-    """The sums of what a network gives."""
+def sums_of(given: Any) -> tuple[float, ...]:
+    """A few sums of what a network gives, each with signs of its own."""
     total = torch.zeros(_SUMS, dtype=torch.float64)
     generator = torch.Generator().manual_seed(1)
     for _, tensor in tensors_in(given):

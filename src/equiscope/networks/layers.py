@@ -12,6 +12,7 @@ from equiscope.networks.layout import Layout, Strides
 from equiscope.networks.options import Layers
 from equiscope.networks.parts import Parts
 from equiscope.networks.selection import Blocks, Call, Traced
+from equiscope.networks.state import told_what_stays
 from equiscope.networks.trace import Seen
 
 LARGEST_VECTOR = 8192  # channels; a longer one is measured only where it is named
@@ -84,6 +85,15 @@ def find_layers(
     [('0', 'early', 8, (2, 2)), ('1', 'pool', 8, None), ('3', 'final', 5, None)]
     """
     check_network(model)
+    with told_what_stays(unwrapped(model)):
+        return layers_of(model, image_shape, layers)
+
+
+def layers_of(
+    model: nn.Module, image_shape: tuple[int, int, int], layers: str | Sequence[str] | Layers | None = None
+) -> FoundLayers:
+    """The same, without a word on what passes change of a network."""
+    check_network(model)
     sizes = image_shape if isinstance(image_shape, Sequence) else ()
     if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
         raise ValueError(f"The shape of an image is (channels, height, width), all at least 1; {image_shape} is not.")
@@ -139,7 +149,8 @@ def _described(
     traced: Traced, chosen: Sequence[Seen], parts: Parts, named: Sequence[str] | None, blocks: Blocks
 ) -> FoundLayers:
     measured: list[Layer] = []
-    left_out = [] if named is not None else [LeftOut(name, reason) for name, reason in blocks.left_out.items()]
+    reasons = {} if named is not None else {**blocks.left_out, **blocks.leaves_left_out}
+    left_out = [LeftOut(name, reason) for name, reason in reasons.items()]
     beside = traced.maps_of_call(chosen)
     for tensor in sorted(set(chosen), key=lambda tensor: traced.places[tensor.source]):
         found = traced.layout_of(tensor)

@@ -111,9 +111,9 @@ def _decided(undecided: Sequence[_Open], verdicts: Mapping[int, Verdict | None])
         alike = tuple((replace(its, channels_first=False), stride) for its, stride in one.candidates.laid)
         if of_tensor is not None:
             before[alike] = one.tensor.name, of_tensor
-            its = of_tensor.laid or _out_of_order(one, one.tensor.name)
+            its = of_tensor.laid or of_tensor.reason or _out_of_order(one, one.tensor.name)
         elif alike in before:
-            its = before[alike][1].laid or _out_of_order(one, before[alike][0])
+            its = before[alike][1].laid or before[alike][1].reason or _out_of_order(one, before[alike][0])
         else:
             its = one.candidates.laid[0] if one.candidates.declared == 1 else one.candidates.reason
         found[one.tensor.source] = _Decision(its, supposed=of_tensor is None)
@@ -150,6 +150,6 @@ def _out_of_order(one: _Open, name: str) -> str:
     of_another = "" if name == one.tensor.name else f"as those of {name}, which is like it, "
     grid = written(one.candidates.laid[0][0].grid)
     return (
-        f"its positions are {of_another}not in the order of the image: where small patches of it are changed one at a "
-        f"time, others answer than those of a grid of {grid}, shape {written(one.tensor.shape)}"
+        f"its positions are {of_another}not in the order of the image, as far as is seen: where small patches of it "
+        f"are changed one at a time, others answer than those of a grid of {grid}, shape {written(one.tensor.shape)}"
     )

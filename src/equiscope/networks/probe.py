@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import dist, hypot
 
 import numpy as np
 import torch
@@ -10,15 +11,15 @@ from torch import Tensor, nn
 from equiscope.networks.allowance import Allowance, Stopwatch
 from equiscope.networks.failures import failure
 from equiscope.networks.features import Repeat, Source, called, reading
+from equiscope.networks.identity import sums_of
 from equiscope.networks.layers import Layer
 from equiscope.networks.placement import floating_types
-from equiscope.networks.state import Change, has_hooks, kept, without_hooks
+from equiscope.networks.state import Change, has_hooks, kept, named, what_stays, without_hooks
 from equiscope.networks.wording import enumerated
 from equiscope.system.errors import out_of_memory
 
 VALUES = 512  # of a layer's features for an image, that are compared
 ALIKE, ALIKE_IN_HALF = 1e-3, 0.03  # relative differences that rounding may make
-MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Probed:
 
     images_type: torch.dtype = torch.float32  # that the network takes
     hooks_matter: bool = True  # what others hooked to the network changes its features
+    repeats: bool = True  # the same images are known to give the same layers and output a second time
     remarks: tuple[str, ...] = ()  # sentences on what makes scores doubtful, or does not come back
 
 
@@ -78,16 +80,18 @@ def probed(network: nn.Module, images: Tensor, layers: Sequence[Layer], *, half:
         before.put_back()
         matter = unhooked is None or runs.differing(unhooked, hooked) != []
         other: list[str] = []
+        repeats = False
         dependent: list[str] = []
         after_others: list[str] = []
         with without_hooks(network, unless=matter):
             drawn = _drawn(pair.device)
-            first = runs(pair)
+            first, given = runs(pair), runs.sums
             draws = _drawn(pair.device) != drawn
             changes = before.changes()
             if tried("whether the same images give the same features again", 1):
                 again = runs(pair)
                 other = runs.differing(first, again)
+                repeats = not other and dist(given, runs.sums) <= runs.alike * hypot(*given)
                 if not other and tried("whether an image's features depend on the others of its batch", 1):
                     dependent = runs.differing(again, runs(torch.cat([pair[:1], pair[:1]])))
             # What it changes of itself: does it matter?
@@ -99,10 +103,10 @@ def probed(network: nn.Module, images: Tensor, layers: Sequence[Layer], *, half:
         *_on_repeating(other, draws, changes),
         *_on_the_batch(dependent),
         *_on_those_before(after_others, changes),
-        *_on_what_stays(changes, before.iterators()),
+        *what_stays(changes, before.iterators()),
         *_on_time(untried, runs.seconds),
     )
-    return Probed(images_type, matter, remarks)
+    return Probed(images_type, matter, repeats, remarks)
 
 
 class _Runs:
@@ -111,8 +115,9 @@ class _Runs:
     def __init__(self, network: nn.Module, layers: Sequence[Layer], half: bool) -> None:
         self._network, self._half = network, half
         self._layers = {layer.name: layer for layer in layers}
-        self._alike = ALIKE
+        self.alike = ALIKE
         self.seconds = 0.0  # that the last pass took
+        self.sums: tuple[float, ...] = ()  # of what the network gave in it
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
         """A few values of each layer, `[image, value]`."""
@@ -121,7 +126,7 @@ class _Runs:
         def keep(name: str, features: Tensor) -> None:
             values = self._layers[name].maps(features).flatten(1)
             some = values[:, :: max(1, values.shape[1] // VALUES)]
-            found[name] = (some.abs() if some.is_complex() else some).float().cpu()
+            found[name] = some.float().cpu()
 
         sources = {name: layer.source for name, layer in self._layers.items()}
         watch = Stopwatch()
@@ -129,7 +134,7 @@ class _Runs:
             torch.autocast(images.device.type, torch.bfloat16, enabled=self._half),
             reading(self._network, sources, keep),
         ):
-            called(self._network, images.clone())  # which it may change
+            self.sums = sums_of(called(self._network, images.clone()))  # which it may change
         self.seconds = watch.seconds
         return found
 
@@ -141,7 +146,7 @@ class _Runs:
         raised: Exception | None = None
         for each in floating_types(self._network):
             low = self._half or each not in (torch.float32, torch.float64)
-            self._alike = ALIKE_IN_HALF if low else ALIKE
+            self.alike = ALIKE_IN_HALF if low else ALIKE
             try:
                 return each, self(images.to(each))
             except Exception as error:  # the user's network may raise anything
@@ -167,7 +172,7 @@ class _Runs:
         for name in self._layers:
             if name in one and name in other:
                 a, b = one[name][:1], other[name][:1]
-                if a.shape == b.shape and bool((a - b).norm() > self._alike * a.norm()):
+                if a.shape == b.shape and bool((a - b).norm() > self.alike * a.norm()):
                     found.append(name)
         return found
 
@@ -188,7 +193,7 @@ def _on_repeating(layers: Sequence[str], draws: bool, changes: Sequence[Change])
             "needs training=self.training; noise and random depth are to be left out in evaluation."
         ]
     return [
-        f"{begun}: the network changes itself in every pass ({_named(changes)}), and scores depend on the order of the "
+        f"{begun}: the network changes itself in every pass ({named(changes)}), and scores depend on the order of the "
         "images. Have it keep still in evaluation mode, or reset it at the beginning of forward."
     ]
 
@@ -207,36 +212,13 @@ def _on_those_before(layers: Sequence[str], changes: Sequence[Change]) -> list[s
     if not layers:
         return []
     return [
-        f"The network changes itself when it runs ({_named(changes)}), and an image's features depend on the images "
+        f"The network changes itself when it runs ({named(changes)}), and an image's features depend on the images "
         f"before it, from layer {layers[0]} on. All is put back afterwards; where the first batch sets something, run "
         "the network on a batch beforehand."
     ]
-
-
-def _on_what_stays(changes: Sequence[Change], iterators: Sequence[str]) -> list[str]:
-    staying = [change for change in changes if not change.comes_back]
-    found = []
-    if staying:
-        found.append(
-            f"A pass changes what cannot be put back ({_named(staying)}); measure a copy (copy.deepcopy) where that "
-            "matters."
-        )
-    if iterators:
-        found.append(
-            f"The network holds an iterator ({enumerated(iterators[:MOST_NAMED])}), whose place cannot be put back; "
-            "measure a copy (copy.deepcopy) where that matters."
-        )
-    return found
 
 
 def _on_time(untried: Sequence[str], seconds: float) -> list[str]:
     if not untried:
         return []
     return [f"A forward pass of two images takes {seconds:.0f} s, and so it was not tried {enumerated(untried)}."]
-
-
-def _named(changes: Sequence[Change]) -> str:
-    """The first few names, and how many more."""
-    names = [change.name for change in changes]
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more

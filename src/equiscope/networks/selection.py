@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import prod
 
 from torch import nn
 
 from equiscope.networks.allowance import Allowance
 from equiscope.networks.features import Source
+from equiscope.networks.layout import written
 from equiscope.networks.layouts import Layouts
 from equiscope.networks.options import Stride
 from equiscope.networks.trace import OWN_OUTPUT, PARAMETRIZATIONS, Seen, called_past, inner_modules, trace
@@ -18,6 +20,8 @@ from equiscope.system.errors import OptionError
 
 ANSWERS = ("['logits']", "['out']")  # of the outputs of networks for segmentation
 Call = tuple[str, int]  # which call of which module
+_RIGID = "it has several axes, and none grows with the image, as a grid of positions does"
+_NAME_IT = "name it to have it measured as a vector, or say how it lies (layouts=, --layout)"
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Blocks:
     tensors: list[Seen]
     left_out: Mapping[str, str] = field(default_factory=dict)  # reasons by name
     leaves: bool = False
+    leaves_left_out: Mapping[str, str] = field(default_factory=dict)  # likewise, where leaves stand in their place
 
 
 class Traced:
@@ -158,17 +163,21 @@ class Traced:
         return given[0] if len(given) == 1 and self.is_vector(given[0]) else None
 
     def _poolings(self) -> list[Seen]:
-        """The vectors that modules without parameters make of feature maps, after the last feature map."""
+        """The vectors that modules without parameters make of feature maps, after the last feature map.
+
+        One that has as many values is the map itself, flattened, and not pooled.
+        """
         last_map = max((place for place, tensor in enumerate(self.outputs) if self.is_map(tensor)), default=-1)
         given_maps = {
-            replace(tensor.source, side="output")
+            replace(tensor.source, side="output"): prod(tensor.shape)
             for tensor in self.tensors
             if tensor.source.side == "input" and self.is_map(tensor)
         }
         return [
             tensor
             for tensor in self.outputs[last_map + 1 :]
-            if not tensor.parameters and self.is_vector(tensor) and tensor.source in given_maps
+            if not tensor.parameters and self.is_vector(tensor)
+            if prod(tensor.shape) < given_maps.get(tensor.source, 0)
         ]
 
     def blocks(self) -> Blocks:
@@ -190,11 +199,28 @@ class Traced:
         blocks = [tensor for tensor in self.outputs if tensor.source.module in {*found, *outermost}]
         unseen = set(outermost) - {tensor.source.module for tensor in blocks}
         left_out = {block: self._why_unseen(block) for block in outermost if block in unseen}
+        rigid = [tensor for tensor in blocks if self._is_rigid(tensor)]
+        left_out |= {one.name: f"{_RIGID}: shape {written(one.shape)}; {_NAME_IT}" for one in rigid}
+        blocks = [tensor for tensor in blocks if tensor not in rigid]
         if any(self.is_map(tensor) for tensor in blocks):
             return Blocks(blocks, left_out)
-        maps = [tensor for tensor in self.outputs if tensor.source.module in leaves and self.is_map(tensor)]
-        left_out |= {one.name: str(self.layout_of(one)) for one in blocks if isinstance(self.layout_of(one), str)}
-        return Blocks(maps, left_out, leaves=bool(left_out))
+        left_out |= self._unlaid(blocks)
+        of_leaves = [tensor for tensor in self.outputs if tensor.source.module in leaves]
+        maps = [tensor for tensor in of_leaves if self.is_map(tensor)]
+        vectors = [tensor for tensor in blocks if self.is_vector(tensor) and tensor not in of_leaves]
+        beside = {
+            leaf: why for leaf, why in self._unlaid(of_leaves).items()
+            if not any(_lies_in(leaf, block) for block in left_out)
+        }  # fmt: skip
+        return Blocks([*maps, *vectors], left_out, bool(left_out), beside)
+
+    def _unlaid(self, tensors: Iterable[Seen]) -> dict[str, str]:
+        """Why tensors cannot be laid out, of those that cannot."""
+        return {one.name: found for one in tensors if isinstance(found := self.layout_of(one), str)}
+
+    def _is_rigid(self, tensor: Seen) -> bool:
+        """Whether a tensor of several axes grows with no image: it may have positions all the same."""
+        return self.is_vector(tensor) and sum(size > 1 for size in tensor.shape) > 2
 
     def _leaves(self) -> set[str]:
         """Modules that hold no others, and those of a library whose parts do not give what it does.
@@ -211,9 +237,22 @@ class Traced:
         }
         return {name for name in leaves if not any(name != outer and _lies_in(name, outer) for outer in leaves)}
 
+    def _refuse_other_name(self, pattern: str, option: str) -> None:
+        """`OptionError` where a pattern means a module by another name than its first."""
+        first = {id(module): name for name, module in self._modules.items()}
+        for name, module in self._model.named_modules(remove_duplicate=False):
+            if first.get(id(module), name) != name and _expression(pattern).fullmatch(name):
+                raise OptionError(
+                    "Layer " + option + "{pattern!r} is another name of {name}; write that.",
+                    pattern=pattern,
+                    name=first[id(module)],
+                )
+
     def _why_unseen(self, block: str) -> str:
         """Why no tensor of a block was seen."""
         gave = list(dict.fromkeys(self._trace.gave.get(block, ())))
+        if not gave and any(_lies_in(name, block) for name in self._trace.gave):
+            return "the network calls modules inside it, and not the block itself"
         if not gave:
             return "the network does not call it"
         return f"it gives no tensor, but {' and '.join(gave)}"
@@ -233,6 +272,7 @@ class Traced:
         for pattern in patterns:
             if pattern and any(_matches(pattern, tensor) for tensor in self.tensors):
                 continue
+            self._refuse_other_name(pattern, option)
             names = [name for name in self._modules if name]
             meant = [name for name in names if _expression(pattern).fullmatch(name)]
             if any(name in self._trace.gave for name in meant):

@@ -4,7 +4,7 @@ import random
 import sys
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import Enum
 from functools import lru_cache
@@ -17,9 +17,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from equiscope.networks.checked import check_network
-from equiscope.networks.held import ATTRIBUTES, BEYOND, BY_TYPE, CLASS, FUNCTION, OWN, SIMPLE, WEIGHTS, Kind, place_of
+from equiscope.networks.held import (
+    ATTRIBUTES,
+    BEYOND,
+    BY_TYPE,
+    CLASS,
+    FUNCTION,
+    LARGEST_COPY,
+    OWN,
+    SIMPLE,
+    WEIGHTS,
+    Kind,
+    place_of,
+)
+from equiscope.networks.wording import enumerated
 
 MOST_HOLDERS = 300_000  # that are looked into
+MOST_NAMED = 3
 
 
 class Change(NamedTuple):
@@ -45,6 +59,20 @@ class Snapshot:
     def __init__(self, model: nn.Module) -> None:
         self._model, self._parts = model, list(_parts(model, copies=True))
 
+    @classmethod
+    def of_what_stays(cls, model: nn.Module) -> "Snapshot":
+        """Of that alone which cannot be put back; it takes no copies of values."""
+        found = cls.__new__(cls)
+        found._model = model
+        found._parts = [
+            part for part in _parts(model, copies=False)
+            if part.kind is BEYOND or (
+                isinstance(part.thing, Tensor) and part.kind is not WEIGHTS
+                and part.before.place.layout == torch.strided and part.before.place.nbytes > LARGEST_COPY
+            )
+        ]  # fmt: skip
+        return found
+
     def changes(self) -> list[Change]:
         """What is not as it was then."""
         return [
@@ -68,6 +96,39 @@ class Snapshot:
             except Exception as error:  # noqa: BLE001 -- of the user's classes; all else is to be put back
                 told = f"The network's {part.name} could not be put back as it was ({type(error).__name__}: {error})."
                 warnings.warn(told, stacklevel=2)
+
+
+def what_stays(changes: Sequence[Change], iterators: Sequence[str]) -> list[str]:
+    """Sentences on changes that cannot be put back, and on iterators that a network holds."""
+    staying = [change for change in changes if not change.comes_back]
+    found = []
+    if staying:
+        found.append(f"A pass changes what cannot be put back ({named(staying)}); {_COPY}.")
+    if iterators:
+        held = enumerated(iterators[:MOST_NAMED])
+        found.append(f"The network holds an iterator ({held}), whose place cannot be put back; {_COPY}.")
+    return found
+
+
+_COPY = "give a copy (copy.deepcopy) where that matters, or build the network anew afterwards"
+
+
+def named(changes: Sequence[Change]) -> str:
+    """The names of the first few, and how many more there are."""
+    names = [change.name for change in changes]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+@contextmanager
+def told_what_stays(model: nn.Module) -> Iterator[None]:
+    """Warn of iterators that the network holds, beforehand; and of what passes have changed meanwhile and stays so."""
+    before = Snapshot.of_what_stays(model)
+    for remark in what_stays([], before.iterators()):
+        warnings.warn(remark, stacklevel=4)
+    yield
+    for remark in what_stays(before.changes(), []):
+        warnings.warn(remark, stacklevel=4)
 
 
 def tensors_of(model: nn.Module) -> list[Tensor]:
@@ -221,8 +282,7 @@ def _random_state_kept(model: nn.Module, device: str | torch.device | None) -> I
 @contextmanager
 def without_hooks(model: nn.Module, *, unless: bool = False) -> Iterator[None]:
     """Meanwhile nothing that others hooked to a network's forward passes runs, unless that is wanted."""
-    modules = () if unless else model.modules()
-    kept = [(hooks, dict(hooks)) for module in modules for hooks in _hooks_of(module)]
+    kept = [] if unless else [(hooks, dict(hooks)) for hooks in _all_hooks(model)]
     try:
         for hooks, _ in kept:
             hooks.clear()
@@ -235,7 +295,15 @@ def without_hooks(model: nn.Module, *, unless: bool = False) -> Iterator[None]:
 
 def has_hooks(model: nn.Module) -> bool:
     """Whether others hooked anything to a network's forward passes."""
-    return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    return any(hooks for hooks in _all_hooks(model))
+
+
+def _all_hooks(model: nn.Module) -> Iterator[dict[int, Any]]:
+    """Those of every module, and those that are for all modules that there are."""
+    for module in model.modules():
+        yield from _hooks_of(module)
+    for name in ("_global_forward_pre_hooks", "_global_forward_hooks", "_global_forward_hooks_always_called"):
+        yield getattr(nn.modules.module, name, {})
 
 
 def _hooks_of(module: nn.Module) -> list[dict[int, Any]]:

@@ -234,6 +234,8 @@ def why_unreadable(tensor: Tensor) -> str | None:
         return (
             f"its features are sparse ({str(tensor.layout).removeprefix('torch.')}), and only dense ones are measured"
         )
+    if tensor.is_complex():
+        return "its features are complex; have the network give both parts as channels (torch.view_as_real)"
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         return "it runs within torch.func (vmap, grad), where its images are hidden; call it outside to measure it"
     return None
