@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float
 from rich.console import Console
 from rich.progress import track
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 import equiscope as es
@@ -59,6 +59,7 @@ class Settings:
     rotation: str = "rot90"
     batch_size: int = 16
     memory: float = 3.0  # GiB of accumulators; networks of hundreds of layers take several passes
+    most_memory: float = 8.0  # likewise, where a layer of some thousand channels needs more alone
     large: int = 384  # networks of more pixels a side are measured on fewer, where they take them
     moderate: int = 224
 
@@ -155,15 +156,7 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
         facts["parameters"] = sum(parameter.numel() for parameter in network.model.parameters())
         facts["pixels"] = " x ".join(map(str, network.preprocessing.size))
         images = photographs(network.preprocessing, seed)
-        scores = es.measure(
-            network.model,
-            images,
-            transformations(),
-            scoring=es.Scoring(scopes=SCOPES, intervals=False),
-            run=es.Run(memory=SETTINGS.memory),
-            batch_size=SETTINGS.batch_size,
-            progress=False,
-        )
+        scores = _measured(network.model, images)
         undefined, broken = checked(scores)
         left_out = {one["layer"]: one["reason"] for one in scores.manifest["layers_left_out"]}
         facts["measured"] = len(scores.layers)
@@ -179,6 +172,28 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
     except Exception as error:  # noqa: BLE001 -- one network's crash is a row, and the next one's turn
         facts["error"] = f"{type(error).__name__}: {' '.join(str(error).split())}"
     return Audited(family=family, model=name, seconds=round(time.monotonic() - started, 1), **facts)
+
+
+def _measured(model: nn.Module, images: Tensor) -> es.Scores:
+    """The scores of a network in its default layers."""
+
+    def within(memory: float) -> es.Scores:
+        return es.measure(
+            model,
+            images,
+            transformations(),
+            scoring=es.Scoring(scopes=SCOPES, intervals=False),
+            run=es.Run(memory=memory),
+            batch_size=SETTINGS.batch_size,
+            progress=False,
+        )
+
+    try:
+        return within(SETTINGS.memory)
+    except ValueError as error:
+        if "is too little: the accumulators" not in str(error):
+            raise
+        return within(SETTINGS.most_memory)
 
 
 def audit(
