@@ -149,8 +149,8 @@ def _described(
     traced: Traced, chosen: Sequence[Seen], parts: Parts, named: Sequence[str] | None, blocks: Blocks
 ) -> FoundLayers:
     measured: list[Layer] = []
-    reasons = {} if named is not None else {**blocks.left_out, **blocks.leaves_left_out}
-    left_out = [LeftOut(name, reason) for name, reason in reasons.items()]
+    unshown = {} if named is not None else {**blocks.left_out, **blocks.leaves_left_out}
+    left_out = [LeftOut(name, reason) for name, reason in unshown.items()]
     beside = traced.maps_of_call(chosen)
     for tensor in sorted(set(chosen), key=lambda tensor: traced.places[tensor.source]):
         found = traced.layout_of(tensor)
