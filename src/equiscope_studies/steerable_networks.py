@@ -7,7 +7,7 @@ hands it to the next channel. The plain network has as many channels, and as man
 """
 
 from collections import OrderedDict
-from math import pi
+from math import ceil, pi
 
 import torch
 from jaxtyping import Float
@@ -90,6 +90,32 @@ class MaximumOfOrientations(nn.Module):
     def forward(self, fields: Float[Tensor, "image field orientation row column"]) -> Tensor:
         """A channel a field."""
         return fields.amax(2)
+
+
+class Seeing(nn.Module):
+    """A network that is given images blurred by a Gaussian, or the fine details, which the blur takes away.
+
+    >>> images = torch.rand(1, 3, 9, 9)
+    >>> details, blur = (Seeing(nn.Identity(), 1.0, fine=fine)(images) for fine in (True, False))
+    >>> torch.allclose(details + blur, images)
+    True
+    """
+
+    kernel: Tensor
+
+    def __init__(self, network: nn.Module, deviation: float, *, fine: bool) -> None:
+        super().__init__()
+        self.network, self.fine = network, fine
+        reach = ceil(3 * deviation)
+        place = torch.arange(-reach, reach + 1, dtype=torch.float64)
+        weights = torch.exp(-(place**2) / (2 * deviation**2))
+        self.register_buffer("kernel", torch.outer(weights, weights).div(weights.sum() ** 2).float()[None, None])
+
+    def forward(self, images: Float[Tensor, "image channel row column"]) -> Tensor:
+        """What the network gives for them."""
+        blur = nn.functional.conv2d(images.flatten(0, 1)[:, None], self.kernel, padding="same").view_as(images)
+        outputs: Tensor = self.network(images - blur if self.fine else blur)
+        return outputs
 
 
 def _layer(filters: Float[Tensor, "out in row column"]) -> nn.Sequential:

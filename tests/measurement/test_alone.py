@@ -11,7 +11,8 @@ import equiscope as es
 import oracle
 from agreement import assert_agree, features
 from equiscope.results.columns import ALONE, LADDER
-from test_known_answers import digits, of_uva
+from equiscope_studies.steerable_networks import isotropic_network, steerable_network
+from test_known_answers import digits, faded, of_uva
 
 ALL = (*LADDER, "alone")
 FAMILIES = [es.Family("turns", es.rotations().transformations[:2]), es.shifts([1, (2, -2)])]
@@ -180,6 +181,39 @@ def test_the_one_layer_that_breaks_an_equivariant_network_is_named():
         assert from_image["explained"].iloc[odd + 1 : 4].max() < 0.9  # which does not tell
 
 
+def with_odd_layer(network, odd):
+    """A network of steerable filters, of which one layer moves all to the right by 1 position."""
+    layer = getattr(network, f"layer{odd}")
+    layer[0].padding = (0, 0)
+    setattr(network, f"layer{odd}", nn.Sequential(nn.ZeroPad2d((6, 4, 5, 5)), *layer))
+    return network
+
+
+def test_between_positions_channels_are_matched():
+    """Under 45 degrees each orientation hands its map to the next one."""
+    layers = ["layer1", "layer2", "layer3"]
+    scoring = es.Scoring(measures=("equivariance", "alone_equivariance"))
+    network = with_odd_layer(steerable_network(layers=3), 2)
+    lost = es.measure(network, faded(20), es.rotation(45), layers=layers, scoring=scoring).losses()
+    assert lost["layer"].iloc[0] == "layer2" and lost["loses"].iloc[0] > 0.03 > 0.01 > lost["loses"].iloc[1:].max()
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* fits best when moved")  # by 2 positions under a half turn
+def test_between_positions_an_odd_layer_s_own_centre_is_found():
+    """A layer that moves all by `v` must have its maps moved by `v - g v`; those that it hands them to need not."""
+    layers = ["layer1", "layer2"]
+    scoring = es.Scoring(measures=("invariance", "alone_invariance"), alignment="registered")
+    network = with_odd_layer(isotropic_network(layers=2), 1)
+    scores = es.measure(network, faded(32), es.rotation(45), layers=layers, scoring=scoring)
+    own = scores.scores[scores.scores["measure"] == "alone_invariance"].set_index(["alignment", "layer"])
+    np.testing.assert_allclose(
+        own.loc[("registered", "layer1"), ["offset_y", "offset_x"]].astype(float), [0.5**0.5, 1 - 0.5**0.5], atol=0.1
+    )
+    np.testing.assert_allclose(own.loc[("registered", "layer2"), ["offset_y", "offset_x"]].astype(float), 0, atol=0.1)
+    found = own["explained"]
+    assert found["array", "layer1"] < found["registered", "layer1"] - 0.02 and found["registered"].min() > 0.97
+
+
 def test_a_trained_equivariant_network_loses_nothing_in_any_layer(data):
     network = of_uva(data, "uva-gcnn-c4-mnist", 64, 4, False)
     scoring = es.Scoring(measures=("equivariance", "alone_invariance", "alone_equivariance"))
@@ -310,14 +344,14 @@ def test_batches_passes_and_stopping_change_nothing(tmp_path):
     scoring = es.Scoring(measures=("alone_equivariance", "alone_linear"), alignment="registered", registration_images=8)
 
     def found(**options):
-        table = es.measure(model, images, "rot90,shifts:1", layers=["2", "3"], scoring=scoring, **options).scores
+        table = es.measure(model, images, "rot90,rot30,shifts:1", layers=["2", "3"], scoring=scoring, **options).scores
         return table.sort_values(["layer", "transformation", "measure", "alignment", "subpixel"])
 
     whole = found()
     values = ["score", "low", "high", "explained", "held_out", "chance", "offset_y", "offset_x"]
     for options in ({"batch_size": 5}, {"run": es.Run(memory=5e-5)}):
         np.testing.assert_allclose(found(**options)[values], whole[values], atol=2e-5)
-    interrupted = iter([None] * 2)
+    interrupted = iter([None] * 3)  # two batches that are registered on, and one that is scored
 
     class Stopping:
         def advance(self, images):

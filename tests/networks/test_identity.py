@@ -76,3 +76,9 @@ def test_where_there_is_no_answer_nothing_is_told_apart_and_the_network_is_as_it
     for silent in (nn.Conv2d(4, 4, 1), nn.Upsample(scale_factor=0.0), Functional(act=lambda maps: maps * torch.nan)):
         assert Answer.of(silent, SHAPE) is None
     assert Answer.of(Functional(), SHAPE).agrees(None)
+
+
+def test_a_module_that_cannot_tell_its_settings_has_a_digest():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3))
+    network[0].padding = 1  # which its repr does not expect, and its forward takes
+    assert len(structure_digest(network)) == 64

@@ -99,9 +99,11 @@ BOTH = ("dataset", "image")
 OPTIONS = {
     "plain": {"scoring": es.Scoring(scopes=BOTH), "families": es.shift(1, 2)},
     "registered": {
-        "scoring": es.Scoring(alignment="registered", registration_images=9, measures=("linear", "invariance")),
+        "scoring": es.Scoring(
+            alignment="registered", registration_images=9, measures=("linear", "invariance", "alone_equivariance")
+        ),
         "layers": ["1", "2"],
-        "families": es.rotations().transformations[0],
+        "families": es.Family("turns", (es.rotation(90), es.rotation(30))),
     },
     "several passes": {"scoring": es.Scoring(scopes=BOTH, intervals=False), "memory": 5e-5},
     "hardly any images": {"scoring": es.Scoring(), "images": 1},  # of which one process has none

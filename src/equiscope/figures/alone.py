@@ -52,10 +52,11 @@ def plot_alone(
             for alone, label in LABELS.items():
                 column = "alone_explained" if alone else "explained"
                 look = looks[label] = MEASURE_LOOKS[f"alone_{rung}" if alone else rung]
-                value = Value(column, (f"{column}_low", f"{column}_high"), None)
+                value = Value(column, (f"{column}_low", f"{column}_high"), None, f"{column}_ceiling")
                 aside = replace(placing, aside=1.0 if alone else -1.0)
                 draw_scores(axes, places, rows, look, value, aside, label=label)
             axes.set_ylabel(selection.label)
         sentences = small_print(scores, selection, list(rungs), panels, chance=False)
-        finish(figure, panels, title_of(scores), sentences, legend_of(looks), caption=caption)
+        legend = legend_of(looks, ceiling=selection.has_ceiling(scores, list(rungs)))
+        finish(figure, panels, title_of(scores), sentences, legend, caption=caption)
     return figure

@@ -20,6 +20,7 @@ from equiscope.system.errors import OptionError
 
 ROTATION, SCALING, SHIFT = r"rot{}", r"scaling\({}\)", r"shift\({},{}\)"  # names with numbers to draw over
 MOST_ANGLES = 7  # that are written along an axis
+SPREAD = 0.25  # of the way from one transformation to the next, that series side by side take up at most
 MOST_LINES = 10  # layers, each a line; no eye can follow more
 
 
@@ -65,7 +66,8 @@ def plot_transformations(
         for axes, (family, one) in zip(panels, filter(None, kinds), strict=True):
             steps, ordered = _set_steps(axes, shown[family], room)
             rows = selection.rows(table, shown[family], one)
-            for aside, (name, look) in zip(asides(len(looks), 2.0), looks.items(), strict=True):
+            apart = min(2.0, SPREAD * 72 * room / len(steps) / len(looks))
+            for aside, (name, look) in zip(asides(len(looks), apart), looks.items(), strict=True):
                 of_name = rows[rows[by] == name].set_index("transformation").reindex(shown[family])
                 placing = Placing(joined=ordered, aside=aside)
                 draw_scores(axes, steps, of_name, look, selection.columns, placing, label=shortened(name))

@@ -35,7 +35,14 @@ from equiscope.measurement.plan import (
     planned,
     probe,
 )
-from equiscope.measurement.planned_alone import MATCHED_ON, alone_of, left_out_alone, matchings_of, with_alone
+from equiscope.measurement.planned_alone import (
+    MATCHED_ON,
+    alone_of,
+    left_out_alone,
+    matchings_of,
+    to_register,
+    with_alone,
+)  # fmt: skip
 from equiscope.measurement.reader import Reader
 from equiscope.measurement.registration import LayerRegistration, sought
 from equiscope.measurement.resuming import checkpoint_of
@@ -267,7 +274,7 @@ class _Measurement:
         registrations = {layer.name: LayerRegistration(layer, turning, self.place) for layer in layers}
         images = self.reader.to_register_on(self.scoring.registration_images)
         searched = sought(turning)
-        alone = [one for one in self.plan.alone.values() if one.transformation.turns]
+        alone = to_register(self.plan, turning)
         matchings = matchings_of(forward, torch.cat(images)[:MATCHED_ON], alone)
         forward = replace(forward, alone=alone_of(alone, matchings))
         registrations |= {

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from equiscope.functional.matching import matched
+from equiscope.functional.transformations import Transformation
 from equiscope.measurement.alone import Alone, Matching
 from equiscope.measurement.options import Scoring
 from equiscope.measurement.passes import ForwardPasses
 from equiscope.measurement.plan import Action, Plan
+from equiscope.measurement.registration import sought
 from equiscope.networks.features import Source
 from equiscope.networks.inputs import Input, inputs_of
 from equiscope.networks.layers import LeftOut
@@ -102,6 +104,18 @@ def _by_subject(actions: Sequence[Action]) -> dict[str, list[Action]]:
         if one.on_input is not None:
             found.setdefault(one.subject, []).append(one)
     return found
+
+
+def to_register(plan: Plan, turning: Sequence[Transformation]) -> list[Action]:
+    """What is done to inputs of modules where centres are sought: each that turns, and what is sought beside them."""
+    actions = [one for one in plan.alone.values() if one.transformation.turns]
+    for of_layer in _by_subject(actions).values():
+        names, one = [its.transformation.name for its in of_layer], of_layer[0]
+        assert one.given is not None
+        for other in (other for other in sought(turning) if other.name not in names):
+            on_layer, on_input = (other.sampling(of.height, of.width, of.stride) for of in (one.layer, one.given))
+            actions.append(replace(one, transformation=other, sampling=on_layer, on_input=on_input))
+    return actions
 
 
 def matchings_of(forward: ForwardPasses, images: Tensor, actions: Sequence[Action]) -> dict[str, dict[str, Tensor]]:

@@ -23,6 +23,7 @@ from equiscope.figures.style import (
 from equiscope.page.answer import answer
 from equiscope.page.data import Chunks, as_json, channels_data, maps_data, packed, result_data
 from equiscope.page.grid import grid_centre
+from equiscope.page.losses import losses_section
 from equiscope.page.tables import laws_section, metrics_table, scope_section
 from equiscope.page.words import METRICS_MEANING, METRICS_TITLE, for_script, left_out, listed, meaning, provenance
 from equiscope.results.columns import SCOPES
@@ -139,7 +140,8 @@ def _result(identity: str, name: str, scores: Scores, alone: bool) -> str:
     """What is said of one result in words; without JavaScript, its figures and tables too."""
     manifest = scores.manifest
     shown = {key: value for key, value in manifest.items() if key != "format" and not key.endswith("_left_out")}
-    sections = {} if scores.metrics is None else {METRICS_TITLE: METRICS_MEANING + metrics_table(scores.metrics)}
+    sections = {"Where it is lost": losses_section(scores)}
+    sections |= {} if scores.metrics is None else {METRICS_TITLE: METRICS_MEANING + metrics_table(scores.metrics)}
     sections |= {
         "What was left out": left_out(manifest),
         "What was measured": meaning(manifest["options"], measures_in(scores.scores), laws=len(scores.laws) > 0),

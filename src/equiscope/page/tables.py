@@ -27,7 +27,7 @@ def scope_section(scores: Scores, scope: str, name: str) -> str:
     count = counted(len(scores.layers), "layer")
     families = ", ".join(scores.families)
     drawn = [
-        _figure(
+        figure_of(
             plot_layers(scores, scope),
             f"Scores of each of {count} in order of execution, with 95 % confidence intervals and chance levels, scope "
             f"{scope}; a panel for each of {families}. The numbers are in the tables below.",
@@ -36,7 +36,7 @@ def scope_section(scores: Scores, scope: str, name: str) -> str:
     if scope == "dataset" and {"invariance", "equivariance"} <= set(scores.scores["measure"]):
         drawn.insert(
             0,
-            _figure(
+            figure_of(
                 plot_explained(scores),
                 f"The shares of the variance of each of {count} that stay, swap, mix and are lost; a panel for each of "
                 f"{families}. The numbers are in the columns named explained of the tables below.",
@@ -53,7 +53,8 @@ def scope_section(scores: Scores, scope: str, name: str) -> str:
 </section>"""
 
 
-def _figure(figure: Plot, description: str) -> str:
+def figure_of(figure: Plot, description: str) -> str:
+    """A figure in the page, and what it shows in words."""
     image = base64.b64encode(figure.png()).decode("ascii")
     return f'<figure tabindex="0"><img src="data:image/png;base64,{image}" alt="{escape(description)}"></figure>'
 
@@ -63,7 +64,7 @@ def laws_section(scores: Scores, name: str) -> str:
     of_layers = scores.laws.groupby("layer")
     means, pairs = of_layers[["composed", "direct"]].mean().to_dict("index"), of_layers.size()
     rows = [
-        _row(layer, [f"{pairs[layer]:,}", *map(_number, means[layer].values())])
+        row_of(layer, [f"{pairs[layer]:,}", *map(number_of, means[layer].values())])
         for layer in _layers(scores) if layer in means
     ]  # fmt: skip
     return f"""<section aria-labelledby="{name}">
@@ -84,9 +85,9 @@ def laws_section(scores: Scores, name: str) -> str:
 def metrics_table(metrics: pd.DataFrame) -> str:
     """The table of other tools' measures, a row each."""
     body = [
-        _row(
+        row_of(
             METRIC_TITLES[row["metric"]],
-            [_number(row["value"], METRIC_DIGITS), _interval(row, METRIC_DIGITS), f"{row['images']:,}"],
+            [number_of(row["value"], METRIC_DIGITS), _interval(row, METRIC_DIGITS), f"{row['images']:,}"],
             [row["transformation"], row["layer"] if isinstance(row["layer"], str) else "–"],
         )
         for row in metrics.to_dict("records")
@@ -124,7 +125,7 @@ def _table(scores: Scores, scope: str, family: str, by: str) -> str:
     there = {name for rows in measures.values() for name in rows}
     order = PARTS if by == "part" else _layers(scores)
     body = [
-        _row(name, [], described(name), [_cells(rows, name, columns[measure]) for measure, rows in measures.items()])
+        row_of(name, [], described(name), [_cells(rows, name, columns[measure]) for measure, rows in measures.items()])
         for name in order if name in there
     ]  # fmt: skip
     members = scores.manifest["options"]["transformations"].get(family, [family])
@@ -170,17 +171,19 @@ def _columns(measure: str, scope: str, rows: Rows) -> dict[str, Cell]:
     Nor is there a column of undefined channels where there are none.
     """
     measure = ALONE.get(measure, measure)
-    columns: dict[str, Cell] = {"score": lambda row: _number(row["score"]), "95 % interval": _interval}
+    columns: dict[str, Cell] = {"score": lambda row: number_of(row["score"]), "95 % interval": _interval}
     if measure == "equivariance":
-        columns["in sample"] = lambda row: _number(row["in_sample"])
+        columns["in sample"] = lambda row: number_of(row["in_sample"])
     if not all(pd.isna(row["chance"]) for row in rows.values()):
-        columns["chance"] = lambda row: _number(row["chance"])
+        columns["chance"] = lambda row: number_of(row["chance"])
     if any(row["ceiling"] < 1 for row in rows.values()):
-        columns["ceiling"] = lambda row: _number(row["ceiling"])
+        columns["ceiling"] = lambda row: number_of(row["ceiling"])
     if scope == "dataset":
-        columns["explained"] = lambda row: _number(row["explained"])
+        columns["explained"] = lambda row: number_of(row["explained"])
+        if "ceiling" in columns:
+            columns["explained ceiling"] = lambda row: number_of(row["explained_ceiling"])
     if measure == "linear":
-        columns["held out"] = lambda row: _number(row["held_out"])
+        columns["held out"] = lambda row: number_of(row["held_out"])
     if any(row["undefined"] for row in rows.values()):
         columns["undefined"] = lambda row: f"{row['undefined']:,}"
     return columns
@@ -190,7 +193,8 @@ def _cells(rows: Rows, name: str, columns: dict[str, Cell]) -> list[str]:
     return [text(rows[name]) if name in rows else UNDEFINED for text in columns.values()]
 
 
-def _row(name: str, values: Sequence[str], said: Sequence[str] = (), groups: Sequence[Sequence[str]] = ()) -> str:
+def row_of(name: str, values: Sequence[str], said: Sequence[str] = (), groups: Sequence[Sequence[str]] = ()) -> str:
+    """A row of a table: its name, and cells of words, of numbers, and of numbers in groups."""
     cells = [f'<td class="name">{escape(text)}</td>' for text in said]
     cells += [f"<td>{text}</td>" for text in values]
     cells += [f"<td{_first(place)}>{text}</td>" for group in groups for place, text in enumerate(group)]
@@ -202,14 +206,14 @@ def _first(place: int) -> str:
 
 
 def _interval(row: Row, digits: int = 3) -> str:
-    low, high = _number(row["low"], digits), _number(row["high"], digits)
+    low, high = number_of(row["low"], digits), number_of(row["high"], digits)
     return UNDEFINED if UNDEFINED in (low, high) else f"{low} to {high}"
 
 
-def _number(value: float, digits: int = 3) -> str:
+def number_of(value: float, digits: int = 3) -> str:
     """So many digits behind the point; undefined is a dash.
 
-    >>> _number(0.25), _number(float("nan"))
+    >>> number_of(0.25), number_of(float("nan"))
     ('0.250', '<abbr title="undefined">–</abbr>')
     """
     return UNDEFINED if pd.isna(value) else f"{value:.{digits}f}".replace("-", "−")

@@ -49,8 +49,8 @@ def explained_and_alone(scores: "Scores", family: str, rung: str, alignment: str
     columns = ["explained", "explained_low", "explained_high"]
     names = in_order(scores.layers)["layer"]
     of_image, alone = (
-        rows_of(scores.scores, "dataset", family, measure, alignment).set_index("layer")[columns].reindex(names)
-        for measure in (rung, f"alone_{rung}")
+        rows_of(scores.scores, "dataset", family, measure, alignment).set_index("layer")[its].reindex(names)
+        for measure, its in ((rung, [*columns, "explained_ceiling"]), (f"alone_{rung}", columns))
     )
     return of_image.join(alone.add_prefix("alone_"))
 

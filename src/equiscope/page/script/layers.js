@@ -93,6 +93,9 @@ function definedRuns(levels) {
   return found;
 }
 
+// What interpolation leaves of what is explained, where it costs something.
+const ceilingOf = (found) => (costs(found.of[0].explained_ceiling) ? found.of[0].explained_ceiling : null);
+
 function drawShares() {
   const panels = sharePanels();
   el("shares").hidden = !panels.length && !state.pictured;
@@ -107,14 +110,20 @@ function drawShares() {
     const frame = { left: at.left, right: at.right, top: top + panel * (high + GAP), bottom: top + panel * (high + GAP) + high };
     const { y, nodes } = valueAxis(frame, 0, 1, [0, 0.5, 1], "share of variance");
     content.push(text(at.left, frame.top - 10, fitted(family, at.right - at.left), { class: "title" }));
-    content.push(...nodes, ...areas(at, y, found), ...partEdges(at, frame.top, frame.bottom), ...borderMarks(at, y, found), chosenLayer(at, frame.top, frame.bottom));
-    const shares = (place) => found.areas.map((area, share) => `${area === "rest" ? data.words.shares.rest : area} ${found.levels[0][place] === null ? "undefined" : percent(found.levels[share + 1][place] - found.levels[share][place])}`);
+    content.push(...nodes, ...areas(at, y, found), ...partEdges(at, frame.top, frame.bottom), ...borderMarks(at, y, found));
+    const ceiling = ceilingOf(found);
+    if (ceiling) content.push(...joinable(result().layers, ceiling.map((value, place) => [at.x[place], value === null ? null : y(value)])).flatMap(ceilingLine));
+    content.push(chosenLayer(at, frame.top, frame.bottom));
+    const shares = (place) => [
+      ...found.areas.map((area, share) => `${area === "rest" ? data.words.shares.rest : area} ${found.levels[0][place] === null ? "undefined" : percent(found.levels[share + 1][place] - found.levels[share][place])}`),
+      ...(ceiling && ceiling[place] !== null ? [`ceiling ${percent(ceiling[place])}`] : []),
+    ];
     return stopsAlong(at, frame.top, frame.bottom, (place) => [result().layers[place].layer, `under ${family}`, ...shares(place)]);
   });
   const bottom = top + panels.length * (high + GAP) - GAP;
   content.push(...below.nodes(bottom));
   const shown = Object.keys(data.words.shares).filter((name) => panels.some(([, found]) => found.areas.includes(name)));
-  keys("shares-keys", shown.map((area) => ({ area, name: data.words.shares[area] })));
+  keys("shares-keys", [...shown.map((area) => ({ area, name: data.words.shares[area] })), ...(panels.some(([, found]) => ceilingOf(found)) ? [{ ceiling: true, name: "ceiling" }] : [])]);
   draw("shares-chart", bottom + below.height, `Shares of the variance of ${counted(result().layers.length, "layer")}, ${joined(shown)}, under ${joined(panels.map(([family]) => family))}; the numbers are in the columns explained of the tables.`, content, stops);
   el("shares-caption").textContent = `Layers in order of execution; the share of the variance of their features, on held-out images. Bars: 95 % confidence intervals of the borders. Gaps: undefined. Framed: the layer whose channels are shown below; choose another.${aboutNames(below)}`;
 }
