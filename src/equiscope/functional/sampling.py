@@ -7,7 +7,6 @@ as rotations by quarters, flips and shifts, and cost a copy; `Gathered` are any 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from inspect import getattr_static
 from math import ceil, floor
 from typing import Protocol, runtime_checkable
 
@@ -19,22 +18,8 @@ Maps = Float[Tensor, "image channel row column"]
 Values = Float[Tensor, "image channel valid_row valid_column"]
 
 
-class _ByItsMembers(type(Protocol)):  # type: ignore[misc]  # typing has no name for it
-    """Looks for the members of an instance without computing any: a property may take long, or raise.
-
-    So does Python from 3.12 on; before, it computes them all.
-    """
-
-    def __instancecheck__(cls, instance: object) -> bool:
-        if "__protocol_attrs__" in vars(cls) or not vars(cls).get("_is_protocol"):  # 3.12, or a class derived from it
-            return bool(super().__instancecheck__(instance))
-        missing = object()
-        members = (name for name in vars(cls) if not name.startswith("_"))
-        return all(getattr_static(instance, name, missing) is not missing for name in members)
-
-
 @runtime_checkable
-class Sampling(Protocol, metaclass=_ByItsMembers):
+class Sampling(Protocol):
     """Where the positions of `T'_g f(X)` get their values from.
 
     `expected` gives `T'_g f(X)` of the maps `f(X)`, and `found` picks the same positions, the valid ones, of
@@ -70,6 +55,19 @@ class Sampling(Protocol, metaclass=_ByItsMembers):
 
     def found(self, maps: Maps) -> Values:
         """The values of `f(T_g X)` at the same positions."""
+
+
+class Windowed:
+    """A sampling whose valid positions its `window` picks."""
+
+    @property
+    def window(self) -> Sampling:
+        """The sampling that gives the values at the valid positions, as they are."""
+        raise NotImplementedError
+
+    def found(self, maps: Maps) -> Values:
+        """The values of `f(T_g X)` at the valid positions."""
+        return self.window.expected(maps)
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Along:
 
 
 @dataclass(frozen=True)
-class Axes:
+class Axes(Windowed):
     """A sampling along rows and columns, perhaps of the transposed map."""
 
     rows: Along
@@ -177,10 +175,6 @@ class Axes:
         values = maps.mT if self.transposed else maps
         return self.columns.of(self.rows.of(values, -2), -1)
 
-    def found(self, maps: Maps) -> Values:
-        """The values of `f(T_g X)` at the same positions."""
-        return self.window.expected(maps)
-
     @cached_property
     def window(self) -> "Axes":
         """The sampling that gives the valid positions, as they are."""
@@ -203,7 +197,7 @@ class Axes:
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class Gathered(Windowed):
     """Any sampling: each valid position's value is a weighted sum of positions of the map, counted row by row.
 
     `source[n, v]` is the n-th neighbour that valid position `v` takes its value from, with `weight[n, v]` (None: the
@@ -268,14 +262,15 @@ class Gathered:
         assert isinstance(values, Tensor)
         return values[..., None, :]
 
-    def found(self, maps: Maps) -> Values:
-        """The values of `f(T_g X)` at the same positions, in one row."""
-        return self.window.expected(maps)
+    @classmethod
+    def at(cls, valid: Bool[Tensor, "row column"]) -> "Gathered":
+        """The values at the valid positions, as they are."""
+        return cls(valid.flatten().nonzero().T, valid)
 
     @cached_property
     def window(self) -> "Gathered":
         """The sampling that gives the values at the valid positions, as they are."""
-        return Gathered(self.valid.flatten().nonzero().T, self.valid)
+        return Gathered.at(self.valid)
 
 
 def on_whole_map(sampling: Sampling, maps: Maps) -> tuple[Maps, Float[Tensor, "row column"]]:
@@ -284,14 +279,27 @@ def on_whole_map(sampling: Sampling, maps: Maps) -> tuple[Maps, Float[Tensor, "r
     >>> on_whole_map(Axes(Along(1), Along(3, 1, -1)), torch.tensor([[[[1.0, 2.0, 3.0]]]]))
     (tensor([[[[0., 1., 2.]]]]), tensor([[0., 1., 1.]]))
     """
+    at, values = places_of(sampling), sampling.expected(maps)
+    valid = laid_out(values.new_ones(1, 1, 1, len(at)), at, sampling.size)
+    return laid_out(values, at, sampling.size), valid[0, 0]
+
+
+def laid_out(values: Values, places: Int[Tensor, " position"], size: tuple[int, int]) -> Maps:
+    """A map of so many rows and columns that has values at some places, counted row by row, and is 0 elsewhere."""
+    whole = values.new_zeros(*values.shape[:2], size[0] * size[1])
+    whole[..., places.to(values.device)] = values.flatten(2)
+    return whole.view(*values.shape[:2], *size)
+
+
+def places_of(sampling: Sampling) -> Int[Tensor, " position"]:
+    """The valid positions, counted row by row, in the order that the sampling gives them in.
+
+    >>> places_of(Axes(Along(2), Along(3, 1, -1)))
+    tensor([1, 2, 4, 5])
+    """
     height, width = sampling.size
-    places = torch.arange(height * width, dtype=torch.float64, device=maps.device).view(1, 1, height, width)
-    at = sampling.found(places).flatten().long()
-    whole = maps.new_zeros(*maps.shape[:2], height * width)
-    whole[..., at] = sampling.expected(maps).flatten(2)
-    valid = maps.new_zeros(height * width)
-    valid[at] = 1
-    return whole.view(*maps.shape[:2], height, width), valid.view(height, width)
+    numbered = torch.arange(height * width, dtype=torch.float64).view(1, 1, height, width)
+    return sampling.found(numbered).flatten().round().long()
 
 
 def identity(height: int, width: int) -> Axes:

@@ -13,7 +13,17 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from equiscope.functional.sampling import Along, Axes, Gathered, Maps, Sampling, Values
+from equiscope.functional.sampling import (
+    Along,
+    Axes,
+    Gathered,
+    Maps,
+    Sampling,
+    Values,
+    Windowed,
+    laid_out,
+    places_of,
+)  # fmt: skip
 
 Number = float | int
 Vector = tuple[Number, Number]
@@ -55,9 +65,8 @@ class AffineMap:
     @property
     def rearranges(self) -> bool:
         """Whether it is a symmetry of the square, which only moves positions to others."""
-        rows = [[round(abs(value), DIGITS) for value in row] for row in self.linear]
-        along, across = rows
-        return sorted(along) == [0, 1] and across == along[::-1] and not any(self.move)
+        values = [round(abs(value), DIGITS) for row in self.linear for value in row]
+        return values in ([1, 0, 0, 1], [0, 1, 1, 0]) and not any(self.move)
 
     def of(self, point: Vector) -> Vector:
         """Where a point goes."""
@@ -84,7 +93,7 @@ class AffineMap:
 
 
 @dataclass(frozen=True)
-class Warped:
+class Warped(Windowed):
     """A sampling whose positions get their values from where an affine map about the grid's centre takes them from.
 
     A position is valid where its source lies in `[0, height - 1] x [0, width - 1]`, and is then interpolated between
@@ -121,6 +130,11 @@ class Warped:
     def valid(self) -> Bool[Tensor, "row column"]:
         """Which positions are valid."""
         return self._all_sources[1].view(self.size)
+
+    @cached_property
+    def window(self) -> Gathered:
+        """The sampling that gives the values at the valid positions, as they are."""
+        return Gathered.at(self.valid)
 
     @cached_property
     def sources(self) -> Float[Tensor, "position axis"]:
@@ -172,18 +186,9 @@ class Warped:
         values = grid_sample(flat, self._grid.to(flat), padding_mode="border", align_corners=True)
         return values.view(*maps.shape[:2], 1, self.positions)
 
-    def found(self, maps: Maps) -> Values:
-        """The values of `f(T_g X)` at the same positions, in one row."""
-        return self.window.expected(maps)
-
-    @cached_property
-    def window(self) -> Gathered:
-        """The sampling that gives the values at the valid positions, as they are."""
-        return Gathered(self.valid.flatten().nonzero().T, self.valid)
-
 
 @dataclass(frozen=True)
-class RoundTrip:
+class RoundTrip(Windowed):
     """A sampling and then its inverse: `T'_g^-1 T'_g f(X)`, at positions that all they get their values from is valid.
 
     It moves nothing, so that it differs from `f(X)` by what is lost between positions.
@@ -197,24 +202,28 @@ class RoundTrip:
 
     @cached_property
     def _at(self) -> Tensor:
-        """Where the valid positions of the way there lie, row by row."""
-        return _places(self.there)
+        """Where the valid positions of the way there lie."""
+        return places_of(self.there)
 
     @cached_property
     def _kept(self) -> Tensor:
         """Which of the valid positions of the way back get their values from valid positions alone."""
-        sound = self._whole(torch.ones(1, 1, *self.there.size, dtype=torch.float64))
+        sound = laid_out(torch.ones(1, 1, 1, len(self._at), dtype=torch.float64), self._at, self.size)
         share: Tensor = self._back.expected(sound).flatten()
         kept: Tensor = (share > 1 - 10**-DIGITS).nonzero().flatten()
         return kept
 
     @cached_property
+    def valid(self) -> Bool[Tensor, "row column"]:
+        """Which positions are valid."""
+        valid = torch.zeros(self.there.size, dtype=torch.bool)
+        valid.view(-1)[places_of(self._back)[self._kept]] = True
+        return valid
+
+    @cached_property
     def window(self) -> Sampling:
         """The sampling that gives the values at the valid positions, as they are."""
-        valid = torch.zeros(self.there.size, dtype=torch.bool)
-        places = _places(self._back)[self._kept]
-        valid.view(-1)[places] = True
-        return Gathered(places[None], valid)
+        return Gathered.at(self.valid)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -241,28 +250,11 @@ class RoundTrip:
         """The way back and there again."""
         return RoundTrip(self._back)
 
-    def _whole(self, maps: Maps) -> Maps:
-        """`T'_g f(X)` on the whole map, 0 where it is not valid."""
-        values = self.there.expected(maps).flatten(2)
-        whole = values.new_zeros(*values.shape[:2], self.size[0] * self.size[1])
-        whole[..., self._at.to(whole.device)] = values
-        return whole.view(*values.shape[:2], *self.size)
-
     def expected(self, maps: Maps) -> Values:
         """`T'_g^-1 T'_g f(X)` at the valid positions, in one row."""
-        values = self._back.expected(self._whole(maps)).flatten(2)
+        whole = laid_out(self.there.expected(maps), self._at, self.size)
+        values = self._back.expected(whole).flatten(2)
         return values.index_select(2, self._kept.to(values.device))[..., None, :]
-
-    def found(self, maps: Maps) -> Values:
-        """The values of the map itself at the same positions."""
-        return self.window.expected(maps)
-
-
-def _places(sampling: Sampling) -> Tensor:
-    """The valid positions, row by row, in the order that the sampling gives them in."""
-    height, width = sampling.size
-    numbered = torch.arange(float(height * width), dtype=torch.float64).view(1, 1, height, width)
-    return sampling.window.expected(numbered).flatten().round().long()
 
 
 @dataclass(frozen=True)
