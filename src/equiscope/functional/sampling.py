@@ -7,6 +7,7 @@ as rotations by quarters, flips and shifts, and cost a copy; `Gathered` are any 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from inspect import getattr_static
 from math import ceil, floor
 from typing import Protocol, runtime_checkable
 
@@ -18,8 +19,22 @@ Maps = Float[Tensor, "image channel row column"]
 Values = Float[Tensor, "image channel valid_row valid_column"]
 
 
+class _ByItsMembers(type(Protocol)):  # type: ignore[misc]  # typing has no name for it
+    """Looks for the members of an instance without computing any: a property may take long, or raise.
+
+    So does Python from 3.12 on; before, it computes them all.
+    """
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        if "__protocol_attrs__" in vars(cls) or not vars(cls).get("_is_protocol"):  # 3.12, or a class derived from it
+            return bool(super().__instancecheck__(instance))
+        missing = object()
+        members = (name for name in vars(cls) if not name.startswith("_"))
+        return all(getattr_static(instance, name, missing) is not missing for name in members)
+
+
 @runtime_checkable
-class Sampling(Protocol):
+class Sampling(Protocol, metaclass=_ByItsMembers):
     """Where the positions of `T'_g f(X)` get their values from.
 
     `expected` gives `T'_g f(X)` of the maps `f(X)`, and `found` picks the same positions, the valid ones, of
