@@ -183,8 +183,8 @@ def _answer(relations: pd.DataFrame, group: str) -> str:
         clearly = "None can be told from chance"
     else:
         clearly = " and ".join(
-            f"{listed(parts)} {way} it more than chance would"
-            for parts, way in ((with_it, "goes with" if len(with_it) == 1 else "go with"), (against, "goes against"))
+            f"{listed(parts)} {'goes' if len(parts) == 1 else 'go'} {way} it more than chance would"
+            for parts, way in ((with_it, "with"), (against, "against"))
             if parts
         ).capitalize()
     return (

@@ -14,6 +14,7 @@ from equiscope.figures.style import (
     GREY,
     LEGEND,
     MEASURE_LOOKS,
+    SERIES_COLOURS,
     TWO_COLUMNS,
     Plot,
     drawing,
@@ -26,7 +27,8 @@ from equiscope_studies.results import folded, listed, markdown, recipe_in_words
 from equiscope_studies.survey.scores import GROUPS, Reading, kind, of_families, readings, variants
 from equiscope_studies.verdicts import FAILS, HOLDS, INCONCLUSIVE
 
-MARKERS = {"CNN": "o", "ViT": "s", "Mixer": "^", "other": "D"}
+MARKERS = {"CNN": "ov<", "ViT": "sDd", "Mixer": "^>P", "other": "XpH"}  # of a kind; the next where colours come again
+RUNS = (slice(0, 3), slice(3, 5))  # feature maps, and vectors: no line joins them
 ENDS = {"score": ("low", "high"), "explained": ("explained_low", "explained_high")}
 LINES = (("score", "dataset"), ("score", "image"), ("explained", "dataset"))  # what is drawn, and in which scope
 
@@ -60,17 +62,19 @@ def _draw(axes: Axes, rows: pd.DataFrame, value: str) -> None:
     low, high = ENDS[value]
     for place, network in enumerate(networks):
         colour = series_look(place).colour
+        marker = MARKERS[kind(network)][place // len(SERIES_COLOURS) % 3]
         places = np.arange(len(PARTS)) + 0.5 * ((place + 0.5) / len(networks) - 0.5)
         for measure in measures_in(rows) if value == "explained" else LADDER[:2]:
             found = rows[(rows["network"] == network) & (rows["measure"] == measure)].set_index("part").reindex(PARTS)
             look = MEASURE_LOOKS[measure]
             draw_intervals(axes, places, found[low], found[high], colour)
-            axes.plot(
-                places, found[value], color=colour, linestyle=look.line, linewidth=0.8,
-                marker=MARKERS[kind(network)], markersize=3.5, markeredgewidth=0.8,
-                markerfacecolor=colour if look.filled else "white", zorder=3 if look.filled else 4,
-                label=network if measure == "equivariance" else None,
-            )  # fmt: skip
+            for run in RUNS:
+                axes.plot(
+                    places[run], found[value].iloc[run], color=colour, linestyle=look.line, linewidth=0.8,
+                    marker=marker, markersize=3.5, markeredgewidth=0.8,
+                    markerfacecolor=colour if look.filled else "white", zorder=3 if look.filled else 4,
+                    label=network if measure == "equivariance" and run == RUNS[0] else None,
+                )  # fmt: skip
             if value == "score" and measure == "equivariance":
                 chance = found["chance"].to_numpy(dtype=float)
                 draw_chance(axes, places, chance, colour, joined=False, half=0.06)
