@@ -20,17 +20,20 @@ Values = Float[Tensor, "image channel valid_row valid_column"]
 
 
 class _ByItsMembers(type(Protocol)):  # type: ignore[misc]  # typing has no name for it
-    """Looks for the members of an instance without computing any: a property may take long, or raise.
+    """Looks for the members of an instance without computing any, where they are its own: a property may take long.
 
-    So does Python from 3.12 on; before, it computes them all.
+    Before Python 3.12 all are computed; from then on members are not found that an object hands on to another.
     """
 
     def __instancecheck__(cls, instance: object) -> bool:
-        if "__protocol_attrs__" in vars(cls) or not vars(cls).get("_is_protocol"):  # 3.12, or a class derived from it
+        if not vars(cls).get("_is_protocol"):  # a class derived from it
             return bool(super().__instancecheck__(instance))
-        missing = object()
+        missing, hands_on = object(), hasattr(type(instance), "__getattr__")
         members = (name for name in vars(cls) if not name.startswith("_"))
-        return all(getattr_static(instance, name, missing) is not missing for name in members)
+        return all(
+            getattr_static(instance, name, missing) is not missing or (hands_on and hasattr(instance, name))
+            for name in members
+        )
 
 
 @runtime_checkable

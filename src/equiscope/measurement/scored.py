@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from equiscope.functional.statistics import (
     LEAST_IMAGES,
@@ -239,7 +240,9 @@ def _channel_table(findings: Sequence[Findings]) -> pd.DataFrame:
     return table.assign(**{name: partner.mask(partner < 0) for name, partner in partners.items()})
 
 
-def _table_of(blocks: Sequence[tuple[Mapping[str, Any], Mapping[str, Array]]], names: Sequence[str]) -> pd.DataFrame:
+def _table_of(
+    blocks: Sequence[tuple[Mapping[str, Any], Mapping[str, NDArray[Any]]]], names: Sequence[str]
+) -> pd.DataFrame:
     """The table of some columns, block after block: what is one value in a block, and what has one for each row.
 
     NaN where a block has no such column.

@@ -108,7 +108,8 @@ class _Listener:
             squares = (its[1:].float() - its[:1].float()).square().sum(axes[1]).flatten(1)
             by_itself, *by_patch = squares.sum(1).tolist()
             if self.slight:
-                self._silent[name] = [one <= by_itself for one in by_patch]
+                off = bool((its[:1] == 0).all(axes[1]).any())  # a position of zeros, as behind a ReLU, is silent too
+                self._silent[name] = [] if off else [one <= by_itself for one in by_patch]
             elif by_itself <= _BY_ITSELF * sum(by_patch) / len(by_patch):  # else the network is random
                 self._found[name].setdefault(axes, []).append(squares[1:].cpu())
 
