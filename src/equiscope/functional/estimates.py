@@ -40,7 +40,6 @@ class Estimates:
 
     measures: dict[str, Estimate]
     partner: Int[Tensor, "channel"]  # over all images; -1 where undefined
-    maps: LinearMaps | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def estimates(
     measures = {"invariance": invariance, "equivariance": equivariance}
     if maps is not None:
         measures["linear"] = _linear(maps, best, equivariance, left_out)
-    return Estimates(measures, partner, maps)
+    return Estimates(measures, partner)
 
 
 def ceiling(moments: Moments, options: Options) -> Channels:

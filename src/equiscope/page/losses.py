@@ -3,8 +3,8 @@
 from html import escape
 
 from equiscope.figures.alone import plot_alone
-from equiscope.page.tables import figure_of, number_of, row_of
-from equiscope.page.words import UNDEFINED, counted
+from equiscope.page.tables import figure_of, interval_of, number_of, row_of
+from equiscope.page.words import counted
 from equiscope.results.columns import ALONE
 from equiscope.results.scores import Scores
 
@@ -24,7 +24,7 @@ def losses_section(scores: Scores) -> str:
     rows = [
         row_of(
             row["layer"],
-            [number_of(row["loses"]), _interval(row["loses_low"], row["loses_high"]),
+            [number_of(row["loses"]), interval_of(row["loses_low"], row["loses_high"]),
              *(number_of(row[name]) for name in ("alone", "explained"))],
             [row["part"], row["transformation"], row["measure"]],
         )
@@ -44,8 +44,3 @@ counts in <em>from the image</em> only. The layer that loses most stands first.<
 </tbody>
 </table>
 </div>"""
-
-
-def _interval(low: float, high: float) -> str:
-    ends = number_of(low), number_of(high)
-    return UNDEFINED if UNDEFINED in ends else " to ".join(ends)

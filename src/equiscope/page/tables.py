@@ -87,7 +87,11 @@ def metrics_table(metrics: pd.DataFrame) -> str:
     body = [
         row_of(
             METRIC_TITLES[row["metric"]],
-            [number_of(row["value"], METRIC_DIGITS), _interval(row, METRIC_DIGITS), f"{row['images']:,}"],
+            [
+                number_of(row["value"], METRIC_DIGITS),
+                interval_of(row["low"], row["high"], METRIC_DIGITS),
+                f"{row['images']:,}",
+            ],
             [row["transformation"], row["layer"] if isinstance(row["layer"], str) else "–"],
         )
         for row in metrics.to_dict("records")
@@ -171,7 +175,10 @@ def _columns(measure: str, scope: str, rows: Rows) -> dict[str, Cell]:
     Nor is there a column of undefined channels where there are none.
     """
     measure = ALONE.get(measure, measure)
-    columns: dict[str, Cell] = {"score": lambda row: number_of(row["score"]), "95 % interval": _interval}
+    columns: dict[str, Cell] = {
+        "score": lambda row: number_of(row["score"]),
+        "95 % interval": lambda row: interval_of(row["low"], row["high"]),
+    }
     if measure == "equivariance":
         columns["in sample"] = lambda row: number_of(row["in_sample"])
     if not all(pd.isna(row["chance"]) for row in rows.values()):
@@ -205,9 +212,10 @@ def _first(place: int) -> str:
     return ' class="first"' if place == 0 else ""
 
 
-def _interval(row: Row, digits: int = 3) -> str:
-    low, high = number_of(row["low"], digits), number_of(row["high"], digits)
-    return UNDEFINED if UNDEFINED in (low, high) else f"{low} to {high}"
+def interval_of(low: float, high: float, digits: int = 3) -> str:
+    """The ends of an interval; undefined is a dash."""
+    ends = number_of(low, digits), number_of(high, digits)
+    return UNDEFINED if UNDEFINED in ends else " to ".join(ends)
 
 
 def number_of(value: float, digits: int = 3) -> str:
