@@ -127,6 +127,23 @@ def test_what_takes_longer_than_a_minute_is_not_tried_and_told(seconds, told, mo
     assert [f"takes {seconds} s, and so it was not tried whether" in one for one in remarks] == [True] * told
 
 
+def test_what_other_programs_take_in_one_pass_stops_no_other(monkeypatch):
+    for clock in ("monotonic", "process_time"):
+        monkeypatch.setattr(f"equiscope.networks.allowance.{clock}", lambda: TIME[0])
+
+    class OfOneSize(nn.Module):
+        def forward(self, maps):
+            TIME[0] += 4.0 if len(maps) == 3 and maps.is_meta else 0.05
+            assert maps.shape[-1] == 56
+            return maps
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 4, stride=4), OfOneSize())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (layer,) = find_layers(model, (3, 224, 224), "1").measured
+    assert layer.layout.grid == (56, 56) and layer.stride == (4, 4)
+
+
 def test_values_on_a_blank_image_leave_nothing_behind():
     class First(nn.Module):
         def __init__(self):

@@ -157,20 +157,23 @@ class BlankPasses(Generic[Noted]):
     def _foreseen(self, pixels: int) -> _Cost:
         """What a pass over so many pixels will take.
 
-        It grows as a power of the pixels as from the smallest to the largest pass so far; of one pass alone, operations
-        and seconds as the pixels, and bytes as their square. Seconds grow as the square at most, and small ones are not
-        told apart, for other programs disturb them.
+        What is counted grows as a power of the pixels as from the smallest to the largest pass so far; of one pass
+        alone, operations as the pixels, and bytes as their square. Seconds are never compared, for other programs
+        disturb them: they are those of the quickest pass for what it counted.
         """
         first, last = min(self._costs, key=_pixels), max(self._costs, key=_pixels)
         times = pixels / last.pixels
 
-        def grown(name: str, at_most: float, least: float = 1.0, most: float = 9.0) -> float:
-            before, after = (max(least, float(getattr(cost, name))) for cost in (first, last))
-            power = log(after / before) / log(last.pixels / first.pixels) if last.pixels > first.pixels else at_most
-            return after * times ** min(max(0.0, power), most) if times > 1 else after
+        def grown(name: str, alone: float) -> int:
+            before, after = (max(1, getattr(cost, name)) for cost in (first, last))
+            power = log(after / before) / log(last.pixels / first.pixels) if last.pixels > first.pixels else alone
+            return int(after * times ** min(max(0.0, power), 9.0)) if times > 1 else after
 
-        operations, given, largest = int(grown("operations", 1.0)), int(grown("bytes", 2.0)), int(grown("largest", 2.0))
-        return _Cost(pixels, operations, given, largest, grown("seconds", 1.0, least=0.05, most=2.0))
+        operations, given, largest = grown("operations", 1.0), grown("bytes", 2.0), grown("largest", 2.0)
+        seconds = min(
+            cost.seconds * max(operations / max(1, cost.operations), given / max(1, cost.bytes)) for cost in self._costs
+        )
+        return _Cost(pixels, operations, given, largest, seconds)
 
 
 def _ways(model: nn.Module) -> Iterator[tuple[bool, torch.dtype, bool]]:
