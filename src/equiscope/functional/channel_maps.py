@@ -127,6 +127,8 @@ class BestChannels:
         self._weights = moments.own.new_zeros(len(subsets), len(moments.own))  # of groups, in each choice
         for place, its in enumerate(chosen):
             self._weights[place, its] = 1
+        self._norms = tuple(torch.stack([pool.norms[side] for pool in found]) for side in range(2))
+        self._counts = torch.stack([pool.count for pool in found])[:, None]
         self.all = self._fitted(self._partners())
         self.fits: dict[LeftOut, Fit] = {left_out: self.all[place] for left_out, place in self._place.items()}
 
@@ -134,14 +136,15 @@ class BestChannels:
         """Where the fits without some groups are among all."""
         return [self._place[left_out] for left_out in without]
 
-    def cross(self, group: int, found: slice = slice(None)) -> Float[Tensor, "channel chosen"]:
-        """One group's products of expected channels with some found ones, about the means of all images."""
+    def cross(self, group: int, number: torch.dtype) -> Float[Tensor, "expected found"]:
+        """One group's products of both sides' channels, about the means of all images, in numbers of that type."""
         moments = self.moments
         assert moments.cross is not None
         mean_one, mean_two = self.whole.means
-        products = moments.cross[group][:, found].double()
-        products = products - torch.outer(mean_one, moments.found.total[group, found])
-        return products.addr_(self.totals[0][group], mean_two[found], alpha=-1)
+        raw = moments.cross[group].to(torch.promote_types(number, moments.cross.dtype))
+        expected = torch.stack([mean_one, self.totals[0][group]], 1).to(raw)
+        found = torch.stack([moments.found.total[group], mean_two]).to(raw)
+        return torch.addmm(raw, expected, found, alpha=-1).to(number)
 
     def own(self) -> Float[Tensor, "group channel"]:
         """The products of every channel with itself, about the means of all images: exact, where `cross` is not."""
@@ -155,31 +158,36 @@ class BestChannels:
         found = []
         for start in range(0, channels, BLOCK):
             block = slice(start, min(start + BLOCK, channels))
-            rows = torch.stack([self._rows(k, block, own[k]) for k in self.groups])
+            rows = self._rows(block, own)
             step = max(1, AT_ONCE // rows[0].numel())
             some = [slice(first, first + step) for first in range(0, len(self.pools), step)]
             found.append(torch.cat([self._strongest(rows, choices, block) for choices in some]))
         return torch.cat(found, 1)
 
-    def _rows(self, group: int, block: slice, own: Channels) -> Float[Tensor, "found expected"]:
-        """The products of some found channels with all expected ones, in float32."""
-        products = self.cross(group, block)
+    def _rows(self, block: slice, own: Float[Tensor, "all channel"]) -> Float[Tensor, "group found expected"]:
+        """The products of some found channels with all expected ones, in float32, about the means of all images."""
+        moments, groups = self.moments, list(self.groups)
+        assert moments.cross is not None
+        raw = moments.cross[:, :, block].mT[groups]
+        mean_one, mean_two = (mean.expand(len(groups), -1) for mean in self.whole.means)
+        found = torch.stack([moments.found.total[groups, block], mean_two[:, block]], 2).to(raw)
+        expected = torch.stack([mean_one, self.totals[0][groups]], 1).to(raw)
+        products = raw.baddbmm_(found, expected, alpha=-1).float()
         places = torch.arange(block.start, block.stop, device=products.device)
-        products[places, places - block.start] = own[block]
-        return products.T.float().contiguous()
+        products[:, places - block.start, places] = own[groups, block].float()
+        return products
 
     def _strongest(
         self, rows: Float[Tensor, "group found expected"], choices: slice, block: slice
     ) -> Int[Tensor, "choice found"]:
         """The expected channel of the highest correlation; the lowest of those that are tied."""
         weights = self._weights[choices]
-        its = list(self.pools.values())[choices]
-        norm_one, norm_two = (torch.stack([pool.norms[side] for pool in its]) for side in range(2))
+        norm_one, norm_two = self._norms[0][choices], self._norms[1][choices]
         candidates = self.defined & (norm_one > 0)
         products = (weights[:, self.groups].float() @ rows.flatten(1)).view(-1, *rows.shape[1:])
         if self.centred:  # by their own means
             one, two = (weights @ total for total in self.totals)
-            two = two[:, block] / torch.stack([pool.count for pool in its])[:, None]
+            two = two[:, block] / self._counts[choices]
             products.baddbmm_(two[:, :, None].float(), one[:, None].float(), alpha=-1)
         products *= torch.where(candidates, 1 / torch.where(candidates, norm_one, 1), 0)[:, None].float()
         if self.negative == "abs":
@@ -203,12 +211,11 @@ class BestChannels:
         square = moments.expected.square[:, partner] - 2 * mean_one * one + count * mean_one**2
         own_one = torch.stack([pool.means[0] for pool in pools]).gather(1, partner)
         own_two = torch.stack([pool.means[1] for pool in pools])
-        norm = torch.stack([pool.norms[0] for pool in pools]).gather(1, partner)
-        counts = torch.stack([pool.count for pool in pools])[:, None]
+        norm = self._norms[0].gather(1, partner)
         of_choice = self._weights.T[:, :, None]
         total_one, pooled = ((of_choice * values).sum(0) for values in (one, raw))
-        pooled = pooled - own_one * (self._weights @ two) - own_two * (total_one - counts * own_one)
-        usable = self.defined[partner] & (norm > 0) & (torch.stack([pool.norms[1] for pool in pools]) > 0)
+        pooled = pooled - own_one * (self._weights @ two) - own_two * (total_one - self._counts * own_one)
+        usable = self.defined[partner] & (norm > 0) & (self._norms[1] > 0)
         slope = torch.where(usable, pooled / torch.where(usable, norm**2, 1), 0)
         negative = self.negative == "abs"
         sign = torch.where((pooled < 0) & usable, -1.0, 1.0).to(slope) if negative else torch.ones_like(slope)

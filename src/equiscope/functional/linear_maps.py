@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from equiscope.functional.channel_maps import HALVES, Channels
 from equiscope.functional.ridge import PENALTIES, Regression, Ridge, inverse_of, of_groups, unit_gram
+
+Choice = TypeVar("Choice")
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,9 @@ def linear_maps(regressions: Sequence[Regression]) -> list[LinearMaps]:
     if len(groups) < 2:
         return [LinearMaps(one, {}, None, None) for one in regressions]
     fits = {k: [one.fitted([j for j in groups if j != k]) for one in regressions] for k in groups}
-    gained = {k: _gains(regressions, fits[k], [k]) for k in groups}
+    gained = {k: _gains(regressions, fits[k], [k]) for k in _some(groups, regressions)}
     total = torch.stack(list(gained.values())).sum(0)
-    chosen = {k: [PENALTIES[int(place)] for place in (total - gained[k]).argmax(1)] for k in groups}
+    chosen = {k: [PENALTIES[int(place)] for place in (total - gained.get(k, 0)).argmax(1)] for k in groups}
     ninths = [_nothing(one) for one in regressions]
     for k in groups:
         for one, ridge, penalty, its in zip(regressions, fits[k], chosen[k], ninths, strict=True):
@@ -82,11 +85,13 @@ def _halves(regressions: Sequence[Regression]) -> list[Predictions]:
     groups = range(len(regressions[0].cross))
     fits = []
     gained = []
+    to_choose_by = _some(HALVES, regressions)
     for one in HALVES:
         other = tuple(k for k in groups if k not in one)
         for fitted, left in ((one, other), (other, one)):
             ridges = [regression.fitted(fitted) for regression in regressions]
-            gained.append(_gains(regressions, ridges, left))
+            if one in to_choose_by:
+                gained.append(_gains(regressions, ridges, left))
             fits.append((ridges, list(left)))
     chosen = [PENALTIES[int(place)] for place in torch.stack(gained).sum(0).argmax(1)]
     found = [_nothing(one) for one in regressions]
@@ -97,6 +102,11 @@ def _halves(regressions: Sequence[Regression]) -> list[Predictions]:
             its.var[scored] += var / len(HALVES)
         _forget(ridges)
     return found
+
+
+def _some(choices: Sequence[Choice], regressions: Sequence[Regression]) -> Sequence[Choice]:
+    """What penalties are chosen by: every second choice of groups, where channels are many."""
+    return choices[::2] if regressions[0].wide else choices
 
 
 def _gains(
@@ -135,7 +145,7 @@ def laws(
         for names in sorted(products, key=lambda names: names[2]):
             onto = fitted.get(names[2], fitted[names[0]])
             if (key := id(onto.regression.grams)) not in grams:
-                grams = {key: unit_gram(onto.regression.best, k).to(onto.regression.cross.dtype)}
+                grams = {key: unit_gram(onto.regression.best, k, onto.regression.cross.dtype)}
             gram = grams[key]
             if names[2] in fitted:
                 target, norm = onto.target, onto.regression.inverse

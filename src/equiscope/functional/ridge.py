@@ -109,9 +109,10 @@ class Grams:
         groups, channels = range(len(best.moments.own)), len(inverse)
         number = torch.float64 if channels <= SINGLE else torch.float32
         total = (best.totals[0] * inverse).to(number)
-        products = torch.stack([unit_gram(best, k).to(number) for k in groups])
-        few = float(best.whole.count) < WORTH * channels  # samples: they span no more dimensions
-        directions = _spanned(products.sum(0)) if channels > SMALL and few else None
+        products = torch.stack([unit_gram(best, k, number) for k in groups])
+        samples = int(best.whole.count)  # they span no more dimensions
+        few = samples < WORTH * channels and channels > SMALL
+        directions = _spanned(products.sum(0), samples) if few else None
         if directions is None:
             return cls(None, products, products, total, inverse)
         mixed = directions.T @ products
@@ -146,22 +147,31 @@ class Grams:
         return self._correlations[key]
 
 
-def unit_gram(best: BestChannels, group: int) -> Float[Tensor, "channel channel"]:
+def unit_gram(best: BestChannels, group: int, number: torch.dtype) -> Float[Tensor, "channel channel"]:
     """One group's Gram matrix of the expected side, of channels with norm 1 over all images, about their means."""
     side, mean, inverse = best.moments.expected, best.whole.means[0], inverse_of(best.whole.norms[0])
     assert side.gram is not None
-    products = side.gram[group].double() - torch.outer(mean, side.total[group])
-    products.addr_(best.totals[0][group], mean, alpha=-1)
+    raw = side.gram[group].to(torch.promote_types(number, side.gram.dtype))
+    one = torch.stack([mean, best.totals[0][group]], 1).to(raw)
+    other = torch.stack([side.total[group], mean]).to(raw)
+    products = torch.addmm(raw, one, other, alpha=-1)
     square = side.square[group] - mean * side.total[group] - best.totals[0][group] * mean
     products.diagonal().copy_(square)  # which is summed more exactly
-    return products.mul_(inverse[:, None]).mul_(inverse)
+    inverse = inverse.to(raw)
+    return products.mul_(inverse[:, None]).mul_(inverse).to(number)
 
 
-def _spanned(correlation: Float[Tensor, "channel channel"]) -> Float[Tensor, "channel direction"] | None:
-    """The directions that channels span, where these are markedly fewer than channels."""
-    values, vectors = eigenvectors(correlation)
+def _spanned(correlation: Float[Tensor, "channel channel"], most: int) -> Float[Tensor, "channel direction"] | None:
+    """The directions, `most` at most, that channels span; None where they span none.
+
+    What the matrix makes of so many random vectors spans them, too, and costs far less than all its eigenvectors.
+    """
+    exact = correlation.double()
+    drawn = torch.randn(len(exact), most, dtype=exact.dtype, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(exact @ drawn.to(exact.device)).Q
+    values, vectors = eigenvectors(basis.T @ exact @ basis)
     rank = int((values > RANK * values[-1]).sum())
-    return vectors[:, -rank:].contiguous() if 0 < rank < WORTH * len(values) else None
+    return (basis @ vectors[:, -rank:]).to(correlation) if rank else None
 
 
 def eigenvectors(matrix: Float[Tensor, "row row"]) -> tuple[Float[Tensor, "row"], Float[Tensor, "row row"]]:
@@ -241,9 +251,9 @@ class Regression:
 
     def channel_cross(self, group: int) -> Float[Tensor, "channel channel"]:
         """One group's products of every expected channel with every found one, both with norm 1 over all images."""
-        products = self.best.cross(group)
+        products = self.best.cross(group, self.grams.direct.dtype)
         products.diagonal().copy_(self.best.own()[group])
-        return products.mul_(self.grams.inverse[:, None]).mul_(self.inverse)
+        return products.mul_(self.grams.inverse[:, None].to(products)).mul_(self.inverse.to(products))
 
     def fitted(self, groups: Sequence[int]) -> Ridge:
         """The map fitted on some groups."""
@@ -274,9 +284,14 @@ class Regression:
         return Choosing(ridge, channels, alone, left)
 
     @property
+    def wide(self) -> bool:
+        """Whether more than `SINGLE` channels are regressed on themselves."""
+        return self.grams.directions is None and len(self.inverse) > SINGLE
+
+    @property
     def _spaced(self) -> Int[Tensor, "chosen"]:
         channels = torch.arange(len(self.inverse), device=self.inverse.device)
-        return channels if self.grams.directions is not None else some_of(channels)
+        return some_of(channels) if self.wide else channels
 
     def _of_best(self, ridge: Ridge, groups: list[int]) -> tuple[Tensor, Tensor]:
         """The products of every channel with its best one and the squares of that, `[group, channel]`."""
@@ -304,7 +319,7 @@ class Regression:
         shared among groups as it is for `SOME` channels, which moves intervals alone.
         """
         grams, channels = self.grams, self._spaced
-        shared = len(groups) > 1 and len(channels) < len(self.inverse)
+        shared = len(groups) > 1 and self.wide
         some = channels if shared else slice(None)
         few, partner, slope = weights[:, some], ridge.partner[some], ridge.slope[some]
         each = torch.stack(
