@@ -105,6 +105,41 @@ def test_what_memory_cannot_bound_is_told():
             budgeted(plan_of(es.Scoring()), es.Scoring(), 30, size)
 
 
+def test_accumulators_take_half_of_what_is_free_unless_told_otherwise(monkeypatch):
+    scoring = es.Scoring()
+    plan = plan_of(scoring)
+    needed = budgeted(plan, scoring, 30, None).bytes
+    largest = max(budgeted(plan, scoring, 30, None, free=2 * needed // share).bytes for share in (2, 3))
+    assert largest <= needed / 2 and len(budgeted(plan, scoring, 30, None, free=2 * needed).passes) == 1
+    assert len(budgeted(plan, scoring, 30, needed / 2**30, free=needed).passes) == 1  # what is asked for counts
+    with pytest.raises(
+        ValueError, match=r"Memory does not do, of which .* are free: the accumulators of layer \d alone"
+    ):
+        budgeted(plan, scoring, 30, None, free=needed // 100)
+    assert len(budgeted(plan, scoring, 30, None, free=needed, again=False).passes) == 1
+    with pytest.raises(ValueError, match="and .* of memory are free; give images that can be gone over again"):
+        budgeted(plan, scoring, 30, None, free=needed - 1, again=False)
+    free = [needed]
+    monkeypatch.setattr("equiscope.measurement.loop.free_for_each", lambda *_: free[0])
+    plain, lean = (es.measure(network(), images(38), FAMILIES, run=es.Run(memory=memory)) for memory in (1, None))
+    assert plain.manifest["accumulators"]["passes"] == 1 < lean.manifest["accumulators"]["passes"]
+    assert_same(lean, plain)
+
+
+def test_what_was_free_at_first_counts_for_a_run_that_goes_on(monkeypatch, tmp_path):
+    free = [10**6]
+    monkeypatch.setattr("equiscope.measurement.loop.free_for_each", lambda *_: free[0])
+    options = {"checkpoint": tmp_path / "run", "checkpoint_every": 0}
+    kept = es.measure(network(), images(38), FAMILIES, run=es.Run(**options, keep_checkpoint=True))
+    passes = kept.manifest["accumulators"]["passes"]
+    assert passes > 1
+    free[0] = 10**9
+    again = es.measure(network(), images(38), FAMILIES, run=es.Run(**options, resume=True))
+    assert again.manifest["accumulators"]["passes"] == passes
+    assert again.manifest["resumed_in_pass"] == passes
+    assert_same(again, kept)
+
+
 def test_a_pass_has_a_layers_permuting_transformations_together_and_bounded_bytes():
     """All blocks of ResNeXt-101 under eight shifts and three rotations, from shapes alone."""
     model = torchvision.models.resnext101_32x8d(weights=None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 import torch
 
@@ -56,27 +57,44 @@ class Budget:
         )
 
 
-def budgeted(plan: Plan, scoring: Scoring, images: int | None, memory: float | int | None) -> Budget:
-    """The budget of a measurement whose accumulators may take `memory` GiB; None: as much as they take.
+def budgeted(
+    plan: Plan,
+    scoring: Scoring,
+    images: int | None,
+    memory: float | int | None,
+    *,
+    free: int | None = None,
+    again: bool = True,
+) -> Budget:
+    """The budget of a measurement whose accumulators may take `memory` GiB.
 
+    None: half of the `free` bytes, where these are known, for what is made of a layer's sums takes memory as well; or
+    all that they take, where the images cannot be gone over `again`.
     A layer of C channels takes 40 C^2 bytes for each transformation, and as many for its Gram matrices (twice that for
     more than some 2,500 images). Where that is too much, the images are read several times, each time for some of the
     layers and transformations; those that only permute positions stay together. `OptionError` where one layer's alone
-    take more.
+    take more than `memory` or than what is free.
     """
     products = products_in(images)
     units = list(_units(plan))
     sizes = [_bytes(unit, scoring, products) for unit in units]
+    bound = inf
+    if memory is not None:
+        bound = memory * GIB
+        _refuse_above(bound, units, sizes, "{memory}{given:g} GiB is too little", given=memory)
+    elif free is not None:
+        if not again and sum(sizes) > free:
+            raise OptionError(
+                "The accumulators need {needed}, and {free} of memory are free; give images that can be gone over "
+                "again, to measure in several passes, or measure fewer layers or transformations.",
+                needed=size_in_words(sum(sizes)), free=size_in_words(free),
+            )  # fmt: skip
+        bound = free / 2 if again else inf
+        _refuse_above(free, units, sizes, "Memory does not do, of which {given} are free", given=size_in_words(free))
     passes: list[list[Action]] = [[]]
     taken = largest = 0
     for unit, size in zip(units, sizes, strict=True):
-        if memory is not None and size > memory * GIB:
-            raise OptionError(
-                "{memory}{given:g} GiB is too little: the accumulators of layer {layer} alone need {needed}; allow "
-                "more, or measure fewer transformations.",
-                given=memory, layer=unit[0].layer.name, needed=size_in_words(size),
-            )  # fmt: skip
-        if memory is not None and passes[-1] and taken + size > memory * GIB:
+        if passes[-1] and taken + size > bound:
             passes.append([])
             taken = 0
         passes[-1].extend(unit)
@@ -84,6 +102,16 @@ def budgeted(plan: Plan, scoring: Scoring, images: int | None, memory: float | i
         largest = max(largest, taken)
     measured = len(plan.found.measured), len(plan.transformations)
     return Budget(tuple(Pass(tuple(of_pass)) for of_pass in passes), products, largest, *measured)
+
+
+def _refuse_above(bound: float, units: Sequence[list[Action]], sizes: Sequence[int], why: str, given: object) -> None:
+    for unit, size in zip(units, sizes, strict=True):
+        if size > bound:
+            raise OptionError(
+                why + ": the accumulators of layer {layer} alone need {needed}; allow more, or measure fewer "
+                "transformations.",
+                given=given, layer=unit[0].layer.name, needed=size_in_words(size),
+            )  # fmt: skip
 
 
 def _units(plan: Plan) -> Iterator[list[Action]]:

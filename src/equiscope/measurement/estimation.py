@@ -20,7 +20,9 @@ from equiscope.networks.features import unwrapped
 from equiscope.networks.layers import FoundLayers
 from equiscope.networks.loading import Network, preprocessing_of
 from equiscope.networks.options import Layers
+from equiscope.networks.placement import place_of
 from equiscope.networks.state import left_as_found
+from equiscope.system.memory import free_memory
 
 WARM_UP, TIMED = 2, 4  # images
 
@@ -83,7 +85,8 @@ def estimate(
         plan = planned(unwrapped(model), opened(images)[0], families, layers, scoring)
         some = next(opened(images)[1])[:TIMED]
         plan = with_alone(plan, unwrapped(model), some.shape[1], Layers.of(layers), scoring, None)
-    budget = budgeted(plan, scoring, count_of(images), run.memory)
+    free = free_memory(place_of(unwrapped(model), device))
+    budget = budgeted(plan, scoring, count_of(images), run.memory, free=free)
     marks = [time.perf_counter()]
 
     def counted() -> Iterator[Tensor]:

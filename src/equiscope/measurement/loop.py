@@ -57,6 +57,7 @@ from equiscope.networks.placement import placed
 from equiscope.networks.state import left_as_found
 from equiscope.networks.weights import weights_digest
 from equiscope.results.scores import Scores
+from equiscope.system.memory import free_for_each
 from equiscope.system.processes import Processes
 from equiscope.system.progress import Progress, on_terminal, say, shown
 from equiscope.system.provenance import Contents
@@ -209,14 +210,17 @@ def _measured(network: nn.Module, images: Images, asked: _Asked, place: torch.de
     answer = answer if probed.repeats else None
     plan = with_alone(plan, network, image_shape[0], asked.layers, scoring, (reader.first.to(place), probed))
     options = options_of(asked.families, asked.layers, scoring, run, size, str(place))
-    budget = budgeted(plan, scoring, reader.count, run.memory)
     bar_wanted = asked.progress if processes.rank == 0 else False
-    _note(bar_wanted)(budget.told())
     options["transformations_by_content"] = content_of(plan, image_shape, place, probed.images_type)
     ours = partial(fingerprint_of, options, weights, structure_digest(network), plan.layers_in_words())
-    saved, state = checkpoint_of(run, reader, ours, answer, len(budget.passes), _note(bar_wanted))
+    saved, state = checkpoint_of(run, reader, ours, answer, _note(bar_wanted))
+    free = free_for_each(processes, place) if state is None else state["free_memory"]  # as when the passes were planned
+    budget = budgeted(plan, scoring, reader.count, run.memory, free=free, again=same_again(images))
+    if len(budget.passes) > 1:
+        reader.must_be_read_again("{memory}GIB, which takes several passes,")
+    _note(bar_wanted)(budget.told())
     forward = ForwardPasses(network, plan.frame, place, size, run.precision, probed)
-    measurement = _Measurement(plan, budget, scoring, reader, place)
+    measurement = _Measurement(plan, budget, scoring, reader, place, free)
     with shown(bar_wanted, reader.total(len(budget.passes))) as bar:
         centres = measurement.centres(forward, state, bar)
         forward = replace(forward, registered=reader.registered + reader.begin)
@@ -259,6 +263,7 @@ class _Measurement:
     scoring: Scoring
     reader: Reader
     place: torch.device
+    free_memory: int | None  # bytes, when the budget was made
     matchings: dict[str, Matching] = field(default_factory=dict)  # of the inputs of layers that are measured alone
 
     def centres(self, forward: ForwardPasses, state: State | None, bar: Progress) -> Centres:
@@ -402,6 +407,7 @@ class _Progress:
         """All that it takes to go on from here."""
         reader = self.measurement.reader
         return {
+            "free_memory": self.measurement.free_memory,
             "pass": self.number,
             "counted": self.count,
             "window": self.window,

@@ -103,7 +103,8 @@ class Run:
     )
     memory: float | int | None = option(
         None,
-        "The most GiB that the accumulators may take; where that needs it, the images are read several times.",
+        "The most GiB that the accumulators may take; where that needs it, the images are read several times. "
+        "Default: half of the memory that is free.",
         metavar="GIB",
     )
     distributed: bool = option(False, "Share the images among the processes of torch.distributed's default group.")

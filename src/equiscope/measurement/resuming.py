@@ -15,12 +15,9 @@ def checkpoint_of(
     reader: Reader,
     ours: Callable[..., str],
     answer: Answer | None,
-    passes: int,
     note: Callable[[str], None],
 ) -> tuple[Checkpoint | None, State | None]:
     """The checkpoint, where there is one, and the state to go on from."""
-    if passes > 1:
-        reader.must_be_read_again("{memory}GIB, which takes several passes,")
     if run.checkpoint is None:
         return None, None
     reader.must_be_read_again("{checkpoint}FILE")
@@ -55,7 +52,7 @@ def _caught_up(state: State | None, processes: Processes) -> State | None:
     furthest = max(passes)
     if min(passes) == furthest:
         return state
-    names = ("findings", "centres", "matchings", "registered", "registered_contents")
+    names = ("free_memory", "findings", "centres", "matchings", "registered", "registered_contents")
     shared = None if state is None else {name: state[name] for name in names}
     found = processes.told_by(passes.index(furthest), shared)
     behind = passes[processes.rank] < furthest

@@ -9,16 +9,9 @@ from torch import nn
 
 @contextmanager
 def placed(model: nn.Module, device: str | torch.device | None) -> Iterator[torch.device]:
-    """The model on the device asked for, and back where it was afterwards.
-
-    "auto": a CUDA device where there is one; else, as with None, where the model is.
-    """
+    """The model on the device asked for, as by `place_of`, and back where it was afterwards."""
     _check_values(model)
-    tensor = next(iter([*model.parameters(), *model.buffers()]), None)
-    home = tensor.device if tensor is not None else torch.device("cpu")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else None
-    place = home if device is None else available_device(device)
+    home, place = place_of(model, None), place_of(model, device)
     if place == home:
         yield place
         return
@@ -27,6 +20,16 @@ def placed(model: nn.Module, device: str | torch.device | None) -> Iterator[torc
         yield place
     finally:
         model.to(home)
+
+
+def place_of(model: nn.Module, device: str | torch.device | None) -> torch.device:
+    """The device asked for; "auto": a CUDA device where there is one; else, as with None, where the model is."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else None
+    if device is not None:
+        return available_device(device)
+    tensor = next(iter([*model.parameters(), *model.buffers()]), None)
+    return tensor.device if tensor is not None else torch.device("cpu")
 
 
 def _check_values(model: nn.Module) -> None:
