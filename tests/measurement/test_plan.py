@@ -169,6 +169,18 @@ def contents(*transformations):
     return found
 
 
+def test_maps_that_are_not_square_are_left_out_where_axes_are_swapped_and_nobody_named_them():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, stride=(2, 1), padding=1), nn.ReLU())
+    plan = planned(model, (3, 16, 16), [es.rotations()], None, es.Scoring())
+    assert [layer.name for layer in plan.found.measured] == ["0"]
+    (odd, *_) = plan.found.left_out
+    assert (odd.name, odd.reason) == ("1", "its map of 8 x 16 positions is not square, as rot90 needs")
+    upright = planned(model, (3, 16, 16), [es.flips()], None, es.Scoring())
+    assert "1" in [layer.name for layer in upright.found.measured]
+    with pytest.raises(ValueError, match="Layer 1 cannot be measured: .*square"):
+        planned(model, (3, 16, 16), [es.rotations()], "1", es.Scoring())
+
+
 def test_transformations_are_told_apart_by_what_they_do():
     """Also where a large sampling differs at one position only, which its `repr` leaves out."""
     still = gathered_but(0)
