@@ -25,8 +25,8 @@ def test_a_permutation_of_channels_is_found_on_every_choice_of_groups():
     expected = torch.randn(30, 70, 2, 2, generator=torch.Generator().manual_seed(1))  # more channels than a block
     order = torch.randperm(70, generator=torch.Generator().manual_seed(2))
     best = best_of(expected, 3 * expected[:, order] + 1)
-    assert len(best.fits) == 1 + 10 + 45 + 6
-    for fit in best.fits.values():
+    assert len(best.pools) == 1 + 10 + 45 + 6
+    for fit in map(best.fit, best.pools):
         assert torch.equal(fit.partner, order)
         torch.testing.assert_close(fit.slope, torch.full_like(fit.slope, 3), atol=1e-4, rtol=0)
     score, explained = cross_fitted(best)
@@ -37,7 +37,7 @@ def test_a_permutation_of_channels_is_found_on_every_choice_of_groups():
 def test_equal_channels_are_tied_and_the_lowest_wins():
     expected = torch.randn(20, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     expected[:, 2] = expected[:, 1]
-    assert best_of(expected, expected.clone()).fits[()].partner.tolist() == [0, 1, 1]
+    assert best_of(expected, expected.clone()).fit(()).partner.tolist() == [0, 1, 1]
 
 
 def test_a_partner_of_opposite_sign_is_one_only_where_signs_do_not_matter():
@@ -61,4 +61,4 @@ def test_a_channel_that_is_constant_is_nobodys_partner():
     expected[:, 1] = 2.0
     best = best_of(expected, expected.clone())
     assert best.defined.tolist() == [True, False, True]
-    assert all(1 not in fit.partner[[0, 2]].tolist() for fit in best.fits.values())
+    assert all(1 not in fit.partner[[0, 2]].tolist() for fit in map(best.fit, best.pools))

@@ -130,7 +130,10 @@ class BestChannels:
         self._norms = tuple(torch.stack([pool.norms[side] for pool in found]) for side in range(2))
         self._counts = torch.stack([pool.count for pool in found])[:, None]
         self.all = self._fitted(self._partners())
-        self.fits: dict[LeftOut, Fit] = {left_out: self.all[place] for left_out, place in self._place.items()}
+
+    def fit(self, left_out: LeftOut) -> Fit:
+        """The fit without some groups."""
+        return self.all[self._place[left_out]]
 
     def places(self, without: Sequence[LeftOut]) -> list[int]:
         """Where the fits without some groups are among all."""
@@ -224,7 +227,7 @@ class BestChannels:
 
     def in_sample(self) -> Channels:
         """The correlation of every channel with its best one, on the very images that it was chosen on (Eq. 7)."""
-        fit = self.fits[()]
+        fit = self.fit(())
         norm = self.whole.norms[0][fit.partner] * self.whole.norms[1]
         return fit.product.sum(0) / torch.where(norm > 0, norm, torch.nan)
 

@@ -144,7 +144,7 @@ def _equivariance(
     """The best channel's score: cross-fitted, and never below invariance."""
     pool = best.whole
     channels = torch.arange(len(own), device=own.device)
-    partner = torch.where(own.isnan(), -1, best.fits[()].partner)
+    partner = torch.where(own.isnan(), -1, best.fit(()).partner)
     in_sample = torch.where(own.isnan(), torch.nan, best.in_sample())
     if len(best.groups) < 2:
         nothing = torch.full_like(own, torch.nan)

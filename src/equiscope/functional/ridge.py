@@ -258,7 +258,7 @@ class Regression:
     def fitted(self, groups: Sequence[int]) -> Ridge:
         """The map fitted on some groups."""
         left_out = tuple(k for k in self.best.groups if k not in groups)
-        pool, fit = self.best.pools[left_out], self.best.fits[left_out]
+        pool, fit = self.best.pools[left_out], self.best.fit(left_out)
         correlations = self.grams.correlations(groups, pool, self.best)
         scale = torch.where(self.best.defined, pool.norms[1] * self.inverse, 0).to(self._type)
         inverse = inverse_of(scale)
