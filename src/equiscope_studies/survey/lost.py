@@ -213,7 +213,7 @@ def picture(table: pd.DataFrame) -> Plot:
             axes.set_title(part, color=GREY)
         panels[0].set_ylabel("accuracy lost, share")
         figure.supxlabel("variance lost under rotations, share", fontsize=8)
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, **LEGEND)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, **LEGEND)
     return figure
 
 
@@ -222,7 +222,7 @@ def _draw(axes: Axes, rows: pd.DataFrame) -> None:
         look = series_look(number)
         axes.hlines(its["cost"], its["low"], its["high"], colors=look.colour, linewidth=0.7)
         axes.plot(its["lost"], its["cost"], linestyle="none", label=_set_in_words(str(name)), **look.marked(4.0))
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.margins(0.1)
     axes.grid()
 
 
