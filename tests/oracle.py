@@ -11,7 +11,7 @@ those images; what is then scored on a group is centred by the means of all imag
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import floor
 
@@ -510,6 +510,7 @@ class _Linear:
     maps: dict[int, np.ndarray]  # fitted without the group, in real units: T = W' E
     ninths: tuple[np.ndarray, np.ndarray]  # num and var, [1, group, channel]
     halves: tuple[np.ndarray, np.ndarray] | None  # num and var, [split, group, channel]; None under ten groups
+    extrapolates: bool
 
 
 def _ridge_maps(pair: _Pair, places: np.ndarray, defined: np.ndarray, options: _Options) -> list[np.ndarray]:
@@ -565,7 +566,7 @@ def _linear(pair: _Pair, places: np.ndarray, defined: np.ndarray, options: _Opti
         chosen.append(_first_largest([explained(*others[a]) for a in range(len(RIDGES))]))
     ninths = np.stack([by_fold[a, :, k] for k, a in enumerate(chosen)], axis=1)
 
-    halves = None
+    halves, extrapolates = None, False
     if len(groups) == GROUPS:
         splits = []
         for half in SPLITS:
@@ -577,11 +578,11 @@ def _linear(pair: _Pair, places: np.ndarray, defined: np.ndarray, options: _Opti
             splits.append(both_ways)
         splits = np.stack(splits, axis=2)  # [a, num or var, split, group, channel]
         halves = tuple(splits[_first_largest([explained(*splits[a]) for a in range(len(RIDGES))])])
-        if not _mean(_predicted(halves, list(range(GROUPS)), np.where(defined, square, np.nan))[1]) >= 0:
-            halves = None  # worse than the mean: nothing can be extrapolated from there
+        of_halves = _predicted(halves, list(range(GROUPS)), np.where(defined, square, np.nan))
+        extrapolates = bool(_mean(of_halves[1]) >= 0)  # worse than the mean: nothing can be extrapolated from there
     return _Linear(
         pair, defined, {group: maps[k][a] for k, (group, a) in enumerate(zip(groups, chosen, strict=True))},
-        tuple(ninths[:, None]), halves,
+        tuple(ninths[:, None]), halves, extrapolates,
     )  # fmt: skip
 
 
@@ -609,10 +610,29 @@ def _extrapolated(
     square = np.sum(_centred(linear.pair.samples(places)[1], "pearson") ** 2, axis=1)
     square[~defined] = np.nan
     r_9, e_9 = (np.where(defined, values, np.nan) for values in _predicted(linear.ninths, kept, square))
-    if linear.halves is None:
+    if not linear.extrapolates:
         return r_9, e_9, e_9
     r_5, e_5 = _predicted(linear.halves, kept, square)
     return (0.9 * r_9 - 0.5 * r_5) / 0.4, (0.9 * e_9 - 0.5 * e_5) / 0.4, e_9
+
+
+def _reach(linear: _Linear, places: np.ndarray, values: list[float], floors: list[float]) -> np.ndarray:
+    """[score or share, below or above]: how far the lack of maps leads that falls as n^-1.5 or n^-.5, and not 1 / n."""
+    reach = np.zeros((2, 2))
+    if linear.halves is None:
+        return reach
+    square = np.sum(_centred(linear.pair.samples(places)[1], "pearson") ** 2, axis=1)
+    square[~linear.defined] = np.nan
+    kept = list(range(GROUPS))
+    pairs = zip(*(_predicted(one, kept, square) for one in (linear.ninths, linear.halves)), strict=True)
+    for row, (near, far) in enumerate(pairs):
+        nine, five = float(_mean(near)), float(_mean(far))
+        for side, power in enumerate((1.5, 0.5)):
+            ratio = (0.5 / 0.9) ** power  # of the lacks
+            end = nine + max(0.0, nine - five) * ratio / (1 - ratio)
+            end = min(1.0, max(floors[row], end))
+            reach[row, side] = max(0.0, (end - values[row]) * (1 if side else -1))
+    return reach
 
 
 # Estimates of a transformation
@@ -633,6 +653,7 @@ class _Estimate:
     explained_replicates: np.ndarray
     ceiling: float = np.nan
     explained_ceiling: float = np.nan
+    reach: np.ndarray = field(default_factory=lambda: np.zeros((2, 2)))  # see `_reach`
 
 
 @dataclass(frozen=True)
@@ -691,6 +712,9 @@ def _dataset_scope(moved: _Pair, unmoved: _Pair, measures: tuple[str, ...], opti
         score = _nested(raw, whole.equivariance)
         explained = _nested(raw_explained, whole.explained_equivariance)
         estimates["linear"] = estimate(score, np.nan, np.nan, explained, held_out, defined, thetas)
+        if linear is not None:
+            floors = [float(_mean(whole.equivariance)), float(_mean(whole.explained_equivariance))]
+            estimates["linear"] = replace(estimates["linear"], reach=_reach(linear, places, [score, explained], floors))
         channels["linear"] = np.minimum(1, np.maximum(raw, whole.equivariance))
         channels["explained_linear"] = np.minimum(1, np.maximum(raw_explained, whole.explained_equivariance))
     if "strict_invariance" in measures:
@@ -849,6 +873,7 @@ class LayerScores:
         replicates: the key of a row -> score and explained: without each group, or of each image (invariance in
             the image scope). NaN where there is no jackknife.
         laws: (first, second) -> product, composed, direct.
+        reach: the key of a row -> how far extrapolation by other powers leads, see `_reach`.
         dimension: the effective dimension of f(X)'s channels; NaN where `linear` is not measured.
     """
 
@@ -857,6 +882,7 @@ class LayerScores:
     replicates: dict[tuple[str, str, str, bool], dict[str, np.ndarray]]
     laws: dict[tuple[str, str], dict[str, str | float]]
     dimension: float
+    reach: dict[tuple[str, str, str, bool], np.ndarray]
 
 
 def layer_scores(
@@ -891,7 +917,7 @@ def layer_scores(
     if similarity == "cosine" and "linear" in (measures or ()):
         raise ValueError("linear is measured by pearson only")
     options = _Options(similarity, negative, intervals)
-    rows, channels, replicates, linear = {}, {}, {}, {}
+    rows, channels, replicates, linear, reach = {}, {}, {}, {}, {}
     for scope, scored in {"dataset": _dataset_scope, "image": _image_scope}.items():
         if scope not in scopes:
             continue
@@ -915,10 +941,13 @@ def layer_scores(
             for measure, is_subpixel, kept in _row_members(members, by_name, interpolated):
                 estimates = [by_name[name].estimates[measure] for name in kept]
                 key = row, measure, scope, is_subpixel
-                rows[key], replicates[key] = _row(estimates, measure, scope, negative)
+                there = [each.reach for each in estimates if not np.isnan(each.score)]
+                reach[key] = np.mean(there or [np.zeros((2, 2))], axis=0)
+                rows[key], replicates[key] = _row(estimates, measure, scope, negative, reach[key])
     is_linear = any(each is not None for each in linear.values())
     dimension = _dimension(original) if is_linear else np.nan
-    return LayerScores(rows, channels, replicates, _laws(original, linear) if offsets is None else {}, dimension)
+    laws = _laws(original, linear) if offsets is None else {}
+    return LayerScores(rows, channels, replicates, laws, dimension, reach)
 
 
 def _ceiling(original: np.ndarray, name: str, acting: tuple | None, similarity: str) -> np.ndarray:
@@ -976,7 +1005,9 @@ def part_rows(
                 column: _mean(np.stack([layer.replicates[of][column] for layer, of in members]))
                 for column in ("score", "explained")
             }
-            row |= _intervals(row, replicates[key], subject[1], subject[2], negative)
+            there = [layer.reach[of] for layer, of in members if not np.isnan(layer.rows[of]["score"])]
+            reach = np.mean(there or [np.zeros((2, 2))], axis=0)
+            row |= _intervals(row, replicates[key], reach, subject[1], subject[2], negative)
             row |= {column: max(row[column] for row in of_layers) for column in ("images", "transformations")}
             rows[key] = row | {"undefined": sum(row["undefined"] for row in of_layers)}
     return rows, replicates
@@ -1043,7 +1074,7 @@ def _row_members(
 
 
 def _row(
-    estimates: list[_Estimate], measure: str, scope: str, negative: str
+    estimates: list[_Estimate], measure: str, scope: str, negative: str, reach: np.ndarray
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
     """Means over the members; the replicates are those of the mean."""
 
@@ -1052,7 +1083,7 @@ def _row(
 
     row = {column: float(mean(column)) for column in VALUES}
     replicates = {"score": mean("score_replicates"), "explained": mean("explained_replicates")}
-    row |= _intervals(row, replicates, measure, scope, negative)
+    row |= _intervals(row, replicates, reach, measure, scope, negative)
     row |= {
         "images": int(np.any([estimate.has_defined for estimate in estimates], axis=0).sum()),
         "undefined": sum(estimate.undefined for estimate in estimates),
@@ -1062,22 +1093,28 @@ def _row(
 
 
 def _intervals(
-    row: dict[str, float], replicates: dict[str, np.ndarray], measure: str, scope: str, negative: str
+    row: dict[str, float],
+    replicates: dict[str, np.ndarray],
+    reach: np.ndarray,
+    measure: str,
+    scope: str,
+    negative: str,
 ) -> dict[str, float]:
     if scope == "image" and measure != "equivariance":  # a bootstrap
         return dict.fromkeys(("low", "high", "explained_low", "explained_high"), np.nan)
-    low, high = _jackknife_interval(row["score"], replicates["score"], -1 if negative == "keep" else 0)
-    explained_low, explained_high = _jackknife_interval(row["explained"], replicates["explained"], 0)
+    of_score, of_share = reach
+    low, high = _jackknife_interval(row["score"], replicates["score"], of_score, -1 if negative == "keep" else 0)
+    explained_low, explained_high = _jackknife_interval(row["explained"], replicates["explained"], of_share, 0)
     return {"low": low, "high": high, "explained_low": explained_low, "explained_high": explained_high}
 
 
-def _jackknife_interval(estimate: float, thetas: np.ndarray, lowest: int) -> tuple[float, float]:
+def _jackknife_interval(estimate: float, thetas: np.ndarray, reach: np.ndarray, lowest: int) -> tuple[float, float]:
     groups = len(thetas)
     if groups < 2:
         return np.nan, np.nan
     variance = (groups - 1) / groups * np.sum((thetas - thetas.mean()) ** 2)
     half_width = stats.t.ppf(0.975, groups - 1) * np.sqrt(variance)
-    low, high = np.clip([estimate - half_width, estimate + half_width], lowest, 1)
+    low, high = np.clip([estimate - half_width - reach[0], estimate + half_width + reach[1]], lowest, 1)
     return float(low), float(high)
 
 

@@ -58,6 +58,7 @@ class Settings:
     shift: int = 4  # pixels, along the diagonal
     rotation: str = "rot90"
     batch_size: int = 16
+    widest: int = 2048  # channels of a layer, of a network whose linear maps are fitted: wider ones take many minutes
     memory: float = 3.0  # GiB of accumulators; networks of hundreds of layers take several passes
     most_memory: float = 8.0  # likewise, where a layer of some thousand channels needs more alone
     large: int = 384  # networks of more pixels a side are measured on fewer, where they take them
@@ -176,13 +177,15 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
 
 def _measured(model: nn.Module, images: Tensor) -> es.Scores:
     """The scores of a network in its default layers."""
+    wide = max(layer.channels for layer in es.find_layers(model, tuple(images.shape[1:])).measured)
+    measures = ("invariance", "equivariance") if wide > SETTINGS.widest else None
 
     def within(memory: float) -> es.Scores:
         return es.measure(
             model,
             images,
             transformations(),
-            scoring=es.Scoring(scopes=SCOPES, intervals=False),
+            scoring=es.Scoring(measures=measures, scopes=SCOPES, intervals=False),
             run=es.Run(memory=memory),
             batch_size=SETTINGS.batch_size,
             progress=False,
@@ -268,7 +271,8 @@ def page(table: pd.DataFrame, *, date: str, limit: int | None, seed: int) -> str
         f"({share:.0%}; the goal, {GOAL:.0%}, is {verdict}). Of each family the member with the fewest parameters, "
         f"with random weights, sees {SETTINGS.images} photographs under the identity, a shift of {SETTINGS.shift} "
         f"pixels along the diagonal, and {SETTINGS.rotation}, in its default layers. Its images have the size that it "
-        f"declares; where that is above {SETTINGS.large} pixels and the network takes fewer, {SETTINGS.moderate}. "
+        f"declares; where that is above {SETTINGS.large} pixels and the network takes fewer, {SETTINGS.moderate}. Of "
+        f"networks with layers of more than {SETTINGS.widest:,} channels linear is not measured. "
         "A family is a file of timm or of torchvision, a kind of image classifier of transformers, or a network as "
         "people write it. Random weights say nothing of learned equivariance, and no score is printed here.",
         "Every score is checked: between 0 and 1, or undefined for a reason that follows from the layer's size or its "

@@ -16,6 +16,7 @@ NAN = float("nan")
 # A map fitted on a share s of the groups predicts as well as one fitted on all of them by a lack that goes as 1 / s:
 # from shares of .9 and .5 to the whole.
 NINE, FIVE = 0.9 / 0.4, 0.5 / 0.4
+SLOW, FAST = 0.5, 1.5  # powers of 1 / s between which the lack may go as well
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Estimate:
     explained_channels: Channels
     chance_channels: Channels
     replicates: list[tuple[int, float, float]] = field(default_factory=list)  # group left out, score, explained
+    # How far below and above the score, then the explained share, it might be extrapolated to.
+    reach: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,8 @@ def _linear(maps: LinearMaps, best: BestChannels, equivariance: Estimate, left_o
     whole_square = best.whole.squares[1]
     whole, held_out = _extrapolated(maps, torch.where(defined, 1.0, 0.0).to(whole_square))
     score, share, held = (torch.where(defined, one, torch.nan) for one in (*whole, held_out))
+    mean_score = _between(equivariance.score, _mean(score))
+    mean_share = _between(equivariance.explained, _mean(share))
     floors = {k: (low, low_share) for k, low, low_share in equivariance.replicates}
     replicates = []
     for k in left_out:
@@ -191,17 +196,44 @@ def _linear(maps: LinearMaps, best: BestChannels, equivariance: Estimate, left_o
             )
         )
     return Estimate(
-        score=_between(equivariance.score, _mean(score)),
+        score=mean_score,
         in_sample=NAN,
         chance=NAN,
-        explained=_between(equivariance.explained, _mean(share)),
+        explained=mean_share,
         held_out=_mean(held),
         undefined=equivariance.undefined,
         channels=torch.maximum(score.clamp(max=1), equivariance.channels),
         explained_channels=torch.maximum(share.clamp(max=1), equivariance.explained_channels),
         chance_channels=nothing,
         replicates=replicates,
+        reach=_reach(maps, (mean_score, mean_share), (equivariance.score, equivariance.explained)),
     )
+
+
+def _reach(
+    maps: LinearMaps, found: tuple[float, float], floors: tuple[float, float]
+) -> tuple[float, float, float, float]:
+    """How far below and above the score, and the explained share, extrapolation by other powers leads."""
+    if maps.ninths is None or maps.halves is None:
+        return (0.0, 0.0, 0.0, 0.0)
+    defined = maps.regression.best.defined
+    one = torch.where(defined, 1.0, torch.nan).to(maps.ninths.num)
+    ends = []
+    for near, far, value, floor in zip(maps.ninths.scores(one), maps.halves.scores(one), found, floors, strict=True):
+        held_out = _mean(near)
+        gained = max(0.0, held_out - _mean(far))
+        least, most = (_between(floor, held_out + gained * _still_lacking(power)) for power in (FAST, SLOW))
+        ends += [max(0.0, value - least), max(0.0, most - value)]
+    return (ends[0], ends[1], ends[2], ends[3])
+
+
+def _still_lacking(power: float) -> float:
+    """What maps fitted on .9 of the groups lack, in units of what they gain on those fitted on half.
+
+    >>> round(_still_lacking(1.0), 6)
+    1.25
+    """
+    return float(1 / ((0.9 / 0.5) ** power - 1))
 
 
 def _extrapolated(
@@ -210,7 +242,7 @@ def _extrapolated(
     """Correlation and explained share of maps fitted on all images, and the share before extrapolation."""
     assert maps.ninths is not None
     score, share = maps.ninths.scores(square, left_out)
-    if maps.halves is None:
+    if maps.halves is None or not maps.extrapolate:
         return (score, share), share
     half_score, half_share = maps.halves.scores(square, left_out)
     return (NINE * score - FIVE * half_score, NINE * share - FIVE * half_share), share

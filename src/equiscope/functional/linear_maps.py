@@ -45,9 +45,15 @@ class LinearMaps:
     regression: Regression
     ridges: dict[int, tuple[Ridge, float]]  # by the group left out
     ninths: Predictions | None  # by maps fitted on all groups but the one predicted; None of fewer than two groups
-    # By maps fitted on a half of the groups, averaged over three ways to halve. None under ten groups, and where such
-    # maps predict worse than the mean does: nothing can be extrapolated from there.
-    halves: Predictions | None
+    halves: Predictions | None  # by maps fitted on half of the groups, over three ways to halve; None under ten groups
+
+    @property
+    def extrapolate(self) -> bool:
+        """Whether anything can be extrapolated: maps fitted on halves do not predict worse than the mean does."""
+        if self.halves is None:
+            return False
+        defined = self.regression.best.defined
+        return float(self.halves.scores(defined.to(self.halves.num))[1].nanmean()) >= 0
 
 
 def linear_maps(regressions: Sequence[Regression]) -> list[LinearMaps]:
@@ -71,10 +77,7 @@ def linear_maps(regressions: Sequence[Regression]) -> list[LinearMaps]:
         _forget(fits[k])
     halves: Sequence[Predictions | None] = [None] * len(regressions)
     if len(groups) == len(best.moments.own):
-        halves = [
-            its if float(its.scores(one.best.defined.to(its.num))[1].nanmean()) >= 0 else None
-            for one, its in zip(regressions, _halves(regressions), strict=True)
-        ]
+        halves = _halves(regressions)
     return [
         LinearMaps(one, {k: (fits[k][place], chosen[k][place]) for k in groups}, ninths[place], halves[place])
         for place, one in enumerate(regressions)

@@ -45,6 +45,7 @@ class Row:
     replicates: Array  # [replicate, 3]: its number, score, explained share
     ceiling: float = np.nan
     explained_ceiling: float = np.nan
+    reach: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)  # below and above the score, then the share, by extrapolation
 
 
 @dataclass
@@ -287,6 +288,7 @@ def _row(estimate: Estimate, images: int, subpixel: bool) -> Row:
         subpixel,
         False,
         np.array(estimate.replicates, dtype=np.float64).reshape(-1, 3),
+        reach=estimate.reach,
     )
 
 

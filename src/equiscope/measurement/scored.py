@@ -73,7 +73,8 @@ class _Table:
             low, high = percentile_interval(resampled_means(replicates[None], counts))
             return float(low[0]), float(high[0])
         half = float(jackknife_half_width(replicates))
-        return max(least, value - half), min(1.0, value + half)
+        below, above = row.reach[2 * column - 2 : 2 * column]
+        return max(least, value - half - below), min(1.0, value + half + above)
 
 
 def scored(
@@ -161,6 +162,7 @@ def mean_row(rows: Sequence[Row], *, subpixel: bool) -> Row:
         score, mean("in_sample"), mean("chance"), mean("explained"), mean("held_out"), images,
         sum(row.undefined for row in rows), sum(row.transformations for row in rows), subpixel, by_image, replicates,
         mean("ceiling"), mean("explained_ceiling"),
+        tuple(np.mean([row.reach for row in rows if row.score == row.score] or [(0.0,) * 4], axis=0).tolist()),
     )  # fmt: skip
 
 
