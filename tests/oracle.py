@@ -625,8 +625,8 @@ def _reach(linear: _Linear, places: np.ndarray, values: list[float], floors: lis
     square[~linear.defined] = np.nan
     kept = list(range(GROUPS))
     pairs = zip(*(_predicted(one, kept, square) for one in (linear.ninths, linear.halves)), strict=True)
-    for row, (near, far) in enumerate(pairs):
-        nine, five = float(_mean(near)), float(_mean(far))
+    for row, of_maps in enumerate(pairs):
+        nine, five = (float(_mean(np.where(linear.defined, each, np.nan))) for each in of_maps)
         for side, power in enumerate((1.5, 0.5)):
             ratio = (0.5 / 0.9) ** power  # of the lacks
             end = nine + max(0.0, nine - five) * ratio / (1 - ratio)

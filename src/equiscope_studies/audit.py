@@ -177,7 +177,8 @@ def audited(family: str, name: str, *, seed: int = 0) -> Audited:
 
 def _measured(model: nn.Module, images: Tensor) -> es.Scores:
     """The scores of a network in its default layers."""
-    wide = max(layer.channels for layer in es.find_layers(model, tuple(images.shape[1:])).measured)
+    channels, height, width = images.shape[1:]
+    wide = max(layer.channels for layer in es.find_layers(model, (channels, height, width)).measured)
     measures = ("invariance", "equivariance") if wide > SETTINGS.widest else None
 
     def within(memory: float) -> es.Scores:

@@ -104,7 +104,9 @@ def budgeted(
     return Budget(tuple(Pass(tuple(of_pass)) for of_pass in passes), products, largest, *measured)
 
 
-def _refuse_above(bound: float | int, units: Sequence[list[Action]], sizes: Sequence[int], why: str, given: object) -> None:
+def _refuse_above(
+    bound: float | int, units: Sequence[list[Action]], sizes: Sequence[int], why: str, given: object
+) -> None:
     for unit, size in zip(units, sizes, strict=True):
         if size > bound:
             raise OptionError(
