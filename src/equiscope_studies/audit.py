@@ -61,7 +61,7 @@ class Settings:
     widest: int = 2048  # channels of a layer, of a network whose linear maps are fitted: wider ones take many minutes
     memory: float = 3.0  # GiB of accumulators; networks of hundreds of layers take several passes
     most_memory: float = 8.0  # likewise, where a layer of some thousand channels needs more alone
-    large: int = 384  # networks of more pixels a side are measured on fewer, where they take them
+    large: int = 320  # networks of more pixels a side are measured on fewer, where they take them
     moderate: int = 224
 
 
