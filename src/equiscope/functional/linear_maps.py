@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import torch
@@ -47,7 +48,7 @@ class LinearMaps:
     ninths: Predictions | None  # by maps fitted on all groups but the one predicted; None of fewer than two groups
     halves: Predictions | None  # by maps fitted on half of the groups, over three ways to halve; None under ten groups
 
-    @property
+    @cached_property
     def extrapolate(self) -> bool:
         """Whether anything can be extrapolated: maps fitted on halves do not predict worse than the mean does."""
         if self.halves is None:
