@@ -144,10 +144,8 @@ class BestChannels:
         moments = self.moments
         assert moments.cross is not None
         mean_one, mean_two = self.whole.means
-        raw = moments.cross[group].to(torch.promote_types(number, moments.cross.dtype))
-        expected = torch.stack([mean_one, self.totals[0][group]], 1).to(raw)
-        found = torch.stack([moments.found.total[group], mean_two]).to(raw)
-        return torch.addmm(raw, expected, found, alpha=-1).to(number)
+        one, two = (mean_one, self.totals[0][group]), (moments.found.total[group], mean_two)
+        return less_means(moments.cross[group], one, two, number).to(number)
 
     def own(self) -> Float[Tensor, "group channel"]:
         """The products of every channel with itself, about the means of all images: exact, where `cross` is not."""
@@ -230,6 +228,17 @@ class BestChannels:
         fit = self.fit(())
         norm = self.whole.norms[0][fit.partner] * self.whole.norms[1]
         return fit.product.sum(0) / torch.where(norm > 0, norm, torch.nan)
+
+
+def less_means(
+    products: Float[Tensor, "row column"], one: tuple[Tensor, Tensor], two: tuple[Tensor, Tensor], number: torch.dtype
+) -> Float[Tensor, "row column"]:
+    """Products about means, in numbers that hold both these and `number`.
+
+    `one`: the means of the rows, and their totals about them; `two`: the totals of the columns, and their means.
+    """
+    raw = products.to(torch.promote_types(number, products.dtype))
+    return torch.addmm(raw, torch.stack(one, 1).to(raw), torch.stack(two).to(raw), alpha=-1)
 
 
 def _left_out(groups: Sequence[int], *, intervals: bool, halves: bool) -> Iterable[LeftOut]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from equiscope.functional.channel_maps import BestChannels, Channels, Fit, Pool
+from equiscope.functional.channel_maps import BestChannels, Channels, Fit, Pool, less_means
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, inf)
 SMALL = 64  # channels that are regressed on themselves, whatever their rank
@@ -151,13 +151,10 @@ def unit_gram(best: BestChannels, group: int, number: torch.dtype) -> Float[Tens
     """One group's Gram matrix of the expected side, of channels with norm 1 over all images, about their means."""
     side, mean, inverse = best.moments.expected, best.whole.means[0], inverse_of(best.whole.norms[0])
     assert side.gram is not None
-    raw = side.gram[group].to(torch.promote_types(number, side.gram.dtype))
-    one = torch.stack([mean, best.totals[0][group]], 1).to(raw)
-    other = torch.stack([side.total[group], mean]).to(raw)
-    products = torch.addmm(raw, one, other, alpha=-1)
+    products = less_means(side.gram[group], (mean, best.totals[0][group]), (side.total[group], mean), number)
     square = side.square[group] - mean * side.total[group] - best.totals[0][group] * mean
     products.diagonal().copy_(square)  # which is summed more exactly
-    inverse = inverse.to(raw)
+    inverse = inverse.to(products)
     return products.mul_(inverse[:, None]).mul_(inverse).to(number)
 
 
