@@ -45,7 +45,7 @@ def page(
     verdicts = verdicts_of_seeds(study.claims, table)
     there = table["run"].nunique()
     missing = [] if there == wanted else [f"**{there} of {wanted} runs are finished; what follows is of these.**"]
-    while_training = [] if epochs is None else ["## While they trained", *by_epochs(epochs)]
+    while_training = [] if epochs is None else ["## While they trained", *by_epochs(study, epochs)]
     return "\n\n".join(
         [
             f"# {study.question}",
@@ -89,7 +89,7 @@ def page_before(study: Study, recipe: Mapping[str, Any], wanted: int, plan: Plan
     )
 
 
-def by_epochs(table: pd.DataFrame) -> list[str]:
+def by_epochs(study: Study, table: pd.DataFrame) -> list[str]:
     """What training did to what is lost, by condition, in words, a picture and a table."""
     rows = maps_by_epoch(table)
     family = rows["transformation"].iloc[0]
@@ -99,8 +99,8 @@ def by_epochs(table: pd.DataFrame) -> list[str]:
     first = int(rows["epoch"].min())
     what = "is lost" if widest == "linear" else "neither stays nor swaps"
     lines = [
-        [str(condition), *(f"{1 - line[part, first]:.2f} to {1 - line[part, last]:.2f}" for part in parts)]
-        for condition, line in kept.iterrows()
+        [name, *(f"{1 - kept[part, first][one]:.2f} to {1 - kept[part, last][one]:.2f}" for part in parts)]
+        for one, name in study.conditions(table["condition"]).items()
     ]
     seeds = table["seed"].nunique()
     start = "with random weights and estimated statistics of normalisation" if first == 0 else f"after epoch {first}"

@@ -206,7 +206,8 @@ def picture_of_epochs(study: Study, table: pd.DataFrame) -> Plot:
             axes.set_title(wrapped(name), fontsize=7)
         for axes, part in zip(panels[:, 0], parts, strict=True):
             axes.set_ylabel(part)
-        figure.supxlabel("epoch", fontsize=8)
+        for axes in panels[-1]:
+            axes.set_xlabel("epoch")
         handles = [Patch(facecolor=COLOURS[one], edgecolor=GREY, linewidth=0.4, label=one) for one in shares]
         figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), **LEGEND)
     return figure

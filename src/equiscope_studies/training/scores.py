@@ -9,23 +9,18 @@ from equiscope_studies.training.loop import MEANWHILE
 from equiscope_studies.training.measuring import OWN, Measuring
 from equiscope_studies.training.presets import Study
 from equiscope_studies.training.recipe import Recipe
-from equiscope_studies.training.runs import finished, result
+from equiscope_studies.training.runs import result
 
 ON = {OWN: "own images", "mnist6": "upright"}
 
 
 def numbers(study: Study, recipes: Iterable[Recipe], measuring: Measuring, runs: Path) -> pd.DataFrame:
-    """A row a run, data set measured on, layer or part, transformation, measure and scope; of finished runs.
+    """A row a run, data set measured on, layer or part, transformation, measure and scope; the runs are finished.
 
     `layer` is empty in the rows of parts; `on` is what the run was measured on: "own images" or "upright".
-    ValueError where no run is finished, or one was made by an older equiscope.
+    ValueError where there is none, or one was made by an older equiscope.
     """
-    tables = [
-        table
-        for recipe in recipes
-        if finished(recipe, measuring, runs)
-        for table in _of_run(study, recipe, measuring, runs / recipe.hash)
-    ]
+    tables = [table for recipe in recipes for table in _of_run(study, recipe, measuring, runs / recipe.hash)]
     if not tables:
         raise ValueError(f"No run of the study is finished in {runs}, so that there is nothing to draw.")
     return pd.concat(tables, ignore_index=True)

@@ -91,12 +91,13 @@ def _write(study: Study, preset: Preset, recipes: list[Recipe], runs: Path, outp
     if (output / PILOT).is_file():
         conditions = frozenset(getattr(one, study.varies) for one in recipes)
         plan = Plan(pd.read_parquet(output / PILOT), conditions, preset.seeds)
-    if plan is not None and not any(finished(one, preset.measuring, runs) for one in recipes):
+    done = [one for one in recipes if finished(one, preset.measuring, runs)]
+    if plan is not None and not done:
         text = page_before(study, _recipe(command, None, len(recipes)), len(recipes), plan)
         (output / "page.md").write_bytes(in_utf8(text))
         return
-    table = numbers(study, recipes, preset.measuring, runs)
-    by_epoch = meanwhile(study, recipes, runs)
+    table = numbers(study, done, preset.measuring, runs)
+    by_epoch = meanwhile(study, done, runs)
     recipe = _recipe(command, table, len(recipes))
     more = {"recipe.json": recipes_as_json(study, preset, recipes, recipe)}
     stream = BytesIO()

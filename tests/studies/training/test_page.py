@@ -56,8 +56,8 @@ def test_what_training_does_to_what_is_lost_stands_in_words(done, toy):
     by_epoch = meanwhile(STUDY, STUDY.presets["small"].changed(toy).recipes(), done / "runs")
     linear = by_epoch["measure"] == "linear"
     by_epoch.loc[linear, "explained"] = 0.25 + 0.5 * by_epoch.loc[linear, "epoch"]
-    _, told, table = by_epochs(by_epoch)
+    _, told, table = by_epochs(STUDY, by_epoch)
     assert (
         "1 seed. What is lost, with random weights and estimated statistics of normalisation and after epoch 1" in told
     )
-    assert "| mnist6-rot-inv | 0.75 to 0.25 |" in table
+    assert "| Rot-Inv | 0.75 to 0.25 |" in table
