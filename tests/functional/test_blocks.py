@@ -6,7 +6,7 @@ import torch
 
 import equiscope as es
 from equiscope.functional import blocks
-from equiscope.functional.blocks import Sums, by_operations, taken_in
+from equiscope.functional.blocks import Intake, Sums, by_operations, take_in
 from equiscope.functional.sampling import Gathered, identity
 from equiscope.functional.transformations import about
 
@@ -32,11 +32,13 @@ LAYOUTS = {
 }
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=["one", "two", "two, without OpenMP"])
 def threads(request, monkeypatch):
     monkeypatch.setattr(blocks, "WORTH_THREADS", 0)
+    if "without" in request.param:
+        monkeypatch.setattr(blocks, "_openmp", lambda: None)
     before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
+    torch.set_num_threads(1 if request.param == "one" else 2)
     yield
     torch.set_num_threads(before)
 
@@ -51,14 +53,20 @@ def empty_sums(channels, positions, *, own=False):
     return Sums(total, square, torch.ones(channels, positions, dtype=torch.float64), owns if own else None)
 
 
+def intake(maps, sampling, sums, **options):
+    """One whose room holds nothing yet."""
+    return Intake.into(torch.full((maps.numel(),), torch.nan), maps, sampling, sums, **options)
+
+
 def assert_alike(maps, sampling, *, pilot, scale=1.0, other=True):
     """Both ways give the same block and sums."""
-    room = [torch.full((maps.numel(),), torch.nan) for _ in range(2)]
     sums = [empty_sums(maps.shape[1], sampling.positions, own=other) for _ in range(2)]
     beside = random_maps(maps.shape[1], len(maps), sampling.positions, seed=1) if other else None
     options = {"pilot": pilot, "scale": scale, "other": beside}
-    loop = taken_in(maps, sampling, room[0], sums[0], **options)
-    plain = by_operations(maps, sampling, room[1], sums[1], **options)
+    intakes = [intake(maps, sampling, its, **options) for its in sums]
+    take_in(intakes[:1])
+    by_operations(intakes[1])
+    loop, plain = (one.block for one in intakes)
     size = float(plain.abs().max()) if plain.numel() else 1.0
     torch.testing.assert_close(loop, plain, rtol=0, atol=2e-7 * size)
     exact = plain.double()
@@ -103,28 +111,59 @@ def test_what_is_not_finite_stays_so():
         maps = random_maps(2, 3, 30, 30)
         maps[1, 2, -1, -1] = value
         sums = empty_sums(3, 900)
-        taken_in(maps, identity(30, 30), torch.empty(maps.numel()), sums, pilot=torch.zeros(3))
+        take_in([intake(maps, identity(30, 30), sums, pilot=torch.zeros(3))])
         assert sums.square.isfinite().tolist() == [True, True, False]
 
 
 def test_a_channel_with_itself_is_its_square():
     maps = torch.randn(7, 4, 40, 40)
     sums = [empty_sums(4, 1600, own=True) for _ in range(2)]
-    one = taken_in(maps, identity(40, 40), torch.empty(maps.numel()), sums[0], pilot=torch.zeros(4))
-    taken_in(maps, identity(40, 40), torch.empty(maps.numel()), sums[1], pilot=torch.zeros(4), other=one)
+    one = intake(maps, identity(40, 40), sums[0], pilot=torch.zeros(4))
+    take_in([one, intake(maps, identity(40, 40), sums[1], pilot=torch.zeros(4), other=one.block)])
     torch.testing.assert_close(sums[1].own, sums[1].square, atol=0, rtol=1e-7)
 
 
-def test_without_a_folder_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):
-    compile_, asked = numba.njit, []
+def test_several_sides_are_taken_in_in_order_as_each_by_itself(threads):
+    """One reads what another wrote, and one between them is not for the loop."""
+    maps, pilot = random_maps(2, 3, 7, 30, 30), random_maps(7, seed=2)
+    blocks_and_sums = []
+    for _ in range(2):
+        sums = [empty_sums(7, size, own=True) for size in (900, 900, 30 * 29, 900)]
+        original = intake(maps[0], identity(30, 30), sums[0], pilot=pilot)
+        moved = original.block.unflatten(2, (30, 30)).transpose(0, 1)
+        others = [
+            intake(moved, SAMPLINGS["gathered"], sums[1], other=original.block),
+            intake(moved, es.shift(0, 1).sampling(30, 30, (1, 2)), sums[2]),
+            intake(maps[1], SAMPLINGS["rot90"], sums[3], pilot=pilot, scale=0.5, other=original.block),
+        ]
+        blocks_and_sums.append(([original, *others], sums))
+    take_in(blocks_and_sums[0][0])
+    for one in blocks_and_sums[1][0]:
+        by_operations(one)
+    for loop, plain in zip(*(intakes for intakes, _ in blocks_and_sums), strict=True):
+        torch.testing.assert_close(loop.block, plain.block, rtol=0, atol=1e-6)
+        for name in ("total", "square", "maps", "own"):
+            torch.testing.assert_close(getattr(loop.sums, name), getattr(plain.sums, name), rtol=1e-6, atol=2e-4)
 
-    def refusing(**options):
+
+def test_nothing_is_written_where_there_is_no_room():
+    maps, whole = random_maps(2, 3, 4, 4), identity(4, 4)
+    with pytest.raises(ValueError, match=r"48 values of torch.float64 were to lie in a row; got \[3, 15\]"):
+        take_in([intake(maps, whole, empty_sums(3, 15))])
+    with pytest.raises(ValueError, match="do not fill a block"):
+        take_in([intake(maps, identity(2, 4), empty_sums(3, 8))])
+
+
+def test_without_a_folder_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):
+    compile_, asked = numba.cfunc, []
+
+    def refusing(signature, **options):
         asked.append(options.pop("cache", False))
         if asked[-1]:
             raise RuntimeError("cannot cache function: no locator available")
-        return compile_(**options)
+        return compile_(signature, **options)
 
-    monkeypatch.setattr(numba, "njit", refusing)
-    monkeypatch.setattr(blocks, "_COMPILED", [])
+    monkeypatch.setattr(numba, "cfunc", refusing)
+    blocks._loop.cache_clear()
     assert_alike(random_maps(2, 2, 3, 3), identity(3, 3), pilot=torch.zeros(2))
     assert asked == [True, False]

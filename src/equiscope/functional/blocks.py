@@ -1,14 +1,18 @@
 """One side of some images, taken in: less its origin, channel by channel, with what it adds to the sums.
 
-On a CPU this is one loop, compiled by numba: each value is read once, where torch's operations would go over memory six
-times. Elsewhere, and where numba cannot keep what it compiles, torch's operations do the same.
+On a CPU this is one loop, compiled by numba, over all sides that are taken in together: each value is read once, where
+torch's operations would go over memory six times. Elsewhere, and where numba cannot keep what it compiles, torch's
+operations do the same.
 """
 
+import ctypes
 import inspect
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -16,7 +20,10 @@ import numba
 import numpy as np
 import torch
 from jaxtyping import Float
-from numba.extending import register_jitable
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, register_jitable
+from numba.np.numpy_support import carray
 from torch import Tensor
 
 from equiscope.functional.sampling import Axes, Sampling, identity
@@ -38,139 +45,237 @@ class Sums:
     own: Float[Tensor, "channel"] | None = None  # products with the same channel of the other side
 
 
-def taken_in(
-    maps: Float[Tensor, "image channel row column"],
-    sampling: Sampling,
-    room: Float[Tensor, "value"],
-    sums: Sums,
-    *,
-    pilot: Float[Tensor, "channel"],
-    scale: float = 1.0,
-    other: Block | None = None,
-) -> Block:
-    """The values that a sampling gives, less `pilot`, times `scale`, written into `room`, and added to `sums`.
+@dataclass(frozen=True)
+class Intake:
+    """Some images of one side: the values that a sampling gives are to be written into `block`, and added to `sums`.
+
+    They are less `pilot`, where there is one, and then times `scale`. Their products with `other` go to `sums.own`.
+    """
+
+    maps: Float[Tensor, "image channel row column"]
+    sampling: Sampling
+    block: Block
+    sums: Sums
+    pilot: Float[Tensor, "channel"] | None = None
+    scale: float = 1.0
+    other: Block | None = None
+
+    @classmethod
+    def into(cls, room: Float[Tensor, "value"], maps: Tensor, sampling: Sampling, *rest: Any, **more: Any) -> "Intake":
+        """One whose block lies in `room`, which has room for as many values."""
+        images, channels = maps.shape[:2]
+        size = images * channels * sampling.positions
+        return cls(maps, sampling, room[:size].view(channels, images, sampling.positions), *rest, **more)
+
+
+def take_in(intakes: Sequence[Intake]) -> None:
+    """Take in several sides with as many channels, one after the other: one may read what those before it wrote.
 
     >>> from equiscope.functional.sampling import identity
     >>> sums = Sums(*torch.zeros(2, 1, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64))
-    >>> maps = torch.tensor([[[[1.0, 3.0]]]])
-    >>> taken_in(maps, identity(1, 2), torch.empty(2), sums, pilot=torch.tensor([1.0])).tolist()
-    [[[0.0, 2.0]]]
-    >>> sums.total.tolist(), sums.square.tolist(), sums.maps.tolist()
-    ([2.0], [4.0], [[0.0, 2.0]])
+    >>> maps, block = torch.tensor([[[[1.0, 3.0]]]]), torch.empty(1, 1, 2)
+    >>> take_in([Intake(maps, identity(1, 2), block, sums, pilot=torch.tensor([1.0]))])
+    >>> block.tolist(), sums.total.tolist(), sums.square.tolist(), sums.maps.tolist()
+    ([[[0.0, 2.0]]], [2.0], [4.0], [[0.0, 2.0]])
     """
-    if maps.device.type == "cpu" and maps.dtype == torch.float32:
-        return _by_loop(maps, sampling, room, sums, pilot, scale, other)
-    return by_operations(maps, sampling, room, sums, pilot=pilot, scale=scale, other=other)
+    waiting: list[Intake] = []
+    for one in intakes:
+        if one.maps.device.type != "cpu" or one.maps.dtype != torch.float32:
+            _by_loop(waiting)
+            waiting = []
+            by_operations(one)
+        elif isinstance(one.sampling, Axes):
+            waiting.append(one)
+        else:
+            _by_loop(waiting)
+            values = one.sampling.expected(one.maps)
+            waiting = [replace(one, maps=values, sampling=identity(*values.shape[-2:]))]
+    _by_loop(waiting)
 
 
-def by_operations(
-    maps: Tensor, sampling: Sampling, room: Tensor, sums: Sums, *, pilot: Tensor, scale: float, other: Block | None
-) -> Block:
-    """The same by torch's operations."""
-    values = sampling.expected(maps)
-    images, channels, rows, columns = values.shape
-    block = room[: values.numel()].view(channels, images, rows, columns)
-    torch.sub(values.transpose(0, 1), pilot[:, None, None, None], out=block)
-    if scale != 1:
-        block.mul_(scale)
-    flat = block.flatten(2)
-    added = flat.sum(1).to(sums.maps.device)
+def by_operations(intake: Intake) -> None:
+    """The same of one side, by torch's operations."""
+    sums, block = intake.sums, intake.block
+    values = intake.sampling.expected(intake.maps).transpose(0, 1)
+    pilot = values.new_zeros(len(values)) if intake.pilot is None else intake.pilot
+    torch.sub(values, pilot[:, None, None, None], out=block.view(values.shape))
+    if intake.scale != 1:
+        block.mul_(intake.scale)
+    added = block.sum(1).to(sums.maps.device)
     sums.maps.add_(added)
     sums.total.add_(added.sum(-1, dtype=torch.float64))
-    sums.square.add_((flat * flat).flatten(1).sum(-1).to(sums.square))
-    if sums.own is not None and other is not None:
-        sums.own.add_((flat * other).flatten(1).sum(-1).to(sums.own))
-    return flat
+    sums.square.add_((block * block).flatten(1).sum(-1).to(sums.square))
+    if sums.own is not None and intake.other is not None:
+        sums.own.add_((block * intake.other).flatten(1).sum(-1).to(sums.own))
 
 
-def _by_loop(
-    maps: Tensor, sampling: Sampling, room: Tensor, sums: Sums, pilot: Tensor, scale: float, other: Block | None
-) -> Block:
-    if not isinstance(sampling, Axes):
-        maps = sampling.expected(maps)
-        sampling = identity(maps.shape[-2], maps.shape[-1])
-    layout, weights = sampling.strided(maps.stride())
-    images, channels = maps.shape[:2]
-    block = room[: channels * images * sampling.positions].view(channels, images, sampling.positions)
-    # All the memory that the maps lie in.
-    flat = maps.as_strided((maps.untyped_storage().nbytes() // maps.element_size(),), (1,), 0)
-    layout[0] += int(maps.storage_offset())
-    paired = block if other is None else other
-    own = np.zeros(channels) if sums.own is None else sums.own.numpy()
-    given = (
-        flat.numpy(), np.array(layout), np.array([*weights, scale], np.float32), pilot.float().numpy(), block.numpy(),
-        paired.numpy(), sums.total.numpy(), sums.square.numpy(), sums.maps.numpy(), own,
-    )  # fmt: skip
-    _on_threads(lambda first, last: _loop()(*given, first, last), channels, block.numel())
-    return block
+# --- the loop
+
+# Of an intake: `Axes.strided`'s layout and weights, how many images and positions, and where in memory things lie.
+COUNTS = "first by_image by_channel jump step rows columns down right images size"
+ADDRESSES = "values pilot block other total square maps own"
+JOB = np.dtype(
+    [(name, np.int64) for name in f"{COUNTS} length {ADDRESSES}".split()]
+    + [(name, np.float32) for name in ("by_row", "by_column", "scale", "unused")]
+)
+# Where the jobs lie, of how many channels, in how many parts these are done, and where it is counted which are taken.
+ORDER = np.dtype([(name, np.int64) for name in ("jobs", "count", "channels", "parts", "taken")])
+PARTS = 4  # of the channels, for each thread: one that starts late does fewer of them
 
 
-def _on_threads(run: Callable[[int, int], None], channels: int, values: int) -> None:
-    """Run over all channels, by as many threads as torch has."""
-    threads = min(torch.get_num_threads(), channels)
-    if threads < 2 or values < WORTH_THREADS:
-        run(0, channels)
+def _by_loop(intakes: Sequence[Intake]) -> None:
+    if not intakes:
         return
-    edges = [channels * part // threads for part in range(threads + 1)]
-    waiting = [_pool(threads).submit(run, *some) for some in zip(edges[1:-1], edges[2:], strict=True)]
-    run(edges[0], edges[1])
-    for one in waiting:
-        one.result()
+    pilots = [None if one.pilot is None else one.pilot.to(torch.float32).contiguous() for one in intakes]
+    jobs = np.array([_job(one, pilot) for one, pilot in zip(intakes, pilots, strict=True)], JOB)
+    (channels,) = {len(one.block) for one in intakes}
+    threads = torch.get_num_threads() if sum(one.block.numel() for one in intakes) >= WORTH_THREADS else 1
+    parts = min(channels, threads if threads == 1 else PARTS * threads)
+    taken = np.zeros(1, np.int64)
+    order = np.array([(jobs.ctypes.data, len(jobs), channels, parts, taken.ctypes.data)], ORDER)
+    if threads == 1 or _openmp() is None:
+        _loop().ctypes(order.ctypes.data)
+    else:  # by the threads that torch has: others would wait for a core until these have stopped waiting for work
+        _openmp().GOMP_parallel(ctypes.c_void_p(_loop().address), ctypes.c_void_p(order.ctypes.data), threads, 0)
 
 
-_POOLS: dict[tuple[int, int], ThreadPoolExecutor] = {}
+def _job(intake: Intake, pilot: Tensor | None) -> tuple[Any, ...]:
+    """The intake as the loop reads it; the tensors must live as long as it runs.
+
+    ValueError where shapes are not what they are to be, since the loop would write over other memory.
+    """
+    maps, block, sums, sampling = intake.maps, intake.block, intake.sums, intake.sampling
+    assert isinstance(sampling, Axes)
+    layout, weights = sampling.strided(maps.stride())
+    images, channels, *size = maps.shape
+    positions = sampling.positions
+    if tuple(size) != sampling.size or block.shape != (channels, images, positions):
+        raise ValueError(f"Maps {list(maps.shape)} do not fill a block {list(block.shape)} by a sampling of {size}.")
+    length = maps.untyped_storage().nbytes() // maps.element_size() - int(maps.storage_offset())
+    own = None if intake.other is None else sums.own
+    addresses = (
+        maps.data_ptr(),
+        _address(pilot, channels, torch.float32),
+        _address(block, block.numel(), torch.float32),
+        _address(intake.other, block.numel(), torch.float32),
+        _address(sums.total, channels, torch.float64),
+        _address(sums.square, channels, torch.float64),
+        _address(sums.maps, channels * positions, torch.float64),
+        _address(own, channels, torch.float64),
+    )
+    return (*layout, images, positions, length, *addresses, *weights, intake.scale, 0)
 
 
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads of this process; a forked one has none of its parent's."""
-    key = os.getpid(), threads
-    if key not in _POOLS:
-        _POOLS[key] = ThreadPoolExecutor(threads - 1, thread_name_prefix="equiscope")
-    return _POOLS[key]
+def _address(tensor: Tensor | None, values: int, kind: torch.dtype) -> int:
+    """Of a tensor of so many values, which lie one after the other; 0 where there is none."""
+    if tensor is None:
+        return 0
+    if tensor.numel() != values or tensor.dtype != kind or not tensor.is_contiguous():
+        raise ValueError(f"{values} values of {kind} were to lie in a row; got {list(tensor.shape)} of {tensor.dtype}.")
+    return tensor.data_ptr()
 
 
-def _sums_of_channels(
-    flat: Any, layout: Any, weights: Any, pilot: Any, block: Any, other: Any, totals: Any, squares: Any, maps: Any,
-    owns: Any, first: int, last: int,
-) -> None:  # fmt: skip
-    """Take in some channels; `layout` and the first two `weights` are those of `Axes.strided`, the third is a scale."""
-    images, size = block.shape[1], block.shape[2]
-    of_map = np.zeros(size, np.float32)
+def _memory(_: Any, address: Any) -> Any:
+    """The memory at an address."""
+
+    def code(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(address), code
+
+
+def _number(_: Any, address: Any) -> Any:
+    """The number at an address, which grows by one, whichever threads look at once."""
+
+    def code(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        place = builder.inttoptr(arguments[0], arguments[0].type.as_pointer())
+        return builder.atomic_rmw("add", place, arguments[0].type(1), "monotonic")
+
+    return types.int64(address), code
+
+
+_at: Any = intrinsic(_memory)
+_taken: Any = intrinsic(_number)
+
+
+def _carry_out(address: Any) -> None:
+    """Do parts of an order until none is left; several threads may do so at once."""
+    order = carray(address, (1,), ORDER)[0]
+    jobs = carray(_at(order.jobs), (order.count,), JOB)
+    while True:
+        part = _taken(order.taken)
+        if part >= order.parts:
+            break
+        _channels_of(jobs, order.channels * part // order.parts, order.channels * (part + 1) // order.parts)
+
+
+def _channels_of(jobs: Any, first: Any, last: Any) -> None:
+    """Do all jobs for some channels.
+
+    What is written to are arguments of another function, since numba leaves out what is written to an array that it
+    takes for a function's own.
+    """
+    most = 0
+    for place in range(len(jobs)):
+        most = max(most, jobs[place].size)
+    of_map = np.empty(most, np.float32)
     for channel in range(first, last):
+        for place in range(len(jobs)):
+            job = jobs[place]
+            before = channel * job.images * job.size
+            _one_channel(
+                job,
+                job.first + channel * job.by_channel,
+                carray(_at(job.values), (job.length,), np.float32),
+                carray(_at(job.pilot + 4 * channel), (1,), np.float32)[0] if job.pilot else np.float32(0),
+                carray(_at(job.block + 4 * before), (job.images, job.size), np.float32),
+                carray(_at((job.other or job.block) + 4 * before), (job.images, job.size), np.float32),
+                of_map[: job.size],
+                carray(_at(job.maps + 8 * channel * job.size), (job.size,), np.float64),
+                carray(_at(job.total + 8 * channel), (1,), np.float64),
+                carray(_at(job.square + 8 * channel), (1,), np.float64),
+                carray(_at((job.own or job.total) + 8 * channel), (1,), np.float64),
+            )
+
+
+def _one_channel(
+    job: Any, start: Any, flat: Any, off: Any, block: Any, other: Any, of_map: Any, maps: Any, totals: Any,
+    squares: Any, owns: Any,
+) -> None:  # fmt: skip
+    total: Any = 0.0
+    square: Any = 0.0
+    own: Any = 0.0
+    if job.size == 1 and job.down == job.right == 0:  # a vector
+        for image in range(job.images):
+            value = (flat[start + image * job.by_image] - off) * job.scale
+            block[image, 0] = value
+            total += value
+            square += value * value
+            own += value * other[image, 0]
+        maps[0] += total
+    else:
         of_map[:] = 0
-        total: Any = 0.0
-        square: Any = 0.0
-        own: Any = 0.0
-        start = layout[0] + channel * layout[2]
-        if size == 1 and layout[7] == layout[8] == 0:  # a vector
-            for image in range(images):
-                value = (flat[start + image * layout[1]] - pilot[channel]) * weights[2]
-                block[channel, image, 0] = value
-                total += value
-                square += value * value
-                own += value * other[channel, image, 0]
-            maps[channel, 0] += total
-        else:
-            for image in range(images):
-                here = block[channel, image]
-                _moved(flat, start + image * layout[1], layout, weights, pilot[channel], here)
-                of_squares, of_own = _added(here, other[channel, image], of_map)
-                square += of_squares
-                own += of_own
-            for place in range(size):
-                maps[channel, place] += of_map[place]
-                total += of_map[place]
-        totals[channel] += total
-        squares[channel] += square
-        owns[channel] += own
+        for image in range(job.images):
+            here = block[image]
+            _moved(flat, start + image * job.by_image, job, off, here)
+            of_squares, of_own = _added(here, other[image], of_map)
+            square += of_squares
+            own += of_own
+        for place in range(job.size):
+            maps[place] += of_map[place]
+            total += of_map[place]
+    totals[0] += total
+    squares[0] += square
+    if job.own:
+        owns[0] += own
 
 
 def _moved(  # noqa: C901 - a loop for each case
-    flat: Any, start: int, layout: Any, weights: Any, off: Any, here: Any
+    flat: Any, start: int, job: Any, off: Any, here: Any
 ) -> None:
     """Write one image's map, moved and less its mean, row by row; each case has a loop of its own, without branches."""
-    jump, step, rows, columns, down, right = layout[3], layout[4], layout[5], layout[6], layout[7], layout[8]
-    by_row, by_column, scale = weights[0], weights[1], weights[2]
+    jump, step, rows, columns, down, right = job.jump, job.step, job.rows, job.columns, job.down, job.right
+    by_row, by_column, scale = job.by_row, job.by_column, job.scale
     averaged = down != 0 or right != 0
     if not averaged and jump == columns * step:  # rows follow one another
         rows, columns = 1, rows * columns
@@ -231,18 +336,31 @@ def _added(here: Any, there: Any, of_map: Any) -> Any:
     return square, own
 
 
-_COMPILED: list[Any] = []
-
-
+@cache
 def _loop() -> Any:
     """The loop, compiled when it is first called, and kept on disk where there is a folder for that."""
-    if not _COMPILED:
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": REORDERED}
-        whole, *parts = (inspect.unwrap(one) for one in (_sums_of_channels, _moved, _added))  # from a type checker
-        known = globals() | {one.__name__: register_jitable(inline="always", **options)(one) for one in parts}
-        written = FunctionType(whole.__code__, known, whole.__name__)
-        try:
-            _COMPILED.append(numba.njit(cache=True, **options)(written))
-        except RuntimeError:  # there is no such folder
-            _COMPILED.append(numba.njit(**options)(written))
-    return _COMPILED[0]
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": REORDERED}
+    known = globals().copy()
+    for one in (_moved, _added, _one_channel, _channels_of, _carry_out):
+        plain = inspect.unwrap(one)  # from a type checker
+        known[one.__name__] = written = FunctionType(plain.__code__, known, plain.__name__)
+        if one is not _carry_out:
+            inline = {"inline": "always"} if one in (_moved, _added) else {}
+            known[one.__name__] = register_jitable(**inline, **options)(written)
+    signature = types.void(types.voidptr)
+    try:
+        return numba.cfunc(signature, cache=True, **options)(written)
+    except RuntimeError:  # there is no such folder
+        return numba.cfunc(signature, **options)(written)
+
+
+@cache
+def _openmp() -> Any:
+    """The library whose threads torch computes with; None where it is of another kind, or torch has none."""
+    here = Path(torch.__file__).parent / "lib"
+    for name in (*map(str, here.glob("libgomp*")), "libgomp.so.1", "libiomp5.so"):
+        with suppress(OSError, AttributeError):  # it is not there, or not used yet
+            library = ctypes.CDLL(name, mode=os.RTLD_NOLOAD)
+            if hasattr(library, "GOMP_parallel"):
+                return library
+    return None

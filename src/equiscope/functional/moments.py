@@ -8,12 +8,13 @@ runs.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite, log2
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equiscope.functional.blocks import Block, Sums, taken_in
+from equiscope.functional.blocks import Block, Intake, Sums, take_in
 from equiscope.functional.sampling import Sampling
 
 GROUPS = 10
@@ -97,7 +98,7 @@ class Side:
         """What the values of one group are added to."""
         return Sums(self.total[group], self.square[group], self.maps, own)
 
-    def add(
+    def intake(
         self,
         group: int,
         maps: Float[Tensor, "image channel row column"],
@@ -107,17 +108,19 @@ class Side:
         own: Float[Tensor, "channel"] | None = None,
         other: Block | None = None,
         scale: float | None = None,
-    ) -> Block:
-        """Take in some images of one group, as a sampling gives them; `room` has room for as many values.
+    ) -> Intake:
+        """Some images of one group, as a sampling gives them, to be taken in; `room` has room for as many values.
 
         The first of them give the side its origin, with `scale`, where that is given. `own` is what the products with
-        the same channels of the `other` side are added to.
+        the same channels of the `other` side are added to. They are counted here.
         """
         if self.origin is None:
             self.origin = Origin.of(sampling.expected(maps), scale)
-        return self._taken(group, maps, sampling, room, self.origin.pilot, self.origin.scale, own, other)
+        self.count[group].add_(len(maps) * sampling.positions)
+        of, by = self.origin.pilot, self.origin.scale
+        return Intake.into(room, maps, sampling, self.sums(group, own), of, by, other)
 
-    def add_less(
+    def intake_less(
         self,
         group: int,
         maps: Float[Tensor, "image channel row column"],
@@ -126,23 +129,16 @@ class Side:
         *,
         own: Float[Tensor, "channel"] | None = None,
         other: Block | None = None,
-    ) -> Block:
-        """The same of values that are less the origin already."""
-        return self._taken(group, maps, sampling, room, maps.new_zeros(maps.shape[1]), 1.0, own, other)
-
-    def _taken(
-        self,
-        group: int,
-        maps: Tensor,
-        sampling: Sampling,
-        room: Tensor,
-        pilot: Tensor,
-        scale: float,
-        own: Tensor | None = None,
-        other: Block | None = None,
-    ) -> Block:
+    ) -> Intake:
+        """The same of values that are less the origin already, when they are taken in."""
         self.count[group].add_(len(maps) * sampling.positions)
-        return taken_in(maps, sampling, room, self.sums(group, own), pilot=pilot, scale=scale, other=other)
+        return Intake.into(room, maps, sampling, self.sums(group, own), other=other)
+
+    def add(self, group: int, maps: Tensor, sampling: Sampling, room: Tensor, **more: Any) -> Block:
+        """Take in some images at once: those of an `intake`, whose block is returned."""
+        intake = self.intake(group, maps, sampling, room, **more)
+        take_in([intake])
+        return intake.block
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Everything that adds, by name."""

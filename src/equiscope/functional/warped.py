@@ -280,9 +280,14 @@ class RoundShift(RoundTrip):
         """How many positions are valid."""
         return self.window.positions
 
+    @cached_property
+    def back(self) -> Axes:
+        """The way back, of the maps that the way there gives: of its valid positions alone."""
+        return Axes(*self._ways[0])
+
     def expected(self, maps: Maps) -> Values:
         """`T'_g^-1 T'_g f(X)` at the valid positions."""
-        return Axes(*self._ways[0]).expected(self.there.expected(maps))
+        return self.back.expected(self.there.expected(maps))
 
 
 def _back(along: Along) -> tuple[Along, range]:

@@ -8,15 +8,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from equiscope.functional.blocks import Block, Sums, taken_in
+from equiscope.functional.blocks import Block, Intake, Sums, take_in
 from equiscope.functional.moments import GROUPS, Moments, Origin, Side
 from equiscope.functional.sampling import Sampling, identity
 from equiscope.functional.transformations import Transformation
-from equiscope.functional.warped import RoundTrip, round_trip
+from equiscope.functional.warped import RoundShift, RoundTrip, round_trip
 from equiscope.functional.within_image import OfImages, WithinImage
 from equiscope.networks.layers import Layer
 
 AT_ONCE = 2**19  # values of one side that are taken at a time: two megabytes, which a processor's cache holds
+TOGETHER = 2**21  # values of several pairs that are taken at a time
 ENOUGH = 512  # samples in a product: fewer wait for more, since adding a product to the sums costs as many
 LATER = 128  # samples of a group: fewer wait until images of that group come again,
 TENTH = 10  # if they are fewer than a tenth of the channels: that is a tenth of the memory of the sums
@@ -138,18 +139,20 @@ class LayerMoments:
         permuting = [key for key in self._slots if key is not None and key[0] in transformed]
         stacks = first and None in self._slots
         rooms = self._rooms("stacked", original, whole, 1 + len(permuting))
-        if first:
-            still = self.original.add(self._group, original, whole, rooms[0])
-        else:  # they are counted, and needed once more
-            still = self._again(original, whole, rooms[0])
+        intake = self.original.intake if first else self._again  # those counted before are needed once more
+        intakes = [intake(self._group, original, whole, rooms[0])]
+        still = intakes[0].block
         for key, room in zip(permuting, rooms[1:], strict=True):
-            self._found(self.pairs[key], transformed[key[0]], still, room)
+            intakes.append(self._found(self.pairs[key], transformed[key[0]], still, room))
+        take_in(intakes)
+        self._add_within(dict(zip(permuting, intakes[1:], strict=True)))
         if stacks or permuting:
             beside = rooms if stacks else rooms[1:]
             self._multiply(permuting[0] if not stacks else None, still, beside.view(-1, *still.shape[1:]))
-        for key, pair in self.pairs.items():
-            if key[0] in transformed and key not in self._slots:
-                self._add_pair(key, pair, still, transformed[key[0]])
+        others = [key for key in self.pairs if key[0] in transformed and key not in self._slots]
+        together = max(1, TOGETHER // max(2 * still.numel(), 1))
+        for start in range(0, len(others), together):
+            self._add_pairs(others[start : start + together], still, transformed)
         for name, moments in self.strict.items():
             if name in transformed:
                 room = self._rooms("found", original, whole)[0]
@@ -158,24 +161,36 @@ class LayerMoments:
                     scale=self._scale,
                 )  # fmt: skip
 
-    def _add_pair(self, key: Key, pair: Pair, still: Tensor, maps: Tensor) -> None:
-        moments, expected = pair.moments, still
-        if pair.ceiling is not None:
-            self._add_ceiling(pair.ceiling, still)
-        if not pair.permutes:
-            expected = self._expected(pair, still)
-            if moments.expected.gram is not None:
-                self._multiply((key[0], f"{key[1]} gram"), expected, expected)
-        found = self._found(pair, maps, expected, self._rooms("found", maps, pair.sampling)[0])
-        if moments.cross is not None:
-            self._multiply(key, found, expected)
+    def _add_pairs(self, keys: Sequence[Key], still: Block, transformed: Mapping[str, Tensor]) -> None:
+        """Take in both sides of some pairs, and multiply them."""
+        intakes: list[Intake] = []
+        found: dict[Key, Intake] = {}
+        for number, key in enumerate(keys):
+            pair, maps = self.pairs[key], transformed[key[0]]
+            expected = still
+            if not pair.permutes:
+                intakes.append(self._expected(pair, still, f"expected {number}"))
+                expected = intakes[-1].block
+            if pair.ceiling is not None:
+                intakes += self._ceiling(pair.ceiling, still, expected, f"ceiling {number}")
+            found[key] = self._found(pair, maps, expected, self._rooms(f"found {number}", maps, pair.sampling)[0])
+            intakes.append(found[key])
+        take_in(intakes)
+        self._add_within(found)
+        for key, one in found.items():
+            moments, beside = self.pairs[key].moments, one.other
+            assert beside is not None
+            if not self.pairs[key].permutes and moments.expected.gram is not None:
+                self._multiply((key[0], f"{key[1]} gram"), beside, beside)
+            if moments.cross is not None:
+                self._multiply(key, one.block, beside)
 
     @property
     def _scale(self) -> float:
         assert self.original.origin is not None
         return self.original.origin.scale
 
-    def _expected(self, pair: Pair, still: Float[Tensor, "channel image whole"]) -> Block:
+    def _expected(self, pair: Pair, still: Float[Tensor, "channel image whole"], room: str) -> Intake:
         """`T'_g f(X)` less its origin, of values that are less it already.
 
         They were just read, and an average of neighbours in float32 far from 0 would cost digits.
@@ -183,37 +198,48 @@ class LayerMoments:
         sampling, side = pair.sampling, pair.moments.expected
         side.origin = self.original.origin
         less = still.unflatten(2, sampling.size).transpose(0, 1)  # type: ignore[no-untyped-call]
-        return side.add_less(self._group, less, sampling, self._rooms("expected", less, sampling)[0])
+        return side.intake_less(self._group, less, sampling, self._rooms(room, less, sampling)[0])
 
-    def _add_ceiling(self, ceiling: Ceiling, still: Float[Tensor, "channel image whole"]) -> None:
-        """`T'_g^-1 T'_g f(X)` and `f(X)`, both less the origin."""
+    def _ceiling(
+        self, ceiling: Ceiling, still: Float[Tensor, "channel image whole"], expected: Block, room: str
+    ) -> list[Intake]:
+        """`T'_g^-1 T'_g f(X)` and `f(X)`, both less the origin; `expected` is `T'_g f(X)`."""
         moments, trip = ceiling.moments, ceiling.trip
         moments.expected.origin = moments.found.origin = self.original.origin
         less = still.unflatten(2, trip.size).transpose(0, 1)  # type: ignore[no-untyped-call]
         size = less.shape[0] * less.shape[1] * trip.positions
-        rooms = self.scratch.room("ceiling", 2 * size, less).view(2, size)
-        returned = moments.expected.add_less(self._group, less, trip, rooms[0])
-        moments.found.add_less(self._group, less, trip.window, rooms[1], own=moments.own[self._group], other=returned)
+        rooms = self.scratch.room(room, 2 * size, less).view(2, size)
+        there: tuple[Tensor, Sampling] = less, trip
+        if isinstance(trip, RoundShift):  # it is there already
+            there = expected.unflatten(2, trip.back.size).transpose(0, 1), trip.back  # type: ignore[no-untyped-call]
+        returned = moments.expected.intake_less(self._group, *there, rooms[0])
+        own = moments.own[self._group]
+        kept = moments.found.intake_less(self._group, less, trip.window, rooms[1], own=own, other=returned.block)
+        return [returned, kept]
 
-    def _found(self, pair: Pair, maps: Tensor, expected: Block, room: Tensor) -> Block:
+    def _found(self, pair: Pair, maps: Tensor, expected: Block, room: Tensor) -> Intake:
         """`f(T_g X)` less its origin, at the positions of the expected side."""
         moments = pair.moments
         sampling = pair.sampling.inverse if pair.permutes else pair.sampling.window
-        found = moments.found.add(
+        return moments.found.intake(
             self._group, maps, sampling, room, own=moments.own[self._group], other=expected, scale=self._scale
         )
-        if pair.within is not None:
-            pilots = moments.expected.pilot.to(maps), moments.found.pilot.to(maps)
-            pair.within.add(self._group, expected, found, pilots)
-        return found
 
-    def _again(self, original: Tensor, whole: Sampling, room: Tensor) -> Block:
+    def _add_within(self, found: Mapping[Key, Intake]) -> None:
+        """Take the images of both sides by themselves, where that is asked."""
+        for key, one in found.items():
+            pair = self.pairs[key]
+            if pair.within is not None and one.other is not None:
+                pilots = pair.moments.expected.pilot.to(one.block), pair.moments.found.pilot.to(one.block)
+                pair.within.add(self._group, one.other, one.block, pilots)
+
+    def _again(self, _: int, original: Tensor, whole: Sampling, room: Tensor) -> Intake:
         """The original features less their origin, added to nothing."""
         origin = self.original.origin
         assert origin is not None
         like = self.original
         nowhere = Sums(*(torch.zeros_like(value) for value in (like.total[0], like.square[0], like.maps)))
-        return taken_in(original, whole, room, nowhere, pilot=origin.pilot, scale=origin.scale)
+        return Intake.into(room, original, whole, nowhere, origin.pilot, origin.scale)
 
     def _rooms(self, name: str, maps: Tensor, sampling: Sampling, count: int = 1) -> Float[Tensor, "side value"]:
         """Memory for some images of so many sides; of their own where their products will wait for more."""
