@@ -148,10 +148,32 @@ def test_several_sides_are_taken_in_in_order_as_each_by_itself(threads):
 
 def test_nothing_is_written_where_there_is_no_room():
     maps, whole = random_maps(2, 3, 4, 4), identity(4, 4)
-    with pytest.raises(ValueError, match=r"48 values of torch.float64 were to lie in a row; got \[3, 15\]"):
+    with pytest.raises(ValueError, match=r"48 values of torch.float64 were to lie in a row on a CPU; got \[3, 15\]"):
         take_in([intake(maps, whole, empty_sums(3, 15))])
+    with pytest.raises(ValueError, match=r"got \[3\] of torch.float64 on cpu, strides \[2\]"):
+        take_in(
+            [
+                intake(
+                    maps,
+                    whole,
+                    Sums(torch.zeros(3, 2).double()[:, 0], torch.zeros(3).double(), torch.zeros(3, 16).double()),
+                )
+            ]
+        )
+    with pytest.raises(ValueError, match=r"Sides of \[3, 2\] channels cannot"):
+        take_in([intake(maps[:, :few], whole, empty_sums(few, 16)) for few in (3, 2)])
     with pytest.raises(ValueError, match="do not fill a block"):
         take_in([intake(maps, identity(2, 4), empty_sums(3, 8))])
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_sampling_of_a_users_own_may_give_values_of_another_type(kind):
+    class Own(Gathered):
+        def expected(self, maps):
+            return super().expected(maps).to(kind)
+
+    sampling = Own(torch.randperm(16).view(1, -1), torch.ones(4, 4, dtype=torch.bool))
+    assert_alike(random_maps(2, 3, 4, 4).to(kind).float(), sampling, pilot=None)
 
 
 def test_without_a_folder_for_compiled_code_it_is_compiled_all_the_same(monkeypatch):

@@ -1,8 +1,8 @@
-"""One side of some images, taken in: less its origin, channel by channel, with what it adds to the sums.
+"""Sides of some images, taken in: less their origins, channel by channel, with what they add to the sums.
 
 On a CPU this is one loop, compiled by numba, over all sides that are taken in together: each value is read once, where
-torch's operations would go over memory six times. Elsewhere, and where numba cannot keep what it compiles, torch's
-operations do the same.
+torch's operations would go over memory six times. It runs on torch's threads where these are of an OpenMP library that
+has `GOMP_parallel`, as on Linux, and else on one. On other devices torch's operations do the same.
 """
 
 import ctypes
@@ -20,10 +20,9 @@ import numba
 import numpy as np
 import torch
 from jaxtyping import Float
-from numba import types
+from numba import carray, types  # type: ignore[attr-defined]  # it is public
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
-from numba.np.numpy_support import carray
 from torch import Tensor
 
 from equiscope.functional.sampling import Axes, Sampling, identity
@@ -43,6 +42,7 @@ class Sums:
     square: Float[Tensor, "channel"]
     maps: Float[Tensor, "channel position"]  # over images
     own: Float[Tensor, "channel"] | None = None  # products with the same channel of the other side
+    count: Float[Tensor, ""] | None = None  # images times positions
 
 
 @dataclass(frozen=True)
@@ -61,15 +61,27 @@ class Intake:
     other: Block | None = None
 
     @classmethod
-    def into(cls, room: Float[Tensor, "value"], maps: Tensor, sampling: Sampling, *rest: Any, **more: Any) -> "Intake":
+    def into(
+        cls,
+        room: Float[Tensor, "value"],
+        maps: Float[Tensor, "image channel row column"],
+        sampling: Sampling,
+        sums: Sums,
+        pilot: Float[Tensor, "channel"] | None = None,
+        scale: float = 1.0,
+        other: Block | None = None,
+    ) -> "Intake":
         """One whose block lies in `room`, which has room for as many values."""
         images, channels = maps.shape[:2]
         size = images * channels * sampling.positions
-        return cls(maps, sampling, room[:size].view(channels, images, sampling.positions), *rest, **more)
+        block = room[:size].view(channels, images, sampling.positions)
+        return cls(maps, sampling, block, sums, pilot, scale, other)
 
 
 def take_in(intakes: Sequence[Intake]) -> None:
-    """Take in several sides with as many channels, one after the other: one may read what those before it wrote.
+    """Take in several sides, all with as many channels, in this order.
+
+    The maps of one may be the block of another that is before it, channel for channel.
 
     >>> from equiscope.functional.sampling import identity
     >>> sums = Sums(*torch.zeros(2, 1, dtype=torch.float64), torch.zeros(1, 2, dtype=torch.float64))
@@ -80,7 +92,7 @@ def take_in(intakes: Sequence[Intake]) -> None:
     """
     waiting: list[Intake] = []
     for one in intakes:
-        if one.maps.device.type != "cpu" or one.maps.dtype != torch.float32:
+        if one.maps.dtype != torch.float32 or {one.maps.device.type, one.sums.maps.device.type} != {"cpu"}:
             _by_loop(waiting)
             waiting = []
             by_operations(one)
@@ -88,7 +100,7 @@ def take_in(intakes: Sequence[Intake]) -> None:
             waiting.append(one)
         else:
             _by_loop(waiting)
-            values = one.sampling.expected(one.maps)
+            values = one.sampling.expected(one.maps).to(one.block)  # of a user's own, which may compute in float64
             waiting = [replace(one, maps=values, sampling=identity(*values.shape[-2:]))]
     _by_loop(waiting)
 
@@ -107,19 +119,22 @@ def by_operations(intake: Intake) -> None:
     sums.square.add_((block * block).flatten(1).sum(-1).to(sums.square))
     if sums.own is not None and intake.other is not None:
         sums.own.add_((block * intake.other).flatten(1).sum(-1).to(sums.own))
+    if sums.count is not None:
+        sums.count.add_(block[0].numel())
 
 
 # --- the loop
 
 # Of an intake: `Axes.strided`'s layout and weights, how many images and positions, and where in memory things lie.
 COUNTS = "first by_image by_channel jump step rows columns down right images size"
-ADDRESSES = "values pilot block other total square maps own"
+ADDRESSES = "values pilot block other total square maps own count"
 JOB = np.dtype(
     [(name, np.int64) for name in f"{COUNTS} length {ADDRESSES}".split()]
     + [(name, np.float32) for name in ("by_row", "by_column", "scale", "unused")]
 )
-# Where the jobs lie, of how many channels, in how many parts these are done, and where it is counted which are taken.
-ORDER = np.dtype([(name, np.int64) for name in ("jobs", "count", "channels", "parts", "taken")])
+# Where the jobs lie, of how many channels, in how many parts these are done, and where the parts are counted that
+# threads have taken, and have done.
+ORDER = np.dtype([(name, np.int64) for name in ("jobs", "count", "channels", "parts", "taken", "done")])
 PARTS = 4  # of the channels, for each thread: one that starts late does fewer of them
 
 
@@ -128,15 +143,24 @@ def _by_loop(intakes: Sequence[Intake]) -> None:
         return
     pilots = [None if one.pilot is None else one.pilot.to(torch.float32).contiguous() for one in intakes]
     jobs = np.array([_job(one, pilot) for one, pilot in zip(intakes, pilots, strict=True)], JOB)
-    (channels,) = {len(one.block) for one in intakes}
+    channels = len(intakes[0].block)
+    if any(len(one.block) != channels for one in intakes):
+        raise ValueError(f"Sides of {[len(one.block) for one in intakes]} channels cannot be taken in together.")
     threads = torch.get_num_threads() if sum(one.block.numel() for one in intakes) >= WORTH_THREADS else 1
-    parts = min(channels, threads if threads == 1 else PARTS * threads)
-    taken = np.zeros(1, np.int64)
-    order = np.array([(jobs.ctypes.data, len(jobs), channels, parts, taken.ctypes.data)], ORDER)
-    if threads == 1 or _openmp() is None:
+    openmp = _openmp() if threads > 1 else None
+    parts = min(channels, PARTS * threads) if openmp else 1
+    counts = np.zeros(2, np.int64)
+    taken, done = counts.ctypes.data, counts[1:].ctypes.data
+    order = np.array([(jobs.ctypes.data, len(jobs), channels, parts, taken, done)], ORDER)
+    if openmp is None:
         _loop().ctypes(order.ctypes.data)
-    else:  # by the threads that torch has: others would wait for a core until these have stopped waiting for work
-        _openmp().GOMP_parallel(ctypes.c_void_p(_loop().address), ctypes.c_void_p(order.ctypes.data), threads, 0)
+    else:  # other threads would wait for a core until torch's have stopped waiting for work
+        work, data = ctypes.c_void_p(_loop().address), ctypes.c_void_p(order.ctypes.data)
+        openmp.GOMP_parallel(work, data, min(threads, parts), 0)
+    if counts[1] != parts:
+        raise RuntimeError(
+            "Features were not taken in whole: the loop over them has failed, as it does without memory."
+        )
 
 
 def _job(intake: Intake, pilot: Tensor | None) -> tuple[Any, ...]:
@@ -147,10 +171,14 @@ def _job(intake: Intake, pilot: Tensor | None) -> tuple[Any, ...]:
     maps, block, sums, sampling = intake.maps, intake.block, intake.sums, intake.sampling
     assert isinstance(sampling, Axes)
     layout, weights = sampling.strided(maps.stride())
-    images, channels, *size = maps.shape
+    images, channels, rows, columns = maps.shape
     positions = sampling.positions
-    if tuple(size) != sampling.size or block.shape != (channels, images, positions):
-        raise ValueError(f"Maps {list(maps.shape)} do not fill a block {list(block.shape)} by a sampling of {size}.")
+    if (rows, columns) != sampling.size or block.shape != (channels, images, positions):
+        raise ValueError(
+            f"Maps {list(maps.shape)} do not fill a block {list(block.shape)} by a sampling of {list(sampling.size)}."
+        )
+    if maps.dtype != torch.float32 or maps.device.type != "cpu":
+        raise ValueError(f"The loop takes maps of float32 on a CPU; got {maps.dtype} on {maps.device}.")
     length = maps.untyped_storage().nbytes() // maps.element_size() - int(maps.storage_offset())
     own = None if intake.other is None else sums.own
     addresses = (
@@ -162,6 +190,7 @@ def _job(intake: Intake, pilot: Tensor | None) -> tuple[Any, ...]:
         _address(sums.square, channels, torch.float64),
         _address(sums.maps, channels * positions, torch.float64),
         _address(own, channels, torch.float64),
+        _address(sums.count, 1, torch.float64),
     )
     return (*layout, images, positions, length, *addresses, *weights, intake.scale, 0)
 
@@ -170,8 +199,11 @@ def _address(tensor: Tensor | None, values: int, kind: torch.dtype) -> int:
     """Of a tensor of so many values, which lie one after the other; 0 where there is none."""
     if tensor is None:
         return 0
-    if tensor.numel() != values or tensor.dtype != kind or not tensor.is_contiguous():
-        raise ValueError(f"{values} values of {kind} were to lie in a row; got {list(tensor.shape)} of {tensor.dtype}.")
+    if tensor.numel() != values or tensor.dtype != kind or tensor.device.type != "cpu" or not tensor.is_contiguous():
+        raise ValueError(
+            f"{values} values of {kind} were to lie in a row on a CPU; got {list(tensor.shape)} of {tensor.dtype} on "
+            f"{tensor.device}, strides {list(tensor.stride())}."
+        )
     return tensor.data_ptr()
 
 
@@ -195,7 +227,7 @@ def _number(_: Any, address: Any) -> Any:
 
 
 _at: Any = intrinsic(_memory)
-_taken: Any = intrinsic(_number)
+_counted: Any = intrinsic(_number)
 
 
 def _carry_out(address: Any) -> None:
@@ -203,10 +235,11 @@ def _carry_out(address: Any) -> None:
     order = carray(address, (1,), ORDER)[0]
     jobs = carray(_at(order.jobs), (order.count,), JOB)
     while True:
-        part = _taken(order.taken)
+        part = _counted(order.taken)
         if part >= order.parts:
             break
         _channels_of(jobs, order.channels * part // order.parts, order.channels * (part + 1) // order.parts)
+        _counted(order.done)
 
 
 def _channels_of(jobs: Any, first: Any, last: Any) -> None:
@@ -236,6 +269,12 @@ def _channels_of(jobs: Any, first: Any, last: Any) -> None:
                 carray(_at(job.square + 8 * channel), (1,), np.float64),
                 carray(_at((job.own or job.total) + 8 * channel), (1,), np.float64),
             )
+            if channel == 0 and job.count:
+                _added_to(carray(_at(job.count), (1,), np.float64), job.images * job.size)
+
+
+def _added_to(counts: Any, samples: Any) -> None:
+    counts[0] += samples
 
 
 def _one_channel(
@@ -341,7 +380,7 @@ def _loop() -> Any:
     """The loop, compiled when it is first called, and kept on disk where there is a folder for that."""
     options: dict[str, Any] = {"error_model": "numpy", "fastmath": REORDERED}
     known = globals().copy()
-    for one in (_moved, _added, _one_channel, _channels_of, _carry_out):
+    for one in (_moved, _added, _added_to, _one_channel, _channels_of, _carry_out):
         plain = inspect.unwrap(one)  # from a type checker
         known[one.__name__] = written = FunctionType(plain.__code__, known, plain.__name__)
         if one is not _carry_out:
@@ -358,7 +397,7 @@ def _loop() -> Any:
 def _openmp() -> Any:
     """The library whose threads torch computes with; None where it is of another kind, or torch has none."""
     here = Path(torch.__file__).parent / "lib"
-    for name in (*map(str, here.glob("libgomp*")), "libgomp.so.1", "libiomp5.so"):
+    for name in (*map(str, here.glob("lib*omp*")), "libgomp.so.1", "libomp.so", "libiomp5.so"):
         with suppress(OSError, AttributeError):  # it is not there, or not used yet
             library = ctypes.CDLL(name, mode=os.RTLD_NOLOAD)
             if hasattr(library, "GOMP_parallel"):

@@ -8,7 +8,6 @@ runs.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite, log2
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -96,7 +95,7 @@ class Side:
 
     def sums(self, group: int, own: Float[Tensor, "channel"] | None = None) -> Sums:
         """What the values of one group are added to."""
-        return Sums(self.total[group], self.square[group], self.maps, own)
+        return Sums(self.total[group], self.square[group], self.maps, own, self.count[group])
 
     def intake(
         self,
@@ -112,13 +111,12 @@ class Side:
         """Some images of one group, as a sampling gives them, to be taken in; `room` has room for as many values.
 
         The first of them give the side its origin, with `scale`, where that is given. `own` is what the products with
-        the same channels of the `other` side are added to. They are counted here.
+        the same channels of the `other` side are added to.
         """
         if self.origin is None:
             self.origin = Origin.of(sampling.expected(maps), scale)
-        self.count[group].add_(len(maps) * sampling.positions)
-        of, by = self.origin.pilot, self.origin.scale
-        return Intake.into(room, maps, sampling, self.sums(group, own), of, by, other)
+        sums, origin = self.sums(group, own), self.origin
+        return Intake.into(room, maps, sampling, sums, pilot=origin.pilot, scale=origin.scale, other=other)
 
     def intake_less(
         self,
@@ -131,12 +129,21 @@ class Side:
         other: Block | None = None,
     ) -> Intake:
         """The same of values that are less the origin already, when they are taken in."""
-        self.count[group].add_(len(maps) * sampling.positions)
         return Intake.into(room, maps, sampling, self.sums(group, own), other=other)
 
-    def add(self, group: int, maps: Tensor, sampling: Sampling, room: Tensor, **more: Any) -> Block:
+    def add(
+        self,
+        group: int,
+        maps: Float[Tensor, "image channel row column"],
+        sampling: Sampling,
+        room: Tensor,
+        *,
+        own: Float[Tensor, "channel"] | None = None,
+        other: Block | None = None,
+        scale: float | None = None,
+    ) -> Block:
         """Take in some images at once: those of an `intake`, whose block is returned."""
-        intake = self.intake(group, maps, sampling, room, **more)
+        intake = self.intake(group, maps, sampling, room, own=own, other=other, scale=scale)
         take_in([intake])
         return intake.block
 

@@ -17,7 +17,7 @@ from equiscope.functional.within_image import OfImages, WithinImage
 from equiscope.networks.layers import Layer
 
 AT_ONCE = 2**19  # values of one side that are taken at a time: two megabytes, which a processor's cache holds
-TOGETHER = 2**21  # values of several pairs that are taken at a time
+TOGETHER = 2**21  # values of both sides of several pairs that are taken at a time
 ENOUGH = 512  # samples in a product: fewer wait for more, since adding a product to the sums costs as many
 LATER = 128  # samples of a group: fewer wait until images of that group come again,
 TENTH = 10  # if they are fewer than a tenth of the channels: that is a tenth of the memory of the sums
@@ -139,8 +139,10 @@ class LayerMoments:
         permuting = [key for key in self._slots if key is not None and key[0] in transformed]
         stacks = first and None in self._slots
         rooms = self._rooms("stacked", original, whole, 1 + len(permuting))
-        intake = self.original.intake if first else self._again  # those counted before are needed once more
-        intakes = [intake(self._group, original, whole, rooms[0])]
+        if first:
+            intakes = [self.original.intake(self._group, original, whole, rooms[0])]
+        else:  # they are counted, and needed once more
+            intakes = [self._again(original, whole, rooms[0])]
         still = intakes[0].block
         for key, room in zip(permuting, rooms[1:], strict=True):
             intakes.append(self._found(self.pairs[key], transformed[key[0]], still, room))
@@ -155,7 +157,7 @@ class LayerMoments:
             self._add_pairs(others[start : start + together], still, transformed)
         for name, moments in self.strict.items():
             if name in transformed:
-                room = self._rooms("found", original, whole)[0]
+                room = self._rooms("found 0", original, whole)[0]
                 moments.found.add(
                     self._group, transformed[name], whole, room, own=moments.own[self._group], other=still,
                     scale=self._scale,
@@ -169,10 +171,12 @@ class LayerMoments:
             pair, maps = self.pairs[key], transformed[key[0]]
             expected = still
             if not pair.permutes:
-                intakes.append(self._expected(pair, still, f"expected {number}"))
+                room = self._rooms(f"expected {number}", maps, pair.sampling)[0]
+                intakes.append(self._expected(pair, still, room))
                 expected = intakes[-1].block
             if pair.ceiling is not None:
-                intakes += self._ceiling(pair.ceiling, still, expected, f"ceiling {number}")
+                rooms = self._rooms(f"ceiling {number}", maps, pair.ceiling.trip, 2)
+                intakes += self._ceiling(pair.ceiling, still, expected, rooms)
             found[key] = self._found(pair, maps, expected, self._rooms(f"found {number}", maps, pair.sampling)[0])
             intakes.append(found[key])
         take_in(intakes)
@@ -190,25 +194,23 @@ class LayerMoments:
         assert self.original.origin is not None
         return self.original.origin.scale
 
-    def _expected(self, pair: Pair, still: Float[Tensor, "channel image whole"], room: str) -> Intake:
-        """`T'_g f(X)` less its origin, of values that are less it already.
+    def _expected(self, pair: Pair, still: Float[Tensor, "channel image whole"], room: Tensor) -> Intake:
+        """Of `T'_g f(X)` less its origin: of values that are less it when they are taken in.
 
         They were just read, and an average of neighbours in float32 far from 0 would cost digits.
         """
         sampling, side = pair.sampling, pair.moments.expected
         side.origin = self.original.origin
         less = still.unflatten(2, sampling.size).transpose(0, 1)  # type: ignore[no-untyped-call]
-        return side.intake_less(self._group, less, sampling, self._rooms(room, less, sampling)[0])
+        return side.intake_less(self._group, less, sampling, room)
 
     def _ceiling(
-        self, ceiling: Ceiling, still: Float[Tensor, "channel image whole"], expected: Block, room: str
+        self, ceiling: Ceiling, still: Float[Tensor, "channel image whole"], expected: Block, rooms: Tensor
     ) -> list[Intake]:
-        """`T'_g^-1 T'_g f(X)` and `f(X)`, both less the origin; `expected` is `T'_g f(X)`."""
+        """Of `T'_g^-1 T'_g f(X)` and of `f(X)`, both less the origin; `expected` is `T'_g f(X)`."""
         moments, trip = ceiling.moments, ceiling.trip
         moments.expected.origin = moments.found.origin = self.original.origin
         less = still.unflatten(2, trip.size).transpose(0, 1)  # type: ignore[no-untyped-call]
-        size = less.shape[0] * less.shape[1] * trip.positions
-        rooms = self.scratch.room(room, 2 * size, less).view(2, size)
         there: tuple[Tensor, Sampling] = less, trip
         if isinstance(trip, RoundShift):  # it is there already
             there = expected.unflatten(2, trip.back.size).transpose(0, 1), trip.back  # type: ignore[no-untyped-call]
@@ -218,7 +220,7 @@ class LayerMoments:
         return [returned, kept]
 
     def _found(self, pair: Pair, maps: Tensor, expected: Block, room: Tensor) -> Intake:
-        """`f(T_g X)` less its origin, at the positions of the expected side."""
+        """Of `f(T_g X)` less its origin, at the positions of the expected side."""
         moments = pair.moments
         sampling = pair.sampling.inverse if pair.permutes else pair.sampling.window
         return moments.found.intake(
@@ -233,8 +235,8 @@ class LayerMoments:
                 pilots = pair.moments.expected.pilot.to(one.block), pair.moments.found.pilot.to(one.block)
                 pair.within.add(self._group, one.other, one.block, pilots)
 
-    def _again(self, _: int, original: Tensor, whole: Sampling, room: Tensor) -> Intake:
-        """The original features less their origin, added to nothing."""
+    def _again(self, original: Tensor, whole: Sampling, room: Tensor) -> Intake:
+        """The original features less their origin, to be added to nothing."""
         origin = self.original.origin
         assert origin is not None
         like = self.original
