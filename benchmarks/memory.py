@@ -20,7 +20,7 @@ def peak(name: str, images: int, what: str) -> tuple[float, float]:
     """The most memory of this process, and that of the accumulators, in GiB."""
     chosen = NETWORKS[name]
     network = chosen.build().eval()
-    family = FAMILIES[0]
+    family = FAMILIES["rotations"]
     given = smooth_noise(chosen.size, images)
     sums = 0
     if what == "forward":

@@ -8,7 +8,8 @@ With one thread it is processor time, which other programs on the machine distur
 On Linux the C library is told to keep the memory that was freed. Else each of the network's large features may be given
 new pages, or not, by the turns that the process has taken before: that moves every contestant by up to a third.
 
-    python benchmarks/speed.py [--networks NAME ...] [--rounds N] [--threads N] [--device DEVICE] [--write FILE]
+    python benchmarks/speed.py [--networks NAME ...] [--families NAME ...] [--rounds N] [--threads N] [--device DEVICE]
+        [--write FILE]
 """
 
 import argparse
@@ -39,7 +40,7 @@ from equiscope.networks.cifar_resnet import cifar_resnet
 from equiscope.networks.features import reading
 from equiscope.system.progress import Progress
 
-FAMILIES = (es.rotations(), es.shifts([1, 2, 4, 8]))
+FAMILIES = {one.name: one for one in (es.rotations(), es.shifts([1, 2, 4, 8]))}
 CONTESTANTS = {
     "a": "the forward passes alone",
     "b": "the forward passes, and one plain product per layer, image and transformation, and one per layer and image "
@@ -219,6 +220,7 @@ def main() -> None:
     """Run the contest for every network and family, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), help="of these, or of timm")
+    parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--device", default="cpu")
@@ -229,8 +231,9 @@ def main() -> None:
     header = ["threads", *HEADER]
     lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
     sys.stdout.write("\n".join(lines) + "\n")
-    for threads, name, family in product(given.threads, given.networks, FAMILIES):
+    for threads, name, chosen in product(given.threads, given.networks, given.families):
         torch.set_num_threads(threads)
+        family = FAMILIES[chosen]
         cells = [str(threads), *row(name, family, contest(name, family, given.rounds, given.device))]
         lines.append("| " + " | ".join(cells) + " |")
         sys.stdout.write(lines[-1] + "\n")

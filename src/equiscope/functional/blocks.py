@@ -50,6 +50,9 @@ class Intake:
     """Some images of one side: the values that a sampling gives are to be written into `block`, and added to `sums`.
 
     They are less `pilot`, where there is one, and then times `scale`. Their products with `other` go to `sums.own`.
+
+    Where they are not `kept`, nobody reads the block but, as its `other`, the next intake, which is not kept either and
+    is of a sampling along axes, too.
     """
 
     maps: Float[Tensor, "image channel row column"]
@@ -59,6 +62,7 @@ class Intake:
     pilot: Float[Tensor, "channel"] | None = None
     scale: float = 1.0
     other: Block | None = None
+    kept: bool = True
 
     @classmethod
     def into(
@@ -70,12 +74,13 @@ class Intake:
         pilot: Float[Tensor, "channel"] | None = None,
         scale: float = 1.0,
         other: Block | None = None,
+        kept: bool = True,
     ) -> "Intake":
         """One whose block lies in `room`, which has room for as many values."""
         images, channels = maps.shape[:2]
         size = images * channels * sampling.positions
         block = room[:size].view(channels, images, sampling.positions)
-        return cls(maps, sampling, block, sums, pilot, scale, other)
+        return cls(maps, sampling, block, sums, pilot, scale, other, kept)
 
 
 def take_in(intakes: Sequence[Intake]) -> None:
@@ -125,8 +130,9 @@ def by_operations(intake: Intake) -> None:
 
 # --- the loop
 
-# Of an intake: `Axes.strided`'s layout and weights, how many images and positions, and where in memory things lie.
-COUNTS = "first by_image by_channel jump step rows columns down right images size"
+# Of an intake: `Axes.strided`'s layout and weights, how many images and positions, and where in memory things lie. What
+# is not kept has a spare place, 1 or, with another beside it, 2; what is kept has 0.
+COUNTS = "first by_image by_channel jump step rows columns down right images size spare"
 ADDRESSES = "values pilot block other total square maps own count"
 JOB = np.dtype(
     [(name, np.int64) for name in f"{COUNTS} length {ADDRESSES}".split()]
@@ -192,7 +198,8 @@ def _job(intake: Intake, pilot: Tensor | None) -> tuple[Any, ...]:
         _address(own, channels, torch.float64),
         _address(sums.count, 1, torch.float64),
     )
-    return (*layout, images, positions, length, *addresses, *weights, intake.scale, 0)
+    spare = 0 if intake.kept else 1 if intake.other is None else 2
+    return (*layout, images, positions, spare, length, *addresses, *weights, intake.scale, 0)
 
 
 def _address(tensor: Tensor | None, values: int, kind: torch.dtype) -> int:
@@ -250,20 +257,24 @@ def _channels_of(jobs: Any, first: Any, last: Any) -> None:
     """
     most = 0
     for place in range(len(jobs)):
-        most = max(most, jobs[place].size)
-    of_map = np.empty(most, np.float32)
+        most = max(most, jobs[place].images * jobs[place].size)
+    scratch = np.empty(3 * most, np.float32)  # of one channel, which a cache holds
+    spare = np.int64(scratch.ctypes.data)
     for channel in range(first, last):
         for place in range(len(jobs)):
             job = jobs[place]
             before = channel * job.images * job.size
+            block, other = job.block + 4 * before, (job.other or job.block) + 4 * before
+            if job.spare:
+                block, other = spare + 4 * most * (job.spare - 1), spare
             _one_channel(
                 job,
                 job.first + channel * job.by_channel,
                 carray(_at(job.values), (job.length,), np.float32),
                 carray(_at(job.pilot + 4 * channel), (1,), np.float32)[0] if job.pilot else np.float32(0),
-                carray(_at(job.block + 4 * before), (job.images, job.size), np.float32),
-                carray(_at((job.other or job.block) + 4 * before), (job.images, job.size), np.float32),
-                of_map[: job.size],
+                carray(_at(block), (job.images, job.size), np.float32),
+                carray(_at(other), (job.images, job.size), np.float32),
+                scratch[2 * most : 2 * most + job.size],
                 carray(_at(job.maps + 8 * channel * job.size), (job.size,), np.float64),
                 carray(_at(job.total + 8 * channel), (1,), np.float64),
                 carray(_at(job.square + 8 * channel), (1,), np.float64),

@@ -127,9 +127,10 @@ class Side:
         *,
         own: Float[Tensor, "channel"] | None = None,
         other: Block | None = None,
+        kept: bool = True,
     ) -> Intake:
-        """The same of values that are less the origin already, when they are taken in."""
-        return Intake.into(room, maps, sampling, self.sums(group, own), other=other)
+        """The same of values that are less the origin already, when they are taken in; `kept` as in `Intake`."""
+        return Intake.into(room, maps, sampling, self.sums(group, own), other=other, kept=kept)
 
     def add(
         self,

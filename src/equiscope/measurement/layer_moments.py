@@ -212,12 +212,14 @@ class LayerMoments:
         moments.expected.origin = moments.found.origin = self.original.origin
         less = still.unflatten(2, trip.size).transpose(0, 1)  # type: ignore[no-untyped-call]
         there: tuple[Tensor, Sampling] = less, trip
-        if isinstance(trip, RoundShift):  # it is there already
+        if along := isinstance(trip, RoundShift):  # it is there already
             there = expected.unflatten(2, trip.back.size).transpose(0, 1), trip.back  # type: ignore[no-untyped-call]
-        returned = moments.expected.intake_less(self._group, *there, rooms[0])
+        returned = moments.expected.intake_less(self._group, *there, rooms[0], kept=not along)
         own = moments.own[self._group]
-        kept = moments.found.intake_less(self._group, less, trip.window, rooms[1], own=own, other=returned.block)
-        return [returned, kept]
+        whole = moments.found.intake_less(
+            self._group, less, trip.window, rooms[1], own=own, other=returned.block, kept=not along
+        )  # fmt: skip
+        return [returned, whole]
 
     def _found(self, pair: Pair, maps: Tensor, expected: Block, room: Tensor) -> Intake:
         """Of `f(T_g X)` less its origin, at the positions of the expected side."""
