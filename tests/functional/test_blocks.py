@@ -146,6 +146,19 @@ def test_several_sides_are_taken_in_in_order_as_each_by_itself(threads):
             torch.testing.assert_close(getattr(loop.sums, name), getattr(plain.sums, name), rtol=1e-6, atol=2e-4)
 
 
+def test_what_is_not_kept_is_added_all_the_same(threads):
+    maps, found = random_maps(3, 7, 30, 30), []
+    for kept in (True, False):
+        sums = [empty_sums(7, 29 * 27, own=True) for _ in range(2)]
+        sampling = es.shift(1, -3).sampling(30, 30, (2, 1))
+        moved = intake(maps, sampling, sums[0], kept=kept)
+        take_in([moved, intake(maps, sampling.window, sums[1], other=moved.block, kept=kept)])
+        assert moved.block.isnan().all() != kept
+        found.append([getattr(its, name) for its in sums for name in ("total", "square", "maps", "own")])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_nothing_is_written_where_there_is_no_room():
     maps, whole = random_maps(2, 3, 4, 4), identity(4, 4)
     with pytest.raises(ValueError, match=r"48 values of torch.float64 were to lie in a row on a CPU; got \[3, 15\]"):
