@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from equiscope.figures.marks import CHANCE, SCORES, draw_nothing
 from equiscope.figures.panels import shortened
 from equiscope.figures.selection import Selection, members
-from equiscope.figures.style import DASHED, GREY, LEGEND, LONG_DASHED, MEASURE_LOOKS, Look, Plot, legend_columns
+from equiscope.figures.style import DASHED, GREY, LONG_DASHED, MEASURE_LOOKS, Look, Plot, legend_in_lines
 from equiscope.functional.statistics import Array
 from equiscope.results.columns import FILLED
 from equiscope.results.scores import Scores
@@ -81,10 +81,10 @@ def finish(
     if legend is None:
         legend = _labelled(panels)
     width, height = figure.get_size_inches()
-    columns = legend_columns([str(handle.get_label()) for handle in legend], width - 2 * MARGIN)
+    entries = legend_in_lines(legend, width - 2 * MARGIN)
     lines = textwrap.wrap("; ".join(small_print), int(17 * width)) if caption else []
     title_height = TITLE if caption and title else 0.0
-    head = MARGIN + title_height + LEGEND_LINE * -(-len(legend) // columns) + (0.05 if legend else 0.0)
+    head = MARGIN + title_height + LEGEND_LINE * -(-len(legend) // entries["ncols"]) + (0.05 if legend else 0.0)
     foot = 0.06 + 0.135 * len(lines)
     height += head + foot
     figure.set_size_inches(width, height)
@@ -94,11 +94,7 @@ def finish(
     if lines:
         figure.text(left, 0.06 / height, "\n".join(lines), ha="left", va="bottom", fontsize=8, color=GREY)
     if legend:
-        figure.legend(
-            handles=[one for column in range(columns) for one in legend[column::columns]],  # read line by line
-            loc="upper left", bbox_to_anchor=(left, top - title_height / height), ncols=columns,
-            borderaxespad=0, **LEGEND,
-        )  # fmt: skip
+        figure.legend(loc="upper left", bbox_to_anchor=(left, top - title_height / height), borderaxespad=0, **entries)
     layout = ConstrainedLayoutEngine(rect=(0, foot / height, 1, 1 - (head + foot) / height))
     layout.execute(figure)
     figure.set_layout_engine("none")  # each drawing would lay it out anew, a hair's breadth elsewhere

@@ -186,10 +186,14 @@ def series_look(number: int) -> Look:
 LEGEND: dict[str, Any] = {"borderpad": 0, "handlelength": 2.2, "columnspacing": 1.5, "labelspacing": 0.35}
 
 
-def legend_columns(labels: Sequence[str], width: float) -> int:
-    """The most columns of entries of such a `LEGEND`, read line by line, that fit into so many inches."""
+def legend_in_lines(handles: Sequence[Any], width: float) -> dict[str, Any]:
+    """What `figure.legend` takes for entries read line by line, in the most columns that fit into so many inches."""
+    labels = [str(handle.get_label()) for handle in handles]
     for columns in range(len(labels), 1, -1):
         widest = [max(0.48 + 0.056 * len(label) for label in labels[column::columns]) for column in range(columns)]
         if sum(widest) <= width:
-            return columns
-    return 1
+            break
+    else:
+        columns = 1
+    by_column = [one for column in range(columns) for one in handles[column::columns]]
+    return {"handles": by_column, "ncols": columns, **LEGEND}

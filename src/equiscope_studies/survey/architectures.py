@@ -12,13 +12,12 @@ from equiscope.figures.marks import draw_chance, draw_intervals
 from equiscope.figures.style import (
     DASHED,
     GREY,
-    LEGEND,
     MEASURE_LOOKS,
     SERIES_COLOURS,
     TWO_COLUMNS,
     Plot,
     drawing,
-    legend_columns,
+    legend_in_lines,
     series_look,
 )
 from equiscope.results.columns import LADDER, PARTS, SCOPES
@@ -51,8 +50,7 @@ def picture(table: pd.DataFrame) -> Plot:
             for measure in measures_in(table)
         ]
         handles.append(Line2D([], [], color=GREY, linestyle=DASHED, linewidth=0.8, label="chance of equivariance"))
-        across = legend_columns([str(handle.get_label()) for handle in handles], TWO_COLUMNS - 0.4)
-        figure.legend(handles=handles, loc="outside lower center", ncols=across, **LEGEND)
+        figure.legend(loc="outside lower center", **legend_in_lines(handles, TWO_COLUMNS - 0.4))
     return figure
 
 

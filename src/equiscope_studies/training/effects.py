@@ -55,19 +55,28 @@ def in_sentences(study: Study, found: pd.DataFrame, baseline: str) -> str:
 
 def _of_family(study: Study, rows: pd.DataFrame) -> str:
     names = study.conditions(rows["condition"])
+    parts = [part for part in PARTS if part in set(rows["part"])]
     seen = rows[rows["differs"] & (rows["value"].abs() >= SHOWN)]
+    largest = seen.assign(size=seen["value"].abs()).groupby("condition")["size"].max().sort_values(ascending=False)
     told = [
         f"equivariance is {way} with "
-        + listed(_where(name, its) for one, name in names.items() if len(its := among[among["condition"] == one]))
+        + listed([_where(names[one], its, parts) for one in largest.index
+                  if len(its := among[among["condition"] == one])])
         for way, among in (("higher", seen[seen["value"] > 0]), ("lower", seen[seen["value"] < 0]))
         if len(among)
-    ]
+    ]  # fmt: skip
     silent = [name for one, name in names.items() if one not in set(seen["condition"])]
     return "; ".join([*told, *([f"no part is found to differ with {listed(silent)}"] if silent else [])])
 
 
-def _where(name: str, rows: pd.DataFrame) -> str:
-    """A condition, and in which parts it makes how much of a difference."""
-    sizes = rows["value"].abs()
+def _where(name: str, rows: pd.DataFrame, parts: list[str]) -> str:
+    """A condition, how much of a difference it makes, and in which of the parts."""
+    sizes, its = rows["value"].abs(), list(rows["part"])
     least, most = f"{sizes.min():.2f}", f"{sizes.max():.2f}"
-    return f"{name} ({listed(rows['part'])}, by {least if least == most else f'{least} to {most}'})"
+    if its == parts:
+        where = "everywhere"
+    elif len(its) > 1 and its == parts[-len(its) :]:
+        where = f"from {its[0]} on"
+    else:
+        where = f"in {listed(its)}"
+    return f"{name} ({least if least == most else f'{least} to {most}'} {where})"

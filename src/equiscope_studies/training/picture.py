@@ -22,7 +22,7 @@ from equiscope.figures.style import (
     Look,
     Plot,
     drawing,
-    legend_columns,
+    legend_in_lines,
     series_look,
 )
 from equiscope.results.columns import LADDER, PARTS, SCOPES
@@ -93,8 +93,7 @@ def picture(study: Study, table: pd.DataFrame) -> Plot:
                 if axes is panels[number][0] or len(lines) == 1:
                     axes.set_ylabel(f"{panel.value}, scope {panel.scope}")
         handles = _legend(conditions.values(), measures_in(table))
-        labels = [str(handle.get_label()) for handle in handles]
-        figure.legend(handles=handles, loc="outside lower center", ncols=legend_columns(labels, width - 0.4), **LEGEND)
+        figure.legend(loc="outside lower center", **legend_in_lines(handles, width - 0.4))
     return figure
 
 
@@ -118,8 +117,7 @@ def picture_of_effects(study: Study, found: pd.DataFrame) -> Plot:
             axes.grid(axis="y")
         handles = [Line2D([], [], color=colours[one], marker="o", markersize=3.5, linestyle="none", label=name)
                    for one, name in conditions.items()]  # fmt: skip
-        columns = legend_columns([str(handle.get_label()) for handle in handles], 6.6)
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, **LEGEND)
+        figure.legend(loc="outside lower center", **legend_in_lines(handles, 6.6))
     return figure
 
 
