@@ -269,9 +269,7 @@ def _channels_of(jobs: Any, first: Any, last: Any) -> None:
                 block, other = spare + 4 * most * (job.spare - 1), spare
             _one_channel(
                 job,
-                job.first + channel * job.by_channel,
-                carray(_at(job.values), (job.length,), np.float32),
-                carray(_at(job.pilot + 4 * channel), (1,), np.float32)[0] if job.pilot else np.float32(0),
+                channel,
                 carray(_at(block), (job.images, job.size), np.float32),
                 carray(_at(other), (job.images, job.size), np.float32),
                 scratch[2 * most : 2 * most + job.size],
@@ -289,9 +287,11 @@ def _added_to(counts: Any, samples: Any) -> None:
 
 
 def _one_channel(
-    job: Any, start: Any, flat: Any, off: Any, block: Any, other: Any, of_map: Any, maps: Any, totals: Any,
-    squares: Any, owns: Any,
-) -> None:  # fmt: skip
+    job: Any, channel: Any, block: Any, other: Any, of_map: Any, maps: Any, totals: Any, squares: Any, owns: Any
+) -> None:
+    flat = carray(_at(job.values), (job.length,), np.float32)
+    off = carray(_at(job.pilot + 4 * channel), (1,), np.float32)[0] if job.pilot else np.float32(0)
+    start = job.first + channel * job.by_channel
     total: Any = 0.0
     square: Any = 0.0
     own: Any = 0.0
